@@ -1,0 +1,266 @@
+"""The records that flow between the rooms of the method: one dataclass per ROS message.
+
+All quantities are SI. A *tick* is one control period, counted by one counter that never goes
+back within a run; episodes start on a tick that is a multiple of the executed chunk length, so
+that `tick % chunk == 0` is a chunk boundary and `tick % stride == 0` carries an observation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float32]
+ImageArray = NDArray[np.uint8]
+
+
+class Source(IntEnum):
+    """Who decided the increment that was executed at a tick."""
+
+    UNKNOWN = 0
+    BASE = 1
+    ACTOR = 2
+    HUMAN = 3
+    BLEND = 4
+    HOLD = 5
+
+
+class Phase(IntEnum):
+    """Where an episode is."""
+
+    IDLE = 0
+    RESETTING = 1
+    RUNNING = 2
+    ENDED = 3
+    FINISHED = 4
+
+
+class EpisodeKind(IntEnum):
+    """What an episode is for."""
+
+    UNKNOWN = 0
+    BASE_EVAL = 1
+    WARMUP = 2
+    TRAIN = 3
+    EVAL = 4
+
+    @property
+    def stored(self) -> bool:
+        """Whether the episode's transitions enter replay: evaluation episodes never do."""
+        return self in (EpisodeKind.WARMUP, EpisodeKind.TRAIN)
+
+    @property
+    def acting(self) -> Source:
+        """Which policy drives the robot in this kind of episode."""
+        return Source.ACTOR if self in (EpisodeKind.TRAIN, EpisodeKind.EVAL) else Source.BASE
+
+
+class Outcome(IntEnum):
+    """How an episode ended."""
+
+    NONE = 0
+    SUCCESS = 1
+    FAILURE = 2
+    TRUNCATED = 3
+
+
+class Commit(IntEnum):
+    """What a record of the transition log does to the fold that is replay."""
+
+    UNKNOWN = 0
+    INSERT = 1
+    REVISION = 2
+    TOMBSTONE = 3
+    EPISODE_END = 4
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What the policy sees at one tick.
+
+    Attributes:
+        tick: Control tick of acquisition.
+        images: Camera name -> uint8 array (height, width, 3), RGB.
+        proprio: float32 (P,), SI, in the order of the contract's proprioception names.
+        stamps: Source name -> acquisition time in seconds (for logs and skew only).
+    """
+
+    tick: int
+    images: dict[str, ImageArray]
+    proprio: FloatArray
+    stamps: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Features:
+    """State x and reference of one stride tick, as replay needs them.
+
+    Attributes:
+        tick: Tick of the observation.
+        token: float32 (Z,), the raw RL token.
+        proprio: float32 (P,), SI.
+        reference: float32 (C, A), SI increments that the VLA proposed for the ticks
+            tick + d ... tick + d + C - 1: off a chunk boundary, the boundary's chunk shifted.
+        episode: Number of the episode.
+    """
+
+    episode: int
+    tick: int
+    token: FloatArray
+    proprio: FloatArray
+    reference: FloatArray
+
+
+@dataclass(frozen=True)
+class ActionChunk:
+    """Increments proposed for the ticks from start_tick on.
+
+    Attributes:
+        episode: Number of the episode.
+        obs_tick: Tick of the observation that the chunk answers.
+        start_tick: First tick to execute: obs_tick + planning delay d.
+        actions: float32 (C, A), SI increments per tick, names in `axis_names`.
+        tail: float32 (H - d - C, A), the reference after the chunk, for a late successor.
+        source: BASE or ACTOR.
+        policy_version: Version of the actor's weights (0 for the base policy).
+        axis_names: Names of the A action axes.
+        contract_hash: Hash of the contract under which the chunk was computed.
+    """
+
+    episode: int
+    obs_tick: int
+    start_tick: int
+    actions: FloatArray
+    tail: FloatArray
+    source: Source
+    policy_version: int
+    axis_names: tuple[str, ...]
+    contract_hash: str
+
+
+@dataclass(frozen=True)
+class RobotState:
+    """What the controller needs of the robot at one tick.
+
+    Attributes:
+        tick: Control tick.
+        position: float64 (A,), measured position on the action axes, SI.
+        received: Monotonic receipt time in seconds (real time) or the tick (lockstep).
+    """
+
+    tick: int
+    position: NDArray[np.float64]
+    received: float
+
+
+@dataclass(frozen=True)
+class ControlStep:
+    """What was really sent at one tick: the truth that replay holds.
+
+    Attributes:
+        episode: Number of the episode.
+        tick: Control tick.
+        increment: float32 (A,), SI: sent set-point minus the previously sent one.
+        setpoint: float64 (A,), SI: the set-point that was sent.
+        source: Who decided it.
+        obs_tick: Observation behind the chunk in use (0 if none).
+        policy_version: Version of the actor's weights behind it (0 for others).
+        limited: Names of the guard's limits that changed the command.
+    """
+
+    episode: int
+    tick: int
+    increment: FloatArray
+    setpoint: NDArray[np.float64]
+    source: Source
+    obs_tick: int = 0
+    policy_version: int = 0
+    limited: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class EpisodeState:
+    """The state of the current episode as of `tick`; only the episodes node writes it.
+
+    Attributes:
+        run: Identifier of the run.
+        episode: Number of the episode in the run, from 1.
+        kind: What the episode is for.
+        phase: Where the episode is.
+        acting: Policy that drives: BASE or ACTOR (after handover).
+        explore: Whether exploration noise is added.
+        seed: Seed of the episode (robot reset, policy sampling, exploration).
+        tick: The tick up to which this state is known to hold.
+        start_tick: First tick of the episode.
+        end_tick: One past the last tick of the episode (0 while it runs).
+        outcome: How it ended.
+        label_source: HUMAN or automatic: "human", "auto", "time_limit", "abort" or "".
+    """
+
+    run: str
+    episode: int
+    kind: EpisodeKind
+    phase: Phase
+    acting: Source
+    explore: bool
+    seed: int
+    tick: int
+    start_tick: int
+    end_tick: int = 0
+    outcome: Outcome = Outcome.NONE
+    label_source: str = ""
+
+
+@dataclass(frozen=True)
+class Transition:
+    """One record of the run's log: self-contained, in SI, keyed by (run, episode, step).
+
+    Attributes:
+        run: Identifier of the run.
+        episode: Number of the episode.
+        step: Start of the window in ticks after the episode's first tick.
+        seq: Number of the commit within the run, gapless from 1.
+        commit: What the record does. An EPISODE_END record has empty arrays, `step` = length of
+            the episode in ticks, and the outcome.
+        kind: Kind of the episode.
+        token, proprio, committed: State x at the start: (Z,), (P,), (d, A).
+        reference: float32 (C, A), the reference chunk ã (after the intervention rule).
+        actions: float32 (C, A), the executed increments; past `valid` filled with ã's tail.
+        sources: uint8 (C,), `Source` of every executed tick (UNKNOWN past `valid`).
+        valid: Number n of executed ticks.
+        rewards: float32 (C,), reward of every tick (0 past `valid`).
+        terminated: The episode truly ended within the window: no bootstrap.
+        next_token, next_proprio, next_committed, next_reference: x' and ã' (zeros if terminated).
+        outcome: Outcome of the episode where known (EPISODE_END, revisions), else NONE.
+        policy_version: Version of the actor's weights at the window's start (0: base).
+    """
+
+    run: str
+    episode: int
+    step: int
+    seq: int
+    commit: Commit
+    kind: EpisodeKind
+    token: FloatArray
+    proprio: FloatArray
+    committed: FloatArray
+    reference: FloatArray
+    actions: FloatArray
+    sources: NDArray[np.uint8]
+    valid: int
+    rewards: FloatArray
+    terminated: bool
+    next_token: FloatArray
+    next_proprio: FloatArray
+    next_committed: FloatArray
+    next_reference: FloatArray
+    outcome: Outcome = Outcome.NONE
+    policy_version: int = 0
+
+    @property
+    def key(self) -> tuple[str, int, int]:
+        """Key of the fold: (run, episode, step)."""
+        return (self.run, self.episode, self.step)

@@ -1,0 +1,166 @@
+"""The suite's settings: frozen dataclasses whose fields carry description and range.
+
+One table serves four readers: the in-process runner constructs the dataclass, a node declares the
+same fields as ROS parameters, `config/rlt.yaml` holds the same names (a test compares), and the
+package READMEs list them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def setting(
+    default: Any,
+    description: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] = (),
+    live: bool = False,
+) -> Any:
+    """Declare one setting.
+
+    Args:
+        default: Default value; its type is the setting's type.
+        description: One sentence with the unit.
+        low: Smallest allowed value.
+        high: Largest allowed value.
+        choices: Allowed strings.
+        live: Whether it may change while the node runs.
+
+    Returns:
+        A dataclass field that carries all of it as metadata.
+    """
+    metadata = {
+        "description": description, "low": low, "high": high, "choices": choices, "live": live
+    }
+    if isinstance(default, list):
+        return field(default_factory=lambda: list(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def validate(settings: Any) -> None:
+    """Check every setting against its range.
+
+    Raises:
+        ValueError: Naming all settings that are out of range, with value and bound.
+    """
+    problems = []
+    for item in dataclasses.fields(settings):
+        value, rule = getattr(settings, item.name), item.metadata
+        values = value if isinstance(value, list) else [value]
+        for element in values:
+            if rule.get("low") is not None and element < rule["low"]:
+                problems.append(f"{item.name} = {element} is below {rule['low']}")
+            if rule.get("high") is not None and element > rule["high"]:
+                problems.append(f"{item.name} = {element} is above {rule['high']}")
+            if rule.get("choices") and element not in rule["choices"]:
+                problems.append(f"{item.name} = {element!r} is not one of {rule['choices']}")
+    if problems:
+        raise ValueError(f"{type(settings).__name__}: " + "; ".join(problems))
+
+
+def build(cls: type[T], values: Mapping[str, Any]) -> T:
+    """Construct settings from a mapping and validate them.
+
+    Raises:
+        ValueError: If a name is unknown or a value is out of range.
+    """
+    known = {item.name for item in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise ValueError(f"{cls.__name__} has no setting {', '.join(unknown)}")
+    made = cls(**values)
+    validate(made)
+    return made
+
+
+@dataclass(frozen=True)
+class AgentSettings:
+    """The chunk actor-critic (RL Token paper, section on online RL; defaults of our own tuning)."""
+
+    gamma: float = setting(0.99, "discount per control tick", low=0.0, high=1.0)
+    beta_sum: float = setting(
+        0.2, "weight of the squared distance to the reference, summed over chunk x axes", low=0.0
+    )
+    sigma: float = setting(
+        0.05, "standard deviation of per-tick exploration, in normalised action units", low=0.0
+    )
+    sigma_chunk: float = setting(
+        0.03, "standard deviation of exploration that is constant over a chunk, normalised", low=0.0
+    )
+    target_noise: float = setting(0.05, "target-policy smoothing noise, normalised units", low=0.0)
+    target_noise_clip: float = setting(0.1, "bound of the smoothing noise", low=0.0)
+    reference_dropout: float = setting(
+        0.5, "probability that the actor's reference input is zeroed in training", low=0.0, high=1.0
+    )
+    hidden: int = setting(256, "width of both hidden layers", low=1)
+    learning_rate: float = setting(3e-4, "Adam step size of actor and critics", low=0.0)
+    batch: int = setting(128, "transitions per update", low=1)
+    tau: float = setting(0.005, "target network step per update", low=0.0, high=1.0)
+    actor_every: int = setting(2, "critic updates per actor update", low=1)
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How many updates the data earns, and when."""
+
+    updates_per_chunk: float = setting(
+        5.0, "critic updates per C newly executed ticks", low=0.0
+    )
+    warmup_episodes: int = setting(40, "episodes of the base policy that pre-fill replay", low=1)
+    warmup_bc_updates: int = setting(500, "pure imitation updates of the actor after warm-up", low=0)
+    warmup_critic_updates: int = setting(1000, "critic-only updates after warm-up", low=0)
+    replay_capacity: int = setting(200_000, "transitions kept in memory", low=1)
+    intervention_reference: str = setting(
+        "human", "what the reference is where a person acted", choices=("human", "vla")
+    )
+
+
+@dataclass(frozen=True)
+class GuardSettings:
+    """Motion limits; there are no defaults, since no limit is ever guessed.
+
+    Lists hold one value per action axis. Velocities are limits of the set-point.
+    """
+
+    position_min: list[float] = setting([], "lowest set-point per axis, m or rad")
+    position_max: list[float] = setting([], "highest set-point per axis, m or rad")
+    velocity: list[float] = setting([], "largest set-point speed per axis, m/s or rad/s", low=0.0)
+    acceleration: list[float] = setting(
+        [], "largest set-point acceleration per axis, m/s^2 or rad/s^2", low=0.0
+    )
+    leash: list[float] = setting(
+        [], "largest distance of the set-point from the measured position, m or rad", low=0.0
+    )
+    max_age_ticks: int = setting(5, "oldest robot state that may be acted upon, ticks", low=1)
+
+
+@dataclass(frozen=True)
+class ChunkSettings:
+    """How late chunks and takeovers are handled."""
+
+    max_stretch_ticks: int = setting(
+        10, "ticks for which a late chunk's predecessor may go on with its reference tail", low=0
+    )
+    blend_ticks: int = setting(5, "ticks over which a takeover's command is blended in", low=0)
+
+
+@dataclass(frozen=True)
+class ScheduleSettings:
+    """Which episodes a run consists of."""
+
+    base_eval_episodes: int = setting(100, "evaluation episodes of the base policy", low=0)
+    episodes: int = setting(200, "training episodes including warm-up", low=1)
+    eval_episodes: int = setting(100, "evaluation episodes of the trained policy", low=0)
+    seed: int = setting(0, "seed of the run", low=0)
+    time_limit_ticks: int = setting(300, "longest episode, control ticks", low=1)
+    time_limit: str = setting(
+        "failure", "what reaching the time limit means", choices=("failure", "truncation")
+    )
