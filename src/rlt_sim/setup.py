@@ -1,0 +1,25 @@
+from setuptools import find_packages, setup
+
+package_name = 'rlt_sim'
+
+setup(
+    name=package_name,
+    version='0.1.0',
+    description='A MuJoCo robot that looks like a robot driver: tasks, demonstrator, simulator node.',
+    author='RLT for ROS 2 maintainers',
+    author_email='maintainers@rlt-ros2.example',
+    license='Apache-2.0',
+    packages=find_packages(exclude=['test', 'test.*']),
+    package_data={'': ['*.xml', '*.jinja', 'py.typed']},
+    data_files=[
+        ('share/ament_index/resource_index/packages', ['resource/' + package_name]),
+        ('share/' + package_name, ['package.xml']),
+    ],
+    zip_safe=False,
+    entry_points={
+        'console_scripts': [
+            'simulator = rlt_sim.simulator_node:main',
+            'world_view = rlt_sim.view:main',
+        ],
+    },
+)
