@@ -1,0 +1,203 @@
+"""The chunk actor-critic: RL Token paper, Eq. 3 (critic) and Eq. 5 (actor), TD3 style.
+
+Where the paper is silent we chose: the critic's targets are clamped to the return's range [0, 1];
+the actor climbs the smaller of the two critics, which errs towards the reference; the target's
+next action comes from the current actor with clipped smoothing noise, without a target actor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rlt_core.contract import Contract
+from rlt_core.networks import Actor, TwinCritic
+from rlt_core.records import FloatArray
+from rlt_core.replay import Batch
+from rlt_core.settings import AgentSettings
+
+
+class Agent:
+    """Actor, twin critics, target critics and their optimisers.
+
+    Every random number comes from one generator, so a seed and a sequence of batches fix the
+    weights. Run it with `torch.set_num_threads(1)`: its matrices are too small to share.
+    """
+
+    def __init__(
+        self, contract: Contract, bound: FloatArray, settings: AgentSettings, seed: int
+    ) -> None:
+        """Create networks with random weights.
+
+        Args:
+            contract: Sizes of state and chunk.
+            bound: float32 (A,), largest normalised action per axis.
+            settings: Hyper-parameters.
+            seed: Seed of weights, smoothing noise and reference dropout.
+        """
+        self.settings = settings
+        self._generator = torch.Generator().manual_seed(seed)
+        sizes = (contract.state_size, contract.chunk, contract.action.size, settings.hidden)
+        self.actor = Actor(*sizes, bound, self._generator)
+        self.critic = TwinCritic(*sizes, self._generator)
+        self.target = TwinCritic(*sizes)
+        self.target.load_state_dict(self.critic.state_dict())
+        self._actor_parameters: list[Tensor] = list(self.actor.parameters())
+        self._critic_parameters: list[Tensor] = list(self.critic.parameters())
+        self._target_parameters = [p.requires_grad_(False) for p in self.target.parameters()]
+        # Fused Adam and one fused Polyak step: at these sizes the overhead of an operation per
+        # parameter costs as much as the gradients.
+        self._actor_optimiser = torch.optim.Adam(
+            self._actor_parameters, lr=settings.learning_rate, fused=True
+        )
+        self._critic_optimiser = torch.optim.Adam(
+            self._critic_parameters, lr=settings.learning_rate, fused=True
+        )
+        self._discounts = settings.gamma ** torch.arange(contract.chunk, dtype=torch.float32)
+
+    def imitate(self, batch: Batch) -> dict[str, float]:
+        """One actor update towards the reference alone: Eq. 5 without its Q term.
+
+        Returns:
+            `reference_distance`.
+        """
+        chunk = self._chunk_under_dropout(batch)
+        return self._step_actor(batch, chunk, self._distance(chunk, batch).mean())
+
+    def update(self, batch: Batch, actor: bool) -> dict[str, float]:
+        """One critic update and, if `actor`, one actor update.
+
+        Returns:
+            The metrics of `update_critic` and `update_actor`.
+        """
+        metrics = self.update_critic(batch)
+        if actor:
+            metrics |= self.update_actor(batch)
+        return metrics
+
+    def update_critic(self, batch: Batch) -> dict[str, float]:
+        """One step on Eq. 3 for both critics, and one step of their targets.
+
+        Returns:
+            `critic_loss`, the squared TD error summed over both critics, and `q_mean`, the mean
+            value of the replayed chunks.
+        """
+        target = self.td_target(batch)
+        values = self.critic(batch.x, batch.actions)
+        loss = (values - target).square().sum(0).mean()
+        self._critic_optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        self._critic_optimiser.step()
+        with torch.no_grad():
+            torch._foreach_lerp_(
+                self._target_parameters, self._critic_parameters, self.settings.tau
+            )
+        return {"critic_loss": loss.item(), "q_mean": values.detach().mean().item()}
+
+    def update_actor(self, batch: Batch) -> dict[str, float]:
+        """One step on Eq. 5: -Q(x, a) + beta |a - reference|^2, summed over the chunk.
+
+        The reference is hidden from the actor's input for a random part of the batch (reference
+        dropout), never from the distance.
+
+        Returns:
+            `actor_loss` and `reference_distance`.
+        """
+        chunk = self._chunk_under_dropout(batch)
+        value = self.critic(batch.x, self.actor.clamp(chunk)).amin(0)
+        loss = (self.settings.beta_sum * self._distance(chunk, batch) - value).mean()
+        return {"actor_loss": loss.item()} | self._step_actor(batch, chunk, loss)
+
+    @torch.no_grad()
+    def td_target(self, batch: Batch) -> Tensor:
+        """Return the target of Eq. 3 for windows of true length n, float32 (B,).
+
+        sum_t gamma^t r_t + gamma^n (1 - terminated) min Q'(x', a'), clamped to [0, 1].
+        """
+        noise = self._randn_like(batch.next_reference) * self.settings.target_noise
+        noise.clamp_(-self.settings.target_noise_clip, self.settings.target_noise_clip)
+        next_actions = self.actor.clamp(
+            self.actor.unbounded(batch.next_x, batch.next_reference) + noise
+        )
+        next_value = self.target(batch.next_x, next_actions).amin(0)
+        discount = self.settings.gamma**batch.valid * (1.0 - batch.terminated)
+        target: Tensor = batch.rewards @ self._discounts + discount * next_value
+        return target.clamp_(0.0, 1.0)
+
+    def actor_state(self) -> dict[str, Tensor]:
+        """Return a copy of the actor's weights and bound: what the policy needs to act."""
+        return {name: tensor.clone() for name, tensor in self.actor.state_dict().items()}
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return networks, optimisers and generator as one flat table of tensors."""
+        tensors = {"generator": self._generator.get_state()}
+        for part, module in self._modules().items():
+            tensors |= {f"{part}.{name}": t.clone() for name, t in module.state_dict().items()}
+        for part, optimiser in self._optimisers().items():
+            for index, moments in optimiser.state_dict()["state"].items():
+                tensors |= {f"{part}.{index}.{name}": t.clone() for name, t in moments.items()}
+        return tensors
+
+    def load_state_dict(self, tensors: Mapping[str, Tensor]) -> None:
+        """Continue exactly where `state_dict` was taken.
+
+        Raises:
+            ValueError: If a tensor is missing or has another shape.
+        """
+        try:
+            for part, module in self._modules().items():
+                module.load_state_dict(_below(tensors, part))
+        except RuntimeError as error:
+            raise ValueError(
+                f"the checkpoint does not fit this agent: {error}; load it with the model and "
+                "settings it was trained with"
+            ) from error
+        for part, optimiser in self._optimisers().items():
+            state: dict[int, dict[str, Tensor]] = {}
+            for key, tensor in _below(tensors, part).items():
+                index, name = key.split(".")
+                state.setdefault(int(index), {})[name] = tensor.clone()
+            groups: Any = optimiser.state_dict()["param_groups"]
+            optimiser.load_state_dict({"state": state, "param_groups": groups})
+        self._generator.set_state(tensors["generator"])
+
+    def _modules(self) -> dict[str, torch.nn.Module]:
+        return {"actor": self.actor, "critic": self.critic, "target": self.target}
+
+    def _optimisers(self) -> dict[str, torch.optim.Optimizer]:
+        return {
+            "actor_optimiser": self._actor_optimiser,
+            "critic_optimiser": self._critic_optimiser,
+        }
+
+    def _randn_like(self, like: Tensor) -> Tensor:
+        return torch.randn(like.shape, generator=self._generator)
+
+    def _chunk_under_dropout(self, batch: Batch) -> Tensor:
+        """Return the actor's unbounded chunk with the reference hidden from part of the batch."""
+        draw = torch.rand(len(batch.reference), 1, 1, generator=self._generator)
+        shown = (draw >= self.settings.reference_dropout).float()
+        chunk: Tensor = self.actor.unbounded(batch.x, batch.reference * shown)
+        return chunk
+
+    @staticmethod
+    def _distance(chunk: Tensor, batch: Batch) -> Tensor:
+        """Squared distance to the reference, summed over chunk and axes, float32 (B,)."""
+        return (chunk - batch.reference).square().sum((1, 2))
+
+    def _step_actor(self, batch: Batch, chunk: Tensor, loss: Tensor) -> dict[str, float]:
+        self._actor_optimiser.zero_grad(set_to_none=True)
+        # Gradients for the actor alone: the critic's weights would cost as much again.
+        torch.autograd.backward(loss, inputs=self._actor_parameters)
+        self._actor_optimiser.step()
+        gap = (chunk.detach() - batch.reference).square().mean().sqrt()
+        return {"reference_distance": gap.item()}
+
+
+def _below(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
+    """Return the entries under `part.`, without the prefix."""
+    head = part + "."
+    return {key[len(head) :]: t for key, t in tensors.items() if key.startswith(head)}

@@ -1,0 +1,41 @@
+"""From SI records to the inputs of the actor-critic: the one place where SI becomes normalised.
+
+The policy that acts and the replay that learns build their states here, so they cannot differ.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rlt_core.contract import Contract
+from rlt_core.records import FloatArray
+
+
+def encode_state(
+    contract: Contract, token: FloatArray, proprio: FloatArray, committed: FloatArray
+) -> FloatArray:
+    """Return the actor-critic's state x = (z, proprioception, committed actions), normalised.
+
+    Args:
+        contract: Carries normaliser and sizes.
+        token: float32 (Z,), raw RL token.
+        proprio: float32 (P,), SI.
+        committed: float32 (d, A), SI increments already committed when x was observed.
+
+    Returns:
+        float32 (X,) with X = Z + P + d A.
+
+    Raises:
+        ValueError: If a size does not match the contract.
+    """
+    scales = contract.normaliser
+    state = np.concatenate(
+        (scales.token(token), scales.proprio(proprio), scales.actions(committed).ravel())
+    )
+    if state.shape != (contract.state_size,):
+        raise ValueError(
+            f"state of token {token.shape}, proprioception {proprio.shape} and committed actions "
+            f"{committed.shape} has {state.size} elements, the contract expects "
+            f"{contract.state_size}: use features of the same model"
+        )
+    return state

@@ -1,0 +1,378 @@
+"""The life of a run's episodes: schedule, phases, labels. Pure; the only judge of both."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rlt_core.records import EpisodeKind, EpisodeState, Outcome, Phase, Source
+from rlt_core.settings import ScheduleSettings
+
+SEEDS_PER_RUN = 1_000_000
+"""Seeds below belong to pretraining and tuning; every run seed owns a block of this size."""
+EVALUATION_SEEDS = 500_000
+"""Offset of the evaluation seeds within the block; training seeds lie below it."""
+
+_PEOPLE = (Source.HUMAN, Source.BLEND)
+
+
+@dataclass(frozen=True)
+class EpisodePlan:
+    """One scheduled episode: its number in the run (from 1), what for, and its seed."""
+
+    episode: int
+    kind: EpisodeKind
+    seed: int
+
+
+@dataclass(frozen=True)
+class EpisodeResult:
+    """What became of one episode.
+
+    Attributes:
+        episode: Number in the run, from 1.
+        kind: What it was for.
+        seed: Its seed.
+        outcome: How it ended; NONE if it was discarded.
+        steps: Executed control ticks.
+        label_source: Who judged: "human", "auto", "time_limit", "abort" or "discard".
+        interventions: Number of takeovers.
+    """
+
+    episode: int
+    kind: EpisodeKind
+    seed: int
+    outcome: Outcome
+    steps: int
+    label_source: str
+    interventions: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON: kind and outcome by their lower-case names."""
+        return {
+            **dataclasses.asdict(self),
+            "kind": self.kind.name.lower(),
+            "outcome": self.outcome.name.lower(),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> EpisodeResult:
+        """Inverse of `to_dict`; other keys are ignored.
+
+        Raises:
+            ValueError: If a field is missing or has no meaning; names it.
+        """
+        names = [item.name for item in dataclasses.fields(cls)]
+        missing = [name for name in names if name not in values]
+        if missing:
+            raise ValueError(f"episode result lacks {', '.join(missing)}")
+        plain = {name: values[name] for name in names}
+        try:
+            plain["kind"] = EpisodeKind[str(plain["kind"]).upper()]
+            plain["outcome"] = Outcome[str(plain["outcome"]).upper()]
+        except KeyError as error:
+            raise ValueError(f"episode result: {error.args[0]!r} is no kind or outcome") from error
+        return cls(**plain)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """Answer to a person's request.
+
+    Attributes:
+        applied: Whether it was applied.
+        message: What was applied to which episode, or why not and what to do.
+        state: The episode's new state where it changed, to be published; else None.
+    """
+
+    applied: bool
+    message: str
+    state: EpisodeState | None = None
+
+
+def make_schedule(settings: ScheduleSettings, warmup_episodes: int) -> tuple[EpisodePlan, ...]:
+    """Plan a run: base evaluation, warm-up, training, evaluation.
+
+    The two evaluations are paired: their episodes i share a seed. Training seeds never occur in
+    evaluation, and runs with other seeds share none.
+
+    Args:
+        settings: Numbers of episodes and the run's seed.
+        warmup_episodes: How many of the training episodes the base policy drives.
+
+    Returns:
+        The plan, episodes numbered from 1.
+
+    Raises:
+        ValueError: If there is nothing to do, warm-up leaves no training, or a block of seeds is
+            too small.
+    """
+    if settings.episodes and settings.episodes <= warmup_episodes:
+        raise ValueError(
+            f"episodes {settings.episodes} include the {warmup_episodes} of warm-up and leave "
+            "nothing to train: raise episodes or lower warmup_episodes"
+        )
+    counts = {
+        EpisodeKind.BASE_EVAL: settings.base_eval_episodes,
+        EpisodeKind.WARMUP: min(warmup_episodes, settings.episodes),
+        EpisodeKind.TRAIN: max(settings.episodes - warmup_episodes, 0),
+        EpisodeKind.EVAL: settings.eval_episodes,
+    }
+    if not any(counts.values()):
+        raise ValueError("the schedule holds no episode: raise episodes or an evaluation's count")
+    if max(counts.values()) > EVALUATION_SEEDS or settings.episodes > EVALUATION_SEEDS:
+        raise ValueError(f"a run has at most {EVALUATION_SEEDS} episodes of a kind: lower episodes")
+    training = (settings.seed + 1) * SEEDS_PER_RUN
+    evaluation = training + EVALUATION_SEEDS
+    first = {
+        EpisodeKind.BASE_EVAL: evaluation,
+        EpisodeKind.WARMUP: training,
+        EpisodeKind.TRAIN: training + counts[EpisodeKind.WARMUP],
+        EpisodeKind.EVAL: evaluation,
+    }
+    pairs = [(kind, first[kind] + i) for kind, count in counts.items() for i in range(count)]
+    return tuple(
+        EpisodePlan(number, kind, seed) for number, (kind, seed) in enumerate(pairs, start=1)
+    )
+
+
+class EpisodeMachine:
+    """Phases and labels of the episodes of one run.
+
+    The state's `tick` is the first tick not yet executed: an episode that ends at tick k has
+    executed start_tick ... k - 1.
+
+    Args:
+        run: Identifier of the run.
+        settings: Schedule and time limit.
+        warmup_episodes: Training episodes that the base policy drives.
+        chunk: Executed chunk length C; episodes start on its multiples.
+
+    Raises:
+        ValueError: If the schedule is impossible.
+
+    Attributes:
+        schedule: The planned episodes.
+        state: The state of the current episode.
+    """
+
+    def __init__(
+        self, run: str, settings: ScheduleSettings, warmup_episodes: int, chunk: int
+    ) -> None:
+        self.schedule = make_schedule(settings, warmup_episodes)
+        self.state = EpisodeState(
+            run=run,
+            episode=0,
+            kind=EpisodeKind.UNKNOWN,
+            phase=Phase.IDLE,
+            acting=Source.BASE,
+            explore=False,
+            seed=0,
+            tick=0,
+            start_tick=0,
+        )
+        self._time_limit = settings.time_limit_ticks
+        self._limit_outcome = (
+            Outcome.FAILURE if settings.time_limit == "failure" else Outcome.TRUNCATED
+        )
+        self._chunk = chunk
+        self._ended: dict[int, EpisodeState] = {}
+        self._interventions: dict[int, int] = {}
+        self._human_acting = False
+
+    @property
+    def results(self) -> list[EpisodeResult]:
+        """Results of all ended episodes, in order, with all corrections."""
+        return [
+            EpisodeResult(
+                episode=number,
+                kind=state.kind,
+                seed=state.seed,
+                outcome=state.outcome,
+                steps=state.end_tick - state.start_tick,
+                label_source=state.label_source,
+                interventions=self._interventions.get(number, 0),
+            )
+            for number, state in sorted(self._ended.items())
+        ]
+
+    def next(self) -> EpisodeState:
+        """Go on to the next scheduled episode, whose reset begins; or finish.
+
+        Raises:
+            RuntimeError: If an episode is being reset or runs.
+        """
+        if self.state.phase in (Phase.RESETTING, Phase.RUNNING):
+            raise RuntimeError(f"episode {self.state.episode} has not ended: it must end first")
+        if self.state.episode == len(self.schedule):
+            self.state = dataclasses.replace(self.state, phase=Phase.FINISHED)
+            return self.state
+        plan = self.schedule[self.state.episode]
+        self._human_acting = False
+        self.state = EpisodeState(
+            run=self.state.run,
+            episode=plan.episode,
+            kind=plan.kind,
+            phase=Phase.RESETTING,
+            acting=plan.kind.acting,
+            explore=plan.kind is EpisodeKind.TRAIN,
+            seed=plan.seed,
+            tick=self.state.tick,
+            start_tick=0,
+        )
+        return self.state
+
+    def begin(self, start_tick: int) -> EpisodeState:
+        """The reset is done: the episode runs from `start_tick` on.
+
+        Raises:
+            RuntimeError: If no episode is being reset.
+            ValueError: If the tick is no chunk boundary or lies in the past.
+        """
+        if self.state.phase is not Phase.RESETTING:
+            raise RuntimeError(f"no episode is being reset: phase is {self.state.phase.name}")
+        if start_tick % self._chunk or start_tick < self.state.tick:
+            raise ValueError(
+                f"episode {self.state.episode} cannot start at tick {start_tick}: expected a "
+                f"multiple of {self._chunk} from {self.state.tick} on"
+            )
+        self.state = dataclasses.replace(
+            self.state, phase=Phase.RUNNING, start_tick=start_tick, tick=start_tick
+        )
+        return self.state
+
+    def observe(self, tick: int, success: bool) -> EpisodeState:
+        """Note that all ticks before `tick` are executed, and how the task stands then.
+
+        A success ends the episode, and so does the time limit. Ticks of the past, and ticks
+        outside a running episode, change nothing.
+
+        Args:
+            tick: First tick not yet executed.
+            success: Automatic verdict; False where only people judge.
+
+        Returns:
+            The state, ended or not.
+        """
+        if self.state.phase is not Phase.RUNNING or tick < self.state.tick:
+            return self.state
+        self.state = dataclasses.replace(self.state, tick=tick)
+        steps = tick - self.state.start_tick
+        if success and steps > 0:
+            return self._end(Outcome.SUCCESS, "auto")
+        if steps >= self._time_limit:
+            return self._end(self._limit_outcome, "time_limit")
+        return self.state
+
+    def executed(self, source: Source) -> None:
+        """Note who decided an executed tick, to count the takeovers of the episode."""
+        human = source in _PEOPLE
+        if human and not self._human_acting and self.state.phase is Phase.RUNNING:
+            number = self.state.episode
+            self._interventions[number] = self._interventions.get(number, 0) + 1
+        self._human_acting = human
+
+    def label(self, success: bool, episode_id: str = "") -> Reply:
+        """A person's verdict.
+
+        Without an id it ends the running episode at the current tick; between an episode's end
+        and the next one's first executed tick it labels the ended one. Anything later needs the
+        id. A person's label overrides an automatic one.
+        """
+        number = self._addressed(episode_id)
+        if isinstance(number, Reply):
+            return number
+        outcome = Outcome.SUCCESS if success else Outcome.FAILURE
+        if number not in self._ended:
+            if self.state.tick == self.state.start_tick:
+                return self._no_tick_yet(number)
+            state = self._end(outcome, "human")
+        elif self._ended[number].label_source == "discard":
+            return Reply(False, f"episode {number} was discarded: it takes no label")
+        elif self._ended[number].end_tick == self._ended[number].start_tick:
+            return self._no_tick_yet(number)
+        else:
+            state = self._revise(number, outcome, "human")
+        return Reply(True, f"episode {number} is a {outcome.name.lower()}", state)
+
+    def abort(self, reason: str = "") -> Reply:
+        """Cut the running episode at the current tick, without a label: it is truncated."""
+        if self.state.phase is not Phase.RUNNING:
+            return Reply(False, f"no episode runs (phase {self.state.phase.name}): no abort")
+        state = self._end(Outcome.TRUNCATED, "abort")
+        because = f": {reason}" if reason else ""
+        return Reply(True, f"episode {state.episode} was aborted{because}", state)
+
+    def discard(self, episode_id: str = "") -> Reply:
+        """Drop an episode from training, addressed as in `label`; a running one ends."""
+        number = self._addressed(episode_id)
+        if isinstance(number, Reply):
+            return number
+        if number in self._ended:
+            state = self._revise(number, Outcome.NONE, "discard")
+        else:
+            state = self._end(Outcome.NONE, "discard")
+        return Reply(True, f"episode {number} was discarded", state)
+
+    def handover(self, to_actor: bool) -> Reply:
+        """Let the actor drive the running episode from now on, or the base policy again."""
+        if self.state.phase is not Phase.RUNNING:
+            return Reply(False, f"no episode runs (phase {self.state.phase.name}): no handover")
+        if self.state.kind.acting is not Source.ACTOR:
+            return Reply(
+                False,
+                f"episode {self.state.episode} is a {self.state.kind.name.lower()} episode, which "
+                "the base policy drives throughout: no handover",
+            )
+        acting = Source.ACTOR if to_actor else Source.BASE
+        if acting is self.state.acting:
+            return Reply(False, f"the {acting.name.lower()} policy drives already")
+        self.state = dataclasses.replace(self.state, acting=acting)
+        return Reply(True, f"the {acting.name.lower()} policy drives from now on", self.state)
+
+    def _addressed(self, episode_id: str) -> int | Reply:
+        """Number of the episode that a request means, or why none is meant."""
+        started = self.state.phase is Phase.RUNNING and self.state.tick > self.state.start_tick
+        if not episode_id:
+            if started or self.state.episode in self._ended:
+                return self.state.episode
+            if self.state.episode - 1 in self._ended:
+                return self.state.episode - 1
+            return Reply(False, "no episode has begun yet: nothing to label or discard")
+        run, _, number = episode_id.rpartition("/")
+        if run == self.state.run and number.isdecimal():
+            running = self.state.phase is Phase.RUNNING and int(number) == self.state.episode
+            if running or int(number) in self._ended:
+                return int(number)
+        return Reply(
+            False,
+            f"episode_id {episode_id!r} is no episode of this run so far: expected "
+            f"'{self.state.run}/<number>' up to {self.state.episode}",
+        )
+
+    def _no_tick_yet(self, number: int) -> Reply:
+        return Reply(False, f"episode {number} has no executed tick: discard or abort it instead")
+
+    def _end(self, outcome: Outcome, label_source: str) -> EpisodeState:
+        self.state = dataclasses.replace(
+            self.state,
+            phase=Phase.ENDED,
+            end_tick=self.state.tick,
+            outcome=outcome,
+            label_source=label_source,
+        )
+        self._ended[self.state.episode] = self.state
+        return self.state
+
+    def _revise(self, number: int, outcome: Outcome, label_source: str) -> EpisodeState:
+        state = dataclasses.replace(
+            self._ended[number], outcome=outcome, label_source=label_source
+        )
+        self._ended[number] = state
+        if number == self.state.episode:
+            self.state = dataclasses.replace(
+                self.state, outcome=outcome, label_source=label_source
+            )
+        return state

@@ -1,0 +1,245 @@
+"""The guard: the last thing before the robot, between one chosen command and what is sent."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rlt_core.contract import Contract
+from rlt_core.records import FloatArray
+from rlt_core.settings import GuardSettings, validate
+
+Vector = NDArray[np.float64]
+
+LONGEST_STOP_S = 1.0
+"""A hold is to stop the robot: limits with which braking takes longer are refused."""
+NOTICEABLE = 1e-6
+"""Smaller changes, as fractions of the velocity limit, are float32 rounding and not reported."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """What is sent at one tick.
+
+    Attributes:
+        setpoint: float64 (A,), SI.
+        increment: float64 (A,), SI: `setpoint` minus the set-point sent before.
+        limited: Names of the limits that changed the wish: "finite", "velocity", "leash",
+            "workspace", "acceleration".
+    """
+
+    setpoint: Vector
+    increment: Vector
+    limited: tuple[str, ...]
+
+
+class Guard:
+    """Keeps every set-point finite and inside the robot's limits, whatever is wished.
+
+    All limits act relative to the set-point sent before, axis by axis. Towards a position limit
+    the speed never exceeds that from which the acceleration limit can still brake, so that
+    workspace, velocity and acceleration always hold together. The leash to the measured position
+    is kept in the same way; if the measured position itself runs away, the set-point follows it
+    as fast as those three limits allow. A robot that starts outside the workspace may only move
+    back towards it.
+
+    Args:
+        axis_names: Names of the A axes.
+        dt: Control period in seconds.
+        settings: The limits.
+
+    Raises:
+        ValueError: If a limit is missing, not positive or not finite; names all of them.
+    """
+
+    def __init__(self, axis_names: Sequence[str], dt: float, settings: GuardSettings) -> None:
+        _require_limits(axis_names, settings)
+        self._axes = [
+            _Axis(
+                low=float(settings.position_min[i]),
+                high=float(settings.position_max[i]),
+                velocity=settings.velocity[i] * dt,
+                acceleration=settings.acceleration[i] * dt * dt,
+                leash=float(settings.leash[i]),
+            )
+            for i in range(len(axis_names))
+        ]
+        self._setpoint: list[float] | None = None
+        self._increment = [0.0] * len(self._axes)
+        self._measured = [0.0] * len(self._axes)
+
+    @property
+    def max_increment(self) -> Vector:
+        """float64 (A,), SI: the velocity limit as an increment per tick."""
+        return np.array([axis.velocity for axis in self._axes])
+
+    @property
+    def leash(self) -> Vector:
+        """float64 (A,), SI: largest distance of set-point and measured position."""
+        return np.array([axis.leash for axis in self._axes])
+
+    @property
+    def increment(self) -> Vector:
+        """float64 (A,), SI: the increment sent last."""
+        return np.array(self._increment)
+
+    def start(self, position: Vector) -> None:
+        """Take the measured `position` (A,) as the set-point sent last, at rest.
+
+        Raises:
+            ValueError: If the position is no finite vector of A elements.
+        """
+        valid = self._finite(position)
+        if valid is None:
+            raise ValueError(
+                f"the guard cannot start from position {position}: expected {len(self._axes)} "
+                "finite numbers; wait for a valid robot state"
+            )
+        self._setpoint = valid
+        self._measured = valid
+        self._increment = [0.0] * len(self._axes)
+
+    def limit(self, wish: Vector | FloatArray | None, measured: Vector | None) -> Command:
+        """Turn a wished increment into what is sent, and remember it as sent.
+
+        Args:
+            wish: SI increment (A,); None, or anything but A finite numbers, means decelerated
+                hold.
+            measured: Measured position (A,), SI; None, or anything but A finite numbers, keeps
+                the last good one.
+
+        Returns:
+            The command, always finite.
+
+        Raises:
+            RuntimeError: If `start` was not called.
+        """
+        if self._setpoint is None:
+            raise RuntimeError("the guard does not know the set-point: call start first")
+        limited: dict[str, None] = {}
+        steps = self._finite(wish)
+        if steps is None:
+            steps = [0.0] * len(self._axes)
+            if wish is not None:
+                limited["finite"] = None
+        self._measured = self._finite(measured) or self._measured
+        setpoint = [
+            axis.next_setpoint(step, last, increment, position, limited)
+            for axis, step, last, increment, position in zip(
+                self._axes, steps, self._setpoint, self._increment, self._measured, strict=True
+            )
+        ]
+        self._increment = [new - old for new, old in zip(setpoint, self._setpoint, strict=True)]
+        self._setpoint = setpoint
+        return Command(np.array(setpoint), np.array(self._increment), tuple(limited))
+
+    def _finite(self, values: Vector | FloatArray | None) -> list[float] | None:
+        """The A values as plain numbers, None if they are anything else."""
+        if not isinstance(values, np.ndarray) or values.dtype.kind not in "fiu":
+            return None
+        if values.shape != (len(self._axes),):
+            return None
+        plain: list[float] = values.astype(np.float64).tolist()
+        return plain if all(map(math.isfinite, plain)) else None
+
+
+def normalised_bound(settings: GuardSettings, contract: Contract) -> FloatArray:
+    """Velocity limits as the largest action in network units: float32 (A,).
+
+    Raises:
+        ValueError: If a limit is missing or invalid.
+    """
+    guard = Guard(contract.action.names, contract.dt, settings)
+    return contract.normaliser.actions(guard.max_increment)
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """Limits of one axis, SI; velocity per tick, acceleration per tick squared.
+
+    Plain floats: for the few axes of a robot they are several times faster than arrays.
+    """
+
+    low: float
+    high: float
+    velocity: float
+    acceleration: float
+    leash: float
+
+    def next_setpoint(
+        self,
+        step: float,
+        last: float,
+        increment: float,
+        measured: float,
+        limited: dict[str, None],
+    ) -> float:
+        """The set-point after `last` for a wished `step`; adds to `limited` what changed it."""
+        high, low = max(self.high, last), min(self.low, last)
+        limits = (
+            ("velocity", -self.velocity, self.velocity),
+            (
+                "leash",
+                -self._stoppable(last - measured + self.leash),
+                self._stoppable(measured + self.leash - last),
+            ),
+            ("workspace", -self._stoppable(last - low), self._stoppable(high - last)),
+            (
+                "acceleration",
+                max(-self.velocity, increment - self.acceleration),
+                min(self.velocity, increment + self.acceleration),
+            ),
+        )
+        # The order is the priority, last wins; workspace and dynamics always have a common step.
+        for name, lowest, highest in limits:
+            allowed = min(max(step, lowest), highest)
+            if abs(allowed - step) > NOTICEABLE * self.velocity:
+                limited[name] = None
+            step = allowed
+        # The sum may round beyond the edge. The last check: never send what is not finite.
+        setpoint = min(max(last + step, low), high)
+        if math.isfinite(setpoint):
+            return setpoint
+        limited["finite"] = None
+        return last
+
+    def _stoppable(self, room: float) -> float:
+        """Longest step from which braking, too, ends within `room`.
+
+        A step u and the braking steps u - a, u - 2a, ... after it cover n u - a n (n - 1) / 2.
+        Negative room is distance to go back and returned as it is.
+        """
+        # No more steps matter than braking from full speed takes.
+        fastest = math.ceil(self.velocity / self.acceleration)
+        if room <= 0.0 or room > fastest * (self.velocity + self.acceleration):
+            return room
+        steps = math.ceil((math.sqrt(1.0 + 8.0 * room / self.acceleration) - 1.0) / 2.0)
+        steps = max(steps, 1)
+        return room / steps + self.acceleration * (steps - 1) / 2.0
+
+
+def _require_limits(axis_names: Sequence[str], settings: GuardSettings) -> None:
+    validate(settings)
+    problems = []
+    for name in ("position_min", "position_max", "velocity", "acceleration", "leash"):
+        values = getattr(settings, name)
+        if len(values) != len(axis_names):
+            problems.append(f"{name} has {len(values)} values")
+        elif not np.isfinite(values).all():
+            problems.append(f"{name} = {values} is not finite")
+        elif name in ("velocity", "acceleration", "leash") and min(values) <= 0.0:
+            problems.append(f"{name} = {values} is not positive")
+    if not problems and not (np.array(settings.position_min) < settings.position_max).all():
+        problems.append("position_min is not below position_max")
+    if not problems and np.divide(settings.velocity, settings.acceleration).max() > LONGEST_STOP_S:
+        problems.append(f"braking from full speed takes longer than {LONGEST_STOP_S:g} s")
+    if problems:
+        raise ValueError(
+            f"the guard needs limits for the axes ({', '.join(axis_names)}): "
+            + "; ".join(problems)
+            + ": state every limit in the robot's configuration"
+        )

@@ -1,0 +1,254 @@
+"""The in-process runner: the objects of the ROS graph in one loop, without ROS.
+
+It does tick by tick what the nodes do in lockstep, so that for the same seed both produce the
+same transitions and the same weights, bit for bit. Tuning, benchmarks and tests run here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rlt_core.contract import Contract
+from rlt_core.control import ControlLoop
+from rlt_core.episodes import EpisodeMachine, EpisodeResult
+from rlt_core.guard import normalised_bound
+from rlt_core.log import TransitionLog
+from rlt_core.policy_step import PolicyStep, TokenSource
+from rlt_core.records import (
+    EpisodeState,
+    FloatArray,
+    ImageArray,
+    Observation,
+    Phase,
+    RobotState,
+    Transition,
+)
+from rlt_core.settings import (
+    AgentSettings,
+    ChunkSettings,
+    GuardSettings,
+    ScheduleSettings,
+    TrainingSettings,
+)
+from rlt_core.trainer import Trainer
+from rlt_core.vla.model import load_model
+from rlt_core.vla.base import Prefix
+from rlt_core.windows import WindowBuilder
+
+
+class MeasuredState(Protocol):
+    """What a robot measures: pose on the action axes (A,) and wrench (4,), SI."""
+
+    @property
+    def tcp(self) -> NDArray[np.float64]:
+        """Measured position on the action axes."""
+
+    @property
+    def wrench(self) -> NDArray[np.float64]:
+        """Commanded wrench of the impedance controller."""
+
+
+class Judgement(Protocol):
+    """What the simulator knows about its task."""
+
+    @property
+    def success(self) -> bool:
+        """Whether the task is done."""
+
+    @property
+    def offset(self) -> NDArray[np.float64]:
+        """Pose (4,) of the plug relative to the socket: m, m, m, rad."""
+
+
+class World(Protocol):
+    """The simulated robot at its task, as `rlt_sim.world` has it."""
+
+    def reset(self, seed: int) -> None:
+        """Start an episode."""
+
+    def step(self, setpoint: NDArray[np.float64]) -> None:
+        """Advance one control tick."""
+
+    def state(self) -> MeasuredState:
+        """Measure the robot."""
+
+    def render(self) -> Mapping[str, ImageArray]:
+        """Take the policy's images."""
+
+    def task_state(self) -> Judgement:
+        """Judge the task."""
+
+
+class PrivilegedToken:
+    """A stand-in for the RL token that knows the simulator's state: an upper bound, not a method.
+
+    Its token is the pose of the plug relative to the socket.
+    """
+
+    def __init__(self, world: World) -> None:
+        """Read the state of this world."""
+        self._world = world
+
+    def encode(self, prefix: Prefix) -> FloatArray:
+        """Return the current offset as the token, float32 (1, 4); the prefix is not read."""
+        return np.asarray(self._world.task_state().offset, np.float32)[None]
+
+    @staticmethod
+    def contract(contract: Contract) -> Contract:
+        """Return the contract with this token in place of the RL token."""
+        scales = dataclasses.replace(
+            contract.normaliser,
+            token_mean=np.zeros(4, np.float32),
+            token_std=np.array([0.002, 0.002, 0.005, 0.05], np.float32),
+        )
+        return contract.replace(token_digest="privileged", normaliser=scales)
+
+
+class Runner:
+    """Runs the scheduled episodes of one run on a simulated robot."""
+
+    def __init__(
+        self,
+        world: World,
+        contract: Contract,
+        policy: PolicyStep,
+        control: ControlLoop,
+        machine: EpisodeMachine,
+        builder: WindowBuilder,
+        log: TransitionLog,
+        trainer: Trainer | None,
+    ) -> None:
+        """Connect the objects.
+
+        Args:
+            world: The robot at its task.
+            contract: The run's contract.
+            policy: The policy; for a run without trainer it brings its weights.
+            control: The control loop.
+            machine: Schedule and labels.
+            builder: Makes transitions.
+            log: Takes them.
+            trainer: Learns from them; None to evaluate only.
+        """
+        self.world = world
+        self.contract = contract
+        self.policy = policy
+        self.control = control
+        self.machine = machine
+        self.builder = builder
+        self.log = log
+        self.trainer = trainer
+
+    def run(self) -> Iterator[EpisodeResult]:
+        """Run the schedule; yield the result of every episode when its updates are done."""
+        tick = 0
+        while self.machine.next().phase != Phase.FINISHED:
+            tick = self._episode(tick)
+            self._learn()
+            yield self.machine.results[-1]
+
+    def _episode(self, tick: int) -> int:
+        """Run one episode from the next chunk boundary on; return its end tick."""
+        self.world.reset(self.machine.state.seed)
+        tick = -(-tick // self.contract.chunk) * self.contract.chunk
+        state = self.machine.begin(tick)
+        self.control.start(state, self.world.state().tcp)
+        self._record(self.builder.start(state))
+        while state.phase == Phase.RUNNING:
+            self._tick(tick, state)
+            tick += 1
+            state = self.machine.observe(tick, self.world.task_state().success)
+        self.control.stop()
+        self._record(self.builder.end(state))
+        return tick
+
+    def _tick(self, tick: int, state: EpisodeState) -> None:
+        """Observe, decide and execute one control tick."""
+        measured = self.world.state()
+        if self.policy.wants(tick, state):
+            proprio = np.concatenate((measured.tcp, measured.wrench)).astype(np.float32)
+            observation = Observation(tick, dict(self.world.render()), proprio)
+            features, chunk = self.policy.observe(observation, state)
+            if chunk is not None:
+                self.control.offer_chunk(chunk)
+            if features is not None:
+                self._record(self.builder.add_features(features))
+        step = self.control.step(tick, RobotState(tick, measured.tcp, float(tick)))
+        self.machine.executed(step.source)
+        self._record(self.builder.add_step(step))
+        self.world.step(step.setpoint)
+
+    def _record(self, transitions: Iterable[Transition]) -> None:
+        """Commit transitions to the log and hand them to the trainer."""
+        for transition in transitions:
+            committed = self.log.commit(transition)
+            if self.trainer is not None:
+                self.trainer.ingest(committed)
+
+    def _learn(self) -> None:
+        """Run the updates that the episode has earned; act with the new weights from now on."""
+        if self.trainer is None:
+            return
+        self.trainer.work()
+        if self.trainer.weights_due:
+            self.policy.set_weights(*self.trainer.publish())
+
+
+def build_runner(
+    world: World,
+    model: Path,
+    limits: GuardSettings,
+    schedule: ScheduleSettings,
+    *,
+    agent: AgentSettings | None = None,
+    training: TrainingSettings | None = None,
+    chunks: ChunkSettings | None = None,
+    privileged: bool = False,
+    run: str = "run",
+) -> Runner:
+    """Assemble a runner as the launch file assembles the graph.
+
+    PyTorch is set to one thread: more only wait for each other at these sizes.
+
+    Args:
+        world: The robot at its task, e.g. `rlt_sim.world.make_world("ethernet")`.
+        model: Model folder, e.g. models/ethernet.
+        limits: The robot's motion limits.
+        schedule: Episodes and seed of the run.
+        agent: Hyper-parameters; defaults if None.
+        training: Updates; defaults if None. Without training episodes there is no trainer.
+        chunks: Late chunks and takeovers; defaults if None.
+        privileged: Give the actor-critic the simulator's state instead of the RL token.
+        run: Identifier of the run.
+
+    Raises:
+        FileNotFoundError: If a model file is missing.
+        ValueError: If settings or model do not fit together.
+    """
+    torch.set_num_threads(1)
+    agent, training = agent or AgentSettings(), training or TrainingSettings()
+    vla, encoder, contract = load_model(model)
+    token: TokenSource = encoder
+    if privileged:
+        token, contract = PrivilegedToken(world), PrivilegedToken.contract(contract)
+    trainer = None
+    if schedule.episodes:
+        bound = normalised_bound(limits, contract)
+        trainer = Trainer(contract, bound, agent, training, schedule.seed)
+    return Runner(
+        world=world,
+        contract=contract,
+        policy=PolicyStep(vla, token, contract, agent),
+        control=ControlLoop(contract, limits, chunks or ChunkSettings()),
+        machine=EpisodeMachine(run, schedule, training.warmup_episodes, contract.chunk),
+        builder=WindowBuilder(contract, training.intervention_reference),
+        log=TransitionLog(run),
+        trainer=trainer,
+    )

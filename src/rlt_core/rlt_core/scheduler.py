@@ -1,0 +1,132 @@
+"""Which proposed increment belongs to a tick: chunks by their start tick, late ones bridged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rlt_core.contract import Contract
+from rlt_core.gate import Rejection
+from rlt_core.records import ActionChunk, EpisodeState, FloatArray, Source
+from rlt_core.settings import ChunkSettings
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What the policy proposes for one tick.
+
+    Attributes:
+        increment: float32 (A,), SI; None where there is nothing to execute.
+        source: BASE, ACTOR or HOLD.
+        obs_tick: Observation behind the chunk, 0 if none.
+        policy_version: Version of the actor's weights behind it, 0 for other sources.
+    """
+
+    increment: FloatArray | None
+    source: Source
+    obs_tick: int = 0
+    policy_version: int = 0
+
+
+NOTHING = Planned(None, Source.HOLD)
+
+
+class ChunkScheduler:
+    """Holds the chunks of one episode and answers what to execute at a tick.
+
+    A chunk acts from its start tick until the next one's. If the next one is late, the reference
+    tail of the last goes on for at most `max_stretch_ticks`, as the base policy's action; then
+    there is nothing. Ticks that have passed are skipped, never caught up.
+    """
+
+    def __init__(self, contract: Contract, settings: ChunkSettings) -> None:
+        self._chunk = contract.chunk
+        self._delay = contract.planning_delay_ticks
+        self._stretch = settings.max_stretch_ticks
+        self._queue: list[ActionChunk] = []
+        self._voids: list[int] = []
+        self._episode = 0
+        self._first_tick = 0
+        self._newest_obs = -1
+        self._answered = -1
+
+    def start(self, episode: EpisodeState) -> None:
+        """Forget everything and expect the chunks of `episode` from its first tick on."""
+        self._episode = episode.episode
+        self._first_tick = episode.start_tick
+        self._queue.clear()
+        self._voids.clear()
+        self._newest_obs = -1
+        self._answered = -1
+
+    def offer(self, chunk: ActionChunk, tick: int) -> Rejection | None:
+        """Queue a chunk that the gate let through.
+
+        Args:
+            chunk: The chunk.
+            tick: The next tick to be executed.
+
+        Returns:
+            Why the chunk is refused: another episode's, off the delay grid, a repeated or older
+            observation, or expired; None if it is queued.
+        """
+        what = f"action chunk for tick {chunk.start_tick}"
+        if chunk.episode != self._episode:
+            return Rejection(
+                "episode", f"{what} is of episode {chunk.episode}, not {self._episode}: dropped"
+            )
+        if chunk.start_tick != chunk.obs_tick + self._delay or chunk.obs_tick < self._first_tick:
+            return Rejection(
+                "sequence",
+                f"{what} answers tick {chunk.obs_tick}; expected a start {self._delay} tick(s) "
+                f"after an observation from tick {self._first_tick} on: check "
+                "planning_delay_ticks",
+            )
+        if chunk.obs_tick <= self._newest_obs:
+            return Rejection(
+                "sequence",
+                f"{what} answers tick {chunk.obs_tick}, tick {self._newest_obs} was answered "
+                "already: dropped",
+            )
+        self._newest_obs = chunk.obs_tick
+        self._answered = max(self._answered, chunk.start_tick)
+        if chunk.start_tick + self._chunk <= tick:
+            return Rejection(
+                "late",
+                f"{what} came at tick {tick}, after its {self._chunk} ticks: raise "
+                "planning_delay_ticks or speed up the policy",
+            )
+        self._queue.append(chunk)
+        return None
+
+    def void(self, start_tick: int) -> None:
+        """Note that the chunk of `start_tick` was refused: from there on there is nothing."""
+        self._voids.append(start_tick)
+        self._answered = max(self._answered, start_tick)
+
+    def flush(self, before: int) -> None:
+        """Drop every chunk whose observation is older than tick `before`."""
+        self._queue = [chunk for chunk in self._queue if chunk.obs_tick >= before]
+
+    def ready(self, tick: int) -> bool:
+        """Whether the policy has answered for every chunk that starts at or before `tick`."""
+        elapsed = tick - self._first_tick - self._delay
+        if elapsed < 0:
+            return True
+        return self._answered >= tick - elapsed % self._chunk
+
+    def action(self, tick: int) -> Planned:
+        """What the policy proposes for `tick`; earlier chunks are forgotten."""
+        while len(self._queue) > 1 and self._queue[1].start_tick <= tick:
+            self._queue.pop(0)
+        if not self._queue or self._queue[0].start_tick > tick:
+            return NOTHING
+        chunk = self._queue[0]
+        if any(chunk.start_tick < void <= tick for void in self._voids):
+            return NOTHING
+        row = tick - chunk.start_tick
+        if row < self._chunk:
+            return Planned(chunk.actions[row], chunk.source, chunk.obs_tick, chunk.policy_version)
+        row -= self._chunk
+        if row < min(self._stretch, len(chunk.tail)):
+            return Planned(chunk.tail[row], Source.BASE, chunk.obs_tick)
+        return NOTHING

@@ -1,0 +1,320 @@
+"""The trainer: folds the transition log into replay and runs the updates that the data earns.
+
+Folding and updating strictly alternate in the order of `seq`, so the weights depend on the log
+and the seed alone, not on when transitions arrive or how fast the machine is.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from rlt_core.agent import Agent
+from rlt_core.contract import Contract
+from rlt_core.records import Commit, EpisodeKind, FloatArray, Transition
+from rlt_core.replay import Replay
+from rlt_core.settings import AgentSettings, TrainingSettings
+
+SAMPLING_STREAM = 101  # keeps the replay's random numbers apart from the agent's
+
+
+@dataclass(frozen=True)
+class TrainerStatus:
+    """What the trainer has taken in and done.
+
+    Attributes:
+        ingested_seq: Every commit up to this one is in replay, its updates are done and, if it
+            closed an episode, the weights are published.
+        received: Commits accepted, each counted once.
+        duplicates: Commits dropped because they had been accepted before.
+        missing: Commits known to exist, since later ones arrived, and not yet received.
+        replay_size: Transitions in replay.
+        updates: Critic updates done.
+        updates_owed: Updates earned and not yet done.
+        updates_per_second: Rate while updating, over the last episode's updates.
+        policy_version: Version of the last published weights, 0 before the first.
+        critic_loss, q_mean, reference_distance: Means over the last episode's updates.
+    """
+
+    ingested_seq: int = 0
+    received: int = 0
+    duplicates: int = 0
+    missing: int = 0
+    replay_size: int = 0
+    updates: int = 0
+    updates_owed: float = 0.0
+    updates_per_second: float = 0.0
+    policy_version: int = 0
+    critic_loss: float = 0.0
+    q_mean: float = 0.0
+    reference_distance: float = 0.0
+
+
+class Trainer:
+    """Turns a log of transitions into versions of the actor.
+
+    Warm-up transitions earn nothing by themselves: when the last warm-up episode closes, the
+    actor imitates the reference and the critic learns the base policy's values. From then on
+    every transition of a training episode earns `updates_per_chunk * stride / C` updates, which
+    run before the next transition is folded. New weights are due whenever an episode has closed.
+    All calls must come from one thread.
+    """
+
+    def __init__(
+        self,
+        contract: Contract,
+        bound: FloatArray,
+        agent: AgentSettings,
+        training: TrainingSettings,
+        seed: int,
+    ) -> None:
+        """Start with random weights and an empty replay.
+
+        Args:
+            contract: The run's contract.
+            bound: float32 (A,), largest normalised action per axis.
+            agent: Hyper-parameters of the actor-critic.
+            training: How many updates the data earns.
+            seed: Seed of weights, updates and sampling.
+        """
+        self.agent = Agent(contract, bound, agent, seed)
+        self.replay = Replay(contract, training.replay_capacity)
+        self.settings = training
+        self._earned = training.updates_per_chunk * contract.stride / contract.chunk
+        self._rng = np.random.default_rng((seed, SAMPLING_STREAM))
+        self._parked: dict[int, Transition] = {}
+        self._queue: deque[Transition] = deque()
+        self._accepted_seq = 0
+        self._duplicates = 0
+        self._folded_seq = 0
+        self._warmups = 0
+        self._imitations_owed = 0
+        self._critic_owed = 0
+        self._joint_owed = 0.0
+        self._joint_updates = 0
+        self._updates = 0
+        self._version = 0
+        self._episode_closed = False
+        self._metrics = _Means()
+        self._episode_metrics: dict[str, float] = {}
+
+    @property
+    def owed(self) -> float:
+        """Updates earned by folded transitions and not yet done."""
+        return self._imitations_owed + self._critic_owed + self._joint_owed
+
+    @property
+    def missing(self) -> range:
+        """The first run of seqs that never arrived although later ones did; empty if none."""
+        first = self._accepted_seq + 1
+        return range(first, min(self._parked, default=first))
+
+    @property
+    def weights_due(self) -> bool:
+        """Whether an episode has closed whose updates are done: call `publish`."""
+        return self._episode_closed and self.owed < 1
+
+    def ingest(self, transition: Transition) -> bool:
+        """Take a commit in, exactly once, in any order; those after a gap wait for it to close.
+
+        Returns:
+            False if the commit was a duplicate.
+
+        Raises:
+            ValueError: If it carries no seq.
+        """
+        if transition.seq < 1:
+            raise ValueError(f"transition {transition.key} has no seq: commit it to the log first")
+        if transition.seq <= self._accepted_seq or transition.seq in self._parked:
+            self._duplicates += 1
+            return False
+        self._parked[transition.seq] = transition
+        while (following := self._parked.pop(self._accepted_seq + 1, None)) is not None:
+            self._accepted_seq += 1
+            self._queue.append(following)
+        return True
+
+    def work(self, max_updates: int | None = None) -> int:
+        """Run owed updates and fold waiting commits, until both are done or weights are due.
+
+        Args:
+            max_updates: Return after this many updates, so that the caller can look up.
+
+        Returns:
+            Number of updates done, imitation included; 0 if there is nothing to do.
+        """
+        done = 0
+        while not self.weights_due:
+            if self.owed >= 1:
+                if done == max_updates:
+                    break
+                self._update()
+                done += 1
+            elif self._queue:
+                self._fold(self._queue.popleft())
+            else:
+                break
+        return done
+
+    def publish(self) -> tuple[int, dict[str, Tensor]]:
+        """Return the next version of the actor: its number and its weights.
+
+        Raises:
+            RuntimeError: If no weights are due.
+        """
+        if not self.weights_due:
+            raise RuntimeError("no weights are due: publish after an episode's updates are done")
+        self._episode_closed = False
+        self._version += 1
+        self._episode_metrics = self._metrics.summary()
+        self._metrics = _Means()
+        return self._version, self.agent.actor_state()
+
+    def status(self) -> TrainerStatus:
+        """Return the current counters and the last episode's metrics."""
+        return TrainerStatus(
+            # A closed episode counts as ingested once its weights are out.
+            ingested_seq=self._folded_seq - int(self._episode_closed),
+            received=self._accepted_seq + len(self._parked),
+            duplicates=self._duplicates,
+            missing=max(self._parked, default=self._accepted_seq)
+            - self._accepted_seq
+            - len(self._parked),
+            replay_size=len(self.replay),
+            updates=self._updates,
+            updates_owed=self.owed,
+            policy_version=self._version,
+            **self._episode_metrics,
+        )
+
+    def state_dict(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Return (tensors, counters as JSON values) for a checkpoint; replay is in the log."""
+        counters = {
+            "folded_seq": self._folded_seq,
+            "warmups": self._warmups,
+            "imitations_owed": self._imitations_owed,
+            "critic_owed": self._critic_owed,
+            "joint_owed": self._joint_owed,
+            "joint_updates": self._joint_updates,
+            "updates": self._updates,
+            "version": self._version,
+            "episode_closed": self._episode_closed,
+            "sampling": self._rng.bit_generator.state,
+        }
+        return self.agent.state_dict(), counters
+
+    def load_state_dict(
+        self,
+        tensors: Mapping[str, Tensor],
+        counters: Mapping[str, Any],
+        log: Iterable[Transition],
+    ) -> None:
+        """Continue exactly where `state_dict` was taken, in a newly made trainer.
+
+        Args:
+            tensors: The agent's state.
+            counters: The other half of `state_dict`.
+            log: The run's commits from seq 1 on, of which replay is rebuilt; those past the
+                checkpoint wait for `work`.
+
+        Raises:
+            ValueError: If the log ends before the checkpoint, or the tensors do not fit.
+        """
+        self.agent.load_state_dict(tensors)
+        self._warmups = counters["warmups"]
+        self._imitations_owed = counters["imitations_owed"]
+        self._critic_owed = counters["critic_owed"]
+        self._joint_owed = counters["joint_owed"]
+        self._joint_updates = counters["joint_updates"]
+        self._updates = counters["updates"]
+        self._version = counters["version"]
+        self._episode_closed = counters["episode_closed"]
+        self._rng.bit_generator.state = counters["sampling"]
+        for transition in log:
+            self.ingest(transition)
+        if self._accepted_seq < counters["folded_seq"]:
+            raise ValueError(
+                f"the log ends at seq {self._accepted_seq}, the checkpoint was taken at seq "
+                f"{counters['folded_seq']}: resume with the log of the same run"
+            )
+        while self._folded_seq < counters["folded_seq"]:
+            self._folded_seq += 1
+            self._remember(self._queue.popleft())
+
+    def _fold(self, transition: Transition) -> None:
+        """Apply one commit and note what it earns."""
+        self._folded_seq = transition.seq
+        self._remember(transition)
+        if transition.commit == Commit.EPISODE_END:
+            self._close(transition.kind)
+        elif transition.commit == Commit.INSERT and transition.kind == EpisodeKind.TRAIN:
+            self._joint_owed += self._earned
+
+    def _remember(self, transition: Transition) -> None:
+        if transition.commit != Commit.EPISODE_END:
+            self.replay.fold(transition)
+
+    def _close(self, kind: EpisodeKind) -> None:
+        """Start learning after the last warm-up episode; ask for weights when there are new."""
+        if kind == EpisodeKind.WARMUP:
+            self._warmups += 1
+            if self._warmups != self.settings.warmup_episodes:
+                return
+            if not len(self.replay):
+                raise ValueError(
+                    "the warm-up episodes left no transition to learn from: check why they were "
+                    "cut short, and start the run again"
+                )
+            self._imitations_owed = self.settings.warmup_bc_updates
+            self._critic_owed = self.settings.warmup_critic_updates
+        self._episode_closed = kind.stored
+
+    def _update(self) -> None:
+        """Run the next owed update: imitation first, then the critic alone, then both."""
+        started = time.perf_counter()
+        batch = self.replay.sample(self.agent.settings.batch, self._rng)
+        if self._imitations_owed:
+            self._imitations_owed -= 1
+            metrics = self.agent.imitate(batch)
+        else:
+            self._updates += 1
+            if self._critic_owed:
+                self._critic_owed -= 1
+                metrics = self.agent.update_critic(batch)
+            else:
+                self._joint_owed -= 1
+                self._joint_updates += 1
+                actor = self._joint_updates % self.agent.settings.actor_every == 0
+                metrics = self.agent.update(batch, actor)
+            self._metrics.add(metrics, time.perf_counter() - started)
+
+
+class _Means:
+    """Means of the metrics over one episode's updates, imitation excluded."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, list[float]] = {
+            "critic_loss": [], "q_mean": [], "reference_distance": []
+        }
+        self._updates = 0
+        self._seconds = 0.0
+
+    def add(self, metrics: Mapping[str, float], seconds: float) -> None:
+        """Add one update's metrics and duration."""
+        self._updates += 1
+        self._seconds += seconds
+        for name, values in self._values.items():
+            if name in metrics:
+                values.append(metrics[name])
+
+    def summary(self) -> dict[str, float]:
+        """Return the means, 0 where nothing was measured, and the update rate."""
+        means = {name: sum(v) / len(v) if v else 0.0 for name, v in self._values.items()}
+        rate = self._updates / self._seconds if self._seconds else 0.0
+        return means | {"updates_per_second": rate}

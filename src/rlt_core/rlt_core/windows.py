@@ -1,0 +1,316 @@
+"""From streams of features and control steps to self-contained chunk transitions.
+
+A window starts on every stride tick and holds what was really executed for the next C ticks.
+What is emitted, and in which order, depends on the records alone and not on how the two streams
+interleave: a window waits for its turn, and the end of the episode for the last record of both.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import OrderedDict
+from collections.abc import Iterator
+
+import numpy as np
+
+from rlt_core.contract import Contract
+from rlt_core.records import (
+    Commit,
+    ControlStep,
+    EpisodeState,
+    Features,
+    FloatArray,
+    Outcome,
+    Phase,
+    Source,
+    Transition,
+)
+
+KEPT_EPISODES = 50
+"""Episodes whose labels can still be corrected; more would only cost memory."""
+
+
+class WindowBuilder:
+    """Joins features, control steps and episode state into transitions without a seq.
+
+    Each of the two streams must arrive in order of ticks; a record that is missing when a later
+    one has come is lost, and so are the windows that need it: nothing is made up. Evaluation
+    episodes yield no windows, only their end.
+    """
+
+    def __init__(self, contract: Contract, intervention_reference: str = "human") -> None:
+        """Start without an episode.
+
+        Args:
+            contract: Chunk, stride, planning delay and sizes.
+            intervention_reference: What the reference is at ticks where a person acted: "human",
+                the executed increment (RL Token paper, Algorithm 1), or "vla", as proposed.
+        """
+        self._contract = contract
+        self._human_reference = intervention_reference == "human"
+        self._episodes: OrderedDict[int, _Episode] = OrderedDict()
+        self._early: list[Features | ControlStep] = []
+
+    def start(self, state: EpisodeState) -> list[Transition]:
+        """Open an episode; called again for a known one, it does nothing.
+
+        Returns:
+            What became publishable: the rest of an ended episode that was still waiting for
+            records, and windows of records that came before this call.
+        """
+        if state.episode in self._episodes:
+            return []
+        transitions = self.flush()
+        self._episodes[state.episode] = _Episode(self._contract, self._human_reference, state)
+        if len(self._episodes) > KEPT_EPISODES:
+            self._episodes.popitem(last=False)
+        early, self._early = self._early, []
+        for record in early:
+            transitions += self._add(record)
+        return transitions
+
+    def add_features(self, features: Features) -> list[Transition]:
+        """Take in the features of one stride tick; return what became publishable."""
+        return self._add(features)
+
+    def add_step(self, step: ControlStep) -> list[Transition]:
+        """Take in what was sent at one tick; return what became publishable."""
+        return self._add(step)
+
+    def end(self, state: EpisodeState) -> list[Transition]:
+        """Note how an episode ended, or that its verdict was corrected.
+
+        Returns:
+            What became publishable: if all records are there, the windows of the tail and the
+            EPISODE_END; for a correction, revisions, inserts and tombstones of what it changes
+            and a new EPISODE_END. An outcome NONE discards the episode.
+
+        Raises:
+            ValueError: If the state is not that of an ended episode, or the episode is unknown.
+        """
+        if state.phase != Phase.ENDED:
+            raise ValueError(f"episode {state.episode} is {state.phase.name}, expected ENDED")
+        if state.episode not in self._episodes:
+            raise ValueError(
+                f"episode {state.episode} is not among the last {KEPT_EPISODES} that were "
+                "recorded: it can be neither ended nor corrected"
+            )
+        return list(self._episodes[state.episode].end(state))
+
+    def flush(self) -> list[Transition]:
+        """Close ended episodes with what has arrived: a source fell silent."""
+        return [t for episode in self._episodes.values() for t in episode.close()]
+
+    def _add(self, record: Features | ControlStep) -> list[Transition]:
+        newest = next(reversed(self._episodes), 0)
+        if record.episode > newest:
+            self._early.append(record)
+        episode = self._episodes.get(record.episode)
+        return [] if episode is None else list(episode.add(record))
+
+
+class _Episode:
+    """The records of one episode, and what was emitted of them."""
+
+    def __init__(self, contract: Contract, human_reference: bool, state: EpisodeState) -> None:
+        self._contract = contract
+        self._human_reference = human_reference
+        self._state = state
+        self._features: dict[int, Features] = {}
+        self._steps: dict[int, ControlStep] = {}
+        self._newest_features = -1
+        self._newest_step = -1
+        self._next = state.start_tick
+        self._emitted: dict[int, Transition] = {}
+        self._closed = False
+
+    def add(self, record: Features | ControlStep) -> Iterator[Transition]:
+        """Store a record; yield what became publishable."""
+        if isinstance(record, Features):
+            if record.tick > self._newest_features:
+                self._newest_features = record.tick
+                self._features[record.tick] = record
+        elif record.tick > self._newest_step:
+            self._newest_step = record.tick
+            self._steps[record.tick] = record
+        yield from self._live()
+        yield from self._close_if_complete()
+
+    def end(self, state: EpisodeState) -> Iterator[Transition]:
+        """Store the verdict; yield what became publishable."""
+        corrected = self._closed and state.outcome != self._state.outcome
+        self._state = state
+        if corrected:
+            yield from self._settle()
+        yield from self._close_if_complete()
+
+    def close(self) -> Iterator[Transition]:
+        """Yield the rest of an ended episode, complete or not."""
+        if self._state.phase == Phase.ENDED and not self._closed:
+            self._closed = True
+            yield from self._settle()
+
+    def _live(self) -> Iterator[Transition]:
+        """Yield windows that end well before the newest step: the label cannot touch them."""
+        if not self._state.kind.stored or self._closed:
+            return
+        chunk, delay = self._contract.chunk, self._contract.planning_delay_ticks
+        while (
+            self._newest_step >= self._next + delay + chunk + delay
+            and self._newest_features >= self._next + chunk
+        ):
+            window = self._window(self._next, end=self._newest_step + 1, outcome=Outcome.NONE)
+            if window is not None:
+                self._emitted[self._next] = window
+                yield window
+            self._next += self._contract.stride
+
+    def _close_if_complete(self) -> Iterator[Transition]:
+        """Close an ended episode once the last record of both streams is there."""
+        if self._state.phase != Phase.ENDED:
+            return
+        start, end, stride = self._state.start_tick, self._state.end_tick, self._contract.stride
+        last_observed = end - 1 - (end - 1 - start) % stride if end > start else -1
+        if self._newest_step >= end - 1 and (
+            not self._state.kind.stored or self._newest_features >= last_observed
+        ):
+            yield from self.close()
+
+    def _settle(self) -> Iterator[Transition]:
+        """Yield the difference between what was emitted and what the verdict asks for."""
+        wanted = self._windows()
+        outcome = self._state.outcome
+        for tick in sorted({*wanted, *self._emitted}):
+            old, new = self._emitted.get(tick), wanted.get(tick)
+            if new is None and old is not None:
+                yield dataclasses.replace(old, commit=Commit.TOMBSTONE, outcome=outcome)
+            elif new is not None and old is None:
+                yield new
+            elif new is not None and old is not None and not _same(old, new):
+                yield dataclasses.replace(new, commit=Commit.REVISION, outcome=outcome)
+        self._emitted = wanted
+        yield self._episode_end()
+
+    def _windows(self) -> dict[int, Transition]:
+        """All windows of the ended episode by the tick of their observation."""
+        state = self._state
+        if not state.kind.stored or state.outcome == Outcome.NONE:
+            return {}
+        windows = {}
+        for tick in range(state.start_tick, state.end_tick, self._contract.stride):
+            window = self._window(tick, state.end_tick, state.outcome)
+            if window is not None:
+                windows[tick] = window
+        return windows
+
+    def _window(self, observed: int, end: int, outcome: Outcome) -> Transition | None:
+        """Build the window of one observation.
+
+        Args:
+            observed: Tick of the observation.
+            end: One past the last tick that may be used.
+            outcome: NONE while the episode runs.
+
+        Returns:
+            The transition; None if it has no executed tick, a record is missing, or it is cut
+            by a truncation.
+        """
+        contract = self._contract
+        start = observed + contract.planning_delay_ticks
+        valid = min(contract.chunk, end - start)
+        true_end = outcome in (Outcome.SUCCESS, Outcome.FAILURE)
+        terminated = true_end and start + valid == end
+        following = observed + contract.chunk
+        if valid < 1 or (valid < contract.chunk and not terminated):
+            return None
+        if not terminated and following >= end:
+            return None  # the observation after a truncation's last tick is never taken
+        here, there = self._features.get(observed), self._features.get(following)
+        steps = [self._steps.get(tick) for tick in range(observed, start + valid)]
+        if here is None or None in steps or (there is None and not terminated):
+            return None
+        executed = [step for step in steps if step is not None]
+        committed, window = np.split(
+            np.stack([step.increment for step in executed]), [start - observed]
+        )
+        sources = np.full(contract.chunk, Source.UNKNOWN, np.uint8)
+        sources[:valid] = [step.source for step in executed[start - observed :]]
+        reference = np.array(here.reference, np.float32)
+        if self._human_reference:
+            by_person = np.isin(sources[:valid], (Source.HUMAN, Source.BLEND))
+            reference[:valid][by_person] = window[by_person]
+        actions = reference.copy()
+        actions[:valid] = window
+        rewards = np.zeros(contract.chunk, np.float32)
+        if terminated and outcome == Outcome.SUCCESS:
+            rewards[valid - 1] = 1.0
+        # The committed actions at x' are the window's own last ones.
+        ending = np.concatenate((committed, window))[len(window) :]
+        return Transition(
+            run=self._state.run,
+            episode=self._state.episode,
+            step=start - self._state.start_tick,
+            seq=0,
+            commit=Commit.INSERT,
+            kind=self._state.kind,
+            token=here.token,
+            proprio=here.proprio,
+            committed=committed,
+            reference=reference,
+            actions=actions,
+            sources=sources,
+            valid=valid,
+            rewards=rewards,
+            terminated=terminated,
+            next_token=_or_zeros(terminated, there, here.token, "token"),
+            next_proprio=_or_zeros(terminated, there, here.proprio, "proprio"),
+            next_committed=np.zeros_like(committed) if terminated else ending,
+            next_reference=_or_zeros(terminated, there, reference, "reference"),
+            outcome=outcome if terminated else Outcome.NONE,
+            policy_version=executed[start - observed].policy_version,
+        )
+
+    def _episode_end(self) -> Transition:
+        """The record that closes the episode: its length and outcome, empty arrays."""
+        vector = np.zeros(0, np.float32)
+        rows = np.zeros((0, self._contract.action.size), np.float32)
+        return Transition(
+            run=self._state.run,
+            episode=self._state.episode,
+            step=self._state.end_tick - self._state.start_tick,
+            seq=0,
+            commit=Commit.EPISODE_END,
+            kind=self._state.kind,
+            token=vector,
+            proprio=vector,
+            committed=rows,
+            reference=rows,
+            actions=rows,
+            sources=np.zeros(0, np.uint8),
+            valid=0,
+            rewards=vector,
+            terminated=self._state.outcome in (Outcome.SUCCESS, Outcome.FAILURE),
+            next_token=vector,
+            next_proprio=vector,
+            next_committed=rows,
+            next_reference=rows,
+            outcome=self._state.outcome,
+        )
+
+
+def _or_zeros(
+    terminated: bool, features: Features | None, like: FloatArray, name: str
+) -> FloatArray:
+    """A field of the features at the window's end; zeros where the episode ended before."""
+    if terminated or features is None:
+        return np.zeros_like(like)
+    return np.asarray(getattr(features, name))
+
+
+def _same(old: Transition, new: Transition) -> bool:
+    """Whether two windows of one key agree: their end is all that a verdict can change."""
+    return (
+        old.valid == new.valid
+        and old.terminated == new.terminated
+        and np.array_equal(old.rewards, new.rewards)
+    )

@@ -1,0 +1,381 @@
+"""The control loop against the faults that a robot meets."""
+
+import dataclasses
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from rlt_core.contract import Contract, Normaliser, VectorSpec
+from rlt_core.control import ControlLoop, HumanInput
+from rlt_core.records import ActionChunk, EpisodeKind, EpisodeState, Phase, RobotState, Source
+from rlt_core.settings import ChunkSettings, GuardSettings
+
+AXES = ("x", "yaw")
+CHUNK = 4
+HORIZON = 12
+MAX_AGE = 5
+STEP = np.array([2e-4, 3e-3], np.float32)
+HAND = np.array([-3e-4, 0.0], np.float32)
+ONE = np.ones(2, np.float32)
+CONTRACT = Contract(
+    "tiny", "", "", "", (), VectorSpec(AXES, ("m", "rad"), "tcp"),
+    VectorSpec(AXES, ("m", "rad"), "delta_tcp"), Normaliser(ONE, ONE, ONE, ONE, ONE),
+    horizon=HORIZON, chunk=CHUNK, stride=2,
+)
+LIMITS = GuardSettings(
+    position_min=[-0.1, -0.5], position_max=[0.1, 0.5], velocity=[0.05, 0.85],
+    acceleration=[2.0, 40.0], leash=[0.006, 0.1], max_age_ticks=MAX_AGE,
+)
+
+
+def make_episode(number=1, start=0):
+    return EpisodeState(
+        "run", number, EpisodeKind.TRAIN, Phase.RUNNING, Source.ACTOR, True, 1, start, start
+    )
+
+
+def make_chunk(obs_tick, **changes):
+    chunk = ActionChunk(
+        1, obs_tick, obs_tick, np.tile(STEP, (CHUNK, 1)), np.tile(STEP, (HORIZON - CHUNK, 1)),
+        Source.ACTOR, 3, AXES, CONTRACT.hash(),
+    )
+    return dataclasses.replace(chunk, **changes)
+
+
+def make_human(sequence, takeover=True, **changes):
+    human = HumanInput(sequence, takeover, HAND, AXES, float(sequence), CONTRACT.hash())
+    return dataclasses.replace(human, **changes)
+
+
+class Arm:
+    """A robot that follows perfectly, and the log of what it was sent."""
+
+    def __init__(self, **settings):
+        self.loop = ControlLoop(
+            CONTRACT,
+            LIMITS,
+            ChunkSettings(**{"max_stretch_ticks": 2, "blend_ticks": 3, **settings}),
+        )
+        self.loop.start(make_episode(), np.zeros(2))
+        self.position = np.zeros(2)
+        self.tick = 0
+
+    def run(self, ticks, *, chunks=True, human=None, state=None):
+        """Step; `human(tick)` and `state(tick)` may say what comes in."""
+        steps = []
+        for _ in range(ticks):
+            if chunks and self.tick % CHUNK == 0:
+                self.loop.offer_chunk(make_chunk(self.tick))
+            if human:
+                self.loop.offer_human(human(self.tick))
+            measured = RobotState(self.tick, self.position, float(self.tick))
+            step = self.loop.step(self.tick, state(self.tick) if state else measured)
+            assert np.isfinite(step.setpoint).all()
+            self.position = step.setpoint
+            self.tick += 1
+            steps.append(step)
+        return steps
+
+
+def sources(steps):
+    return [step.source for step in steps]
+
+
+def test_the_policys_chunks_are_executed_and_recorded_as_sent():
+    steps = Arm().run(10)
+    assert sources(steps) == [Source.ACTOR] * 10
+    assert [step.obs_tick for step in steps] == [0, 0, 0, 0, 4, 4, 4, 4, 8, 8]
+    assert {step.policy_version for step in steps} == {3}
+    last = np.zeros(2)
+    for step in steps[1:]:
+        np.testing.assert_allclose(step.increment, STEP, rtol=1e-6)
+    for step in steps:
+        np.testing.assert_allclose(step.setpoint - last, step.increment, atol=1e-9)
+        last = step.setpoint
+        assert step.increment.dtype == np.float32 and step.setpoint.dtype == np.float64
+
+
+def changed(values, place, value):
+    values = values.copy()
+    values[place] = value
+    return values
+
+
+GOOD = make_chunk(CHUNK)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "words"),
+    [
+        ({"actions": changed(GOOD.actions, (2, 1), np.nan)}, "nonfinite", "actions[2, yaw] = nan"),
+        ({"actions": changed(GOOD.actions, (0, 0), np.inf)}, "nonfinite", "actions[0, x] = inf"),
+        ({"tail": changed(GOOD.tail, (1, 0), -np.inf)}, "nonfinite", "tail[1, x] = -inf"),
+        ({"actions": GOOD.actions[:2]}, "shape", "(2, 2)"),
+        ({"actions": GOOD.actions[0]}, "shape", "no numbers"),
+        ({"tail": GOOD.tail[:, :1]}, "shape", "expected (4, 2) and (8, 2)"),
+        ({"axis_names": ("x", "z")}, "names", "(x, z), expected (x, yaw)"),
+        ({"axis_names": ("x",)}, "names", "(x)"),
+        ({"contract_hash": "beef"}, "contract", "beef"),
+        ({"actions": 20 * GOOD.actions}, "scale", "units"),
+    ],
+)
+def test_a_bad_chunk_is_refused_whole_and_held(changes, code, words):
+    arm = Arm()
+    arm.run(CHUNK)
+    rejection = arm.loop.offer_chunk(make_chunk(CHUNK, **changes))
+    assert rejection.code == code and words in rejection.message
+    assert arm.loop.rejections == {f"chunk.{code}": 1}
+    assert arm.loop.ready(CHUNK), "a refused chunk must not stop lockstep"
+    assert sources(arm.run(CHUNK, chunks=False)) == [Source.HOLD] * CHUNK
+    assert arm.run(1)[0].source is Source.ACTOR
+
+
+def test_axes_in_another_order_are_brought_into_ours():
+    arm = Arm()
+    swapped = make_chunk(
+        0, actions=GOOD.actions[:, ::-1], tail=GOOD.tail[:, ::-1], axis_names=AXES[::-1]
+    )
+    assert arm.loop.offer_chunk(swapped) is None
+    np.testing.assert_allclose(arm.run(2, chunks=False)[-1].increment, STEP, rtol=1e-6)
+
+
+def test_a_silent_policy_ends_in_a_decelerated_hold():
+    arm = Arm()
+    arm.run(CHUNK)
+    steps = arm.run(8, chunks=False)
+    assert sources(steps) == [Source.BASE] * 2 + [Source.HOLD] * 6
+    assert not np.any(steps[-1].increment)
+    assert sources(arm.run(1)) == [Source.ACTOR]
+
+
+def test_a_chunk_of_the_coming_episode_waits_for_it():
+    arm = Arm()
+    assert arm.loop.offer_chunk(make_chunk(8, episode=2)) is None
+    assert sources(arm.run(1, chunks=False)) == [Source.HOLD]
+    arm.loop.start(make_episode(2, start=8), arm.position)
+    arm.tick = 8
+    assert arm.loop.ready(8)
+    assert sources(arm.run(1, chunks=False)) == [Source.ACTOR]
+
+
+def test_a_chunk_of_the_last_episode_is_refused():
+    arm = Arm()
+    arm.loop.start(make_episode(2), arm.position)
+    assert arm.loop.offer_chunk(make_chunk(0)).code == "episode"
+    assert not arm.loop.ready(0)
+
+
+def test_between_episodes_the_robot_holds():
+    arm = Arm()
+    arm.run(3)
+    arm.loop.stop()
+    steps = arm.run(3)
+    assert sources(steps) == [Source.HOLD] * 3
+    assert {step.episode for step in steps} == {0}
+
+
+def test_the_first_command_is_relative_to_the_measured_position():
+    arm = Arm()
+    arm.run(6)
+    arm.loop.start(make_episode(2, start=8), np.array([0.05, 0.2]))
+    arm.tick, arm.position = 8, np.array([0.05, 0.2])
+    step = arm.run(1, chunks=False)[0]
+    np.testing.assert_array_equal(step.setpoint, [0.05, 0.2])
+
+
+@pytest.mark.parametrize(
+    ("bad", "code"),
+    [
+        (lambda tick: RobotState(tick, np.array([np.nan, 0.0]), tick), "nonfinite"),
+        (lambda tick: RobotState(tick, np.zeros(3), tick), "shape"),
+        (lambda tick: RobotState(0, np.zeros(2), tick - MAX_AGE - 1.0), "stale"),
+    ],
+)
+def test_without_a_usable_robot_state_it_holds_until_a_fresh_chunk(bad, code):
+    arm = Arm()
+    arm.run(5)
+    assert sources(arm.run(1, state=bad)) == [Source.HOLD]
+    assert arm.loop.trouble.code == code
+    assert arm.loop.rejections[f"state.{code}"] == 1
+    recovered = arm.run(3)
+    assert sources(recovered) == [Source.HOLD, Source.HOLD, Source.ACTOR]
+    assert arm.loop.trouble is None
+
+
+def test_a_jump_of_the_measured_position_latches_a_hold():
+    arm = Arm()
+    arm.run(5)
+    arm.run(1, state=lambda tick: RobotState(tick, arm.position + [0.5, 0.0], tick))
+    assert arm.loop.trouble.code == "jump" and "x moved by 0.5" in arm.loop.trouble.message
+    assert sources(arm.run(10)) == [Source.HOLD] * 10
+    arm.loop.start(make_episode(2, start=16), arm.position)
+    arm.tick = 16
+    arm.loop.offer_chunk(make_chunk(16, episode=2))
+    assert sources(arm.run(1, chunks=False)) == [Source.ACTOR]
+
+
+def press(tick, since=0):
+    return make_human(tick, takeover=tick >= since)
+
+
+def test_takeover_wins_in_one_tick_and_is_blended_in():
+    arm = Arm()
+    arm.run(6, human=lambda tick: press(tick, since=6))
+    steps = arm.run(5, human=press)
+    assert sources(steps) == [Source.BLEND] * 3 + [Source.HUMAN] * 2
+    x = [step.increment[0] for step in steps]
+    np.testing.assert_allclose(x[:3], STEP[0] + (HAND[0] - STEP[0]) * np.array([1, 2, 3]) / 4, 1e-5)
+    np.testing.assert_allclose(steps[-1].increment, HAND, rtol=1e-6)
+    assert {step.policy_version for step in steps} == {0}
+
+
+def test_release_hands_back_only_on_a_chunk_observed_since():
+    arm = Arm()
+    arm.run(5, human=lambda tick: press(tick, since=1))
+    steps = arm.run(7, human=lambda tick: make_human(tick, takeover=False))
+    assert sources(steps) == [Source.HOLD] * 3 + [Source.ACTOR] * 4
+    assert steps[3].obs_tick == 8
+
+
+def test_lockstep_does_not_wait_for_chunks_that_a_takeover_dropped():
+    arm = Arm()
+    arm.run(6, human=lambda tick: press(tick, since=1))
+    assert arm.loop.ready(6)
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_silence_in_takeover_latches_until_the_button_is_pressed_again(gone):
+    arm = Arm()
+    arm.run(8, human=lambda tick: press(tick, since=1))
+    if gone:
+        assert arm.loop.offer_human(None).code == "gone"
+    steps = arm.run(3 * MAX_AGE)
+    moving = [source is Source.HUMAN for source in sources(steps)]
+    assert moving == [not gone] * MAX_AGE + [False] * (2 * MAX_AGE)
+    code = "gone" if gone else "stale"
+    assert arm.loop.rejections == {f"human.{code}": 1}
+    held = arm.run(CHUNK + 1, human=press)
+    assert sources(held) == [Source.HOLD] * (CHUNK + 1), "still down: no new press"
+    released = arm.run(CHUNK + 1, human=lambda tick: make_human(tick, takeover=False))
+    assert sources(released) == [Source.HOLD] * (CHUNK + 1), "never back to the policy"
+    assert sources(arm.run(1, human=press)) == [Source.BLEND]
+    back = arm.run(2 * CHUNK, human=lambda tick: make_human(tick, takeover=False))
+    assert back[-1].source is Source.ACTOR
+
+
+def test_silence_of_a_gamepad_that_is_not_in_use_does_not_matter():
+    arm = Arm()
+    arm.run(2, human=lambda tick: make_human(tick, takeover=False))
+    assert sources(arm.run(3 * MAX_AGE)) == [Source.ACTOR] * (3 * MAX_AGE)
+    assert arm.loop.offer_human(None) is None
+
+
+def test_a_button_that_is_down_at_the_start_holds():
+    arm = Arm()
+    assert sources(arm.run(5, human=press)) == [Source.HOLD] * 5
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"increment": np.array([np.nan, 0.0], np.float32)}, "nonfinite"),
+        ({"increment": np.zeros(3, np.float32)}, "shape"),
+        ({"increment": np.zeros((1, 2), np.float32)}, "shape"),
+        ({"axis_names": ("x", "roll")}, "names"),
+        ({"contract_hash": ""}, "contract"),
+        ({"increment": np.array([1.0, 0.0], np.float32)}, "scale"),
+    ],
+)
+def test_a_bad_command_in_takeover_is_a_hold_not_the_policy(changes, code):
+    arm = Arm()
+    arm.run(6, human=lambda tick: press(tick, since=1))
+    assert arm.loop.offer_human(make_human(6, **changes)).code == code
+    assert sources(arm.run(1)) == [Source.HOLD]
+    assert arm.run(1, human=press)[0].source in (Source.BLEND, Source.HUMAN)
+
+
+def test_old_commands_are_dropped_and_a_restarted_operator_is_heard():
+    arm = Arm()
+    arm.run(6, human=lambda tick: make_human(tick + 100, takeover=False, received=float(tick)))
+    assert arm.loop.offer_human(make_human(0, received=6.0)).code == "sequence"
+    arm.run(MAX_AGE)
+    assert arm.loop.offer_human(make_human(0, received=float(arm.tick))) is None
+
+
+def test_human_axes_in_another_order_are_brought_into_ours():
+    arm = Arm(blend_ticks=0)
+    arm.run(1, human=lambda tick: make_human(tick, takeover=False))
+    arm.loop.offer_human(make_human(1, increment=HAND[::-1].copy(), axis_names=AXES[::-1]))
+    step = arm.run(1)[0]
+    assert step.source is Source.HUMAN
+    np.testing.assert_allclose(step.increment, HAND, rtol=1e-6)
+
+
+def test_real_time_measures_age_in_seconds():
+    loop = ControlLoop(CONTRACT, LIMITS, ChunkSettings(), real_time=True)
+    loop.start(make_episode(), np.zeros(2))
+    loop.offer_chunk(make_chunk(0))
+    fresh = RobotState(0, np.zeros(2), received=1000.0)
+    with pytest.raises(ValueError, match="now"):
+        loop.step(0, fresh)
+    assert loop.step(0, fresh, now=1000.0 + 4.9 * CONTRACT.dt).source is Source.ACTOR
+    assert loop.step(1, fresh, now=1000.0 + 5.1 * CONTRACT.dt).source is Source.HOLD
+    assert "0.102 s old" in loop.trouble.message
+
+
+wild = st.one_of(
+    hnp.arrays(np.float32, (CHUNK, 2), elements=st.floats(-(2.0**-9), 2.0**-9, width=32)),
+    hnp.arrays(np.float32, hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=5)),
+)
+names = st.sampled_from([AXES, AXES[::-1], ("x",), ("x", "z"), ()])
+
+
+@given(st.data())
+def test_whatever_comes_in_what_is_sent_is_finite_and_inside_the_limits(data):
+    loop = ControlLoop(CONTRACT, LIMITS, ChunkSettings(max_stretch_ticks=2, blend_ticks=3))
+    loop.start(make_episode(), np.zeros(2))
+    last, before = np.zeros(2), np.zeros(2)
+    velocity = np.array(LIMITS.velocity) * CONTRACT.dt
+    acceleration = np.array(LIMITS.acceleration) * CONTRACT.dt**2
+    for tick in range(data.draw(st.integers(1, 25))):
+        if data.draw(st.booleans()):
+            loop.offer_chunk(
+                make_chunk(
+                    data.draw(st.integers(0, tick + 2)),
+                    actions=data.draw(wild),
+                    axis_names=data.draw(names),
+                )
+            )
+        if data.draw(st.booleans()):
+            loop.offer_human(
+                make_human(
+                    data.draw(st.integers(0, 30)),
+                    takeover=data.draw(st.booleans()),
+                    increment=data.draw(st.one_of(st.just(HAND), wild)),
+                    received=data.draw(st.floats(tick - 9.0, tick)),
+                )
+            )
+        position = data.draw(st.one_of(st.just(last), wild))
+        step = loop.step(tick, RobotState(tick, position, data.draw(st.floats(tick - 9.0, tick))))
+        increment = step.setpoint - last
+        assert np.isfinite(step.setpoint).all()
+        assert (np.abs(increment) <= velocity * (1 + 1e-9)).all()
+        assert (np.abs(increment - before) <= acceleration * (1 + 1e-9)).all()
+        assert (step.setpoint >= LIMITS.position_min).all()
+        assert (step.setpoint <= LIMITS.position_max).all()
+        last, before = step.setpoint, increment
+
+
+def test_a_step_costs_less_than_a_tenth_of_a_millisecond():
+    arm = Arm()
+
+    def cost():
+        begin = time.process_time()
+        arm.run(200)
+        return (time.process_time() - begin) / 200
+
+    assert min(cost() for _ in range(5)) < 100e-6

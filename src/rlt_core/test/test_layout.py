@@ -1,0 +1,111 @@
+"""The layout that DESIGN promises: pure rooms stay pure, nodes stay small, versions agree."""
+
+import ast
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+
+SRC = Path(__file__).resolve().parents[2]
+PACKAGES = sorted(path.parent for path in SRC.glob("*/package.xml"))
+PURE = {
+    "rlt_core": SRC / "rlt_core/rlt_core",
+    "rlt_sim.world": SRC / "rlt_sim/rlt_sim/world",
+}
+ROS_ROOTS = {"rclpy", "rlt_interfaces", "rlt_node", "std_msgs", "sensor_msgs", "geometry_msgs"}
+NODE_LINES = 300
+
+
+def imported_roots(path: Path) -> set[str]:
+    """First names of everything that the module imports, wherever in the file."""
+    roots = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            roots |= {name.name.split(".")[0] for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            roots.add(node.module.split(".")[0])
+    return roots
+
+
+def test_a_forbidden_import_would_be_found(tmp_path):
+    module = tmp_path / "module.py"
+    module.write_text("def late():\n    from rclpy.node import Node\n    return Node\n")
+    assert "rclpy" in imported_roots(module)
+
+
+@pytest.mark.parametrize("room", PURE)
+def test_pure_rooms_name_no_ros_import(room):
+    modules = sorted(PURE[room].rglob("*.py"))
+    assert modules
+    offenders = {
+        str(path.relative_to(SRC)): sorted(imported_roots(path) & ROS_ROOTS) for path in modules
+    }
+    assert not {path: roots for path, roots in offenders.items() if roots}
+
+
+@pytest.mark.parametrize("room", PURE)
+def test_pure_rooms_load_without_ros(room):
+    names = [
+        ".".join([room, *path.relative_to(PURE[room]).with_suffix("").parts])
+        for path in sorted(PURE[room].rglob("*.py"))
+        if path.name != "__init__.py"
+    ]
+    program = (
+        "import importlib, sys\n"
+        "class Refuse:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name.split('.')[0] in {sorted(ROS_ROOTS)!r}:\n"
+        "            raise ImportError(f'{name} was imported')\n"
+        "sys.meta_path.insert(0, Refuse())\n"
+        f"for name in {names!r}:\n"
+        "    importlib.import_module(name)\n"
+    )
+    # The children see the packages' sources even where the workspace is not built.
+    path = [str(SRC / "rlt_core"), str(SRC / "rlt_sim"), *sys.path]
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path[:] = {path!r}\n{program}"],
+        capture_output=True, text=True, timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_nodes_stay_small():
+    nodes = sorted(SRC.glob("*/*/*_node.py"))
+    assert nodes
+    lines = {path.name: len(path.read_text().splitlines()) for path in nodes}
+    assert not {name: count for name, count in lines.items() if count >= NODE_LINES}
+
+
+def test_nodes_are_where_the_method_meets_ros():
+    """rclpy is imported in nodes, in the glue they share, and in robot outputs: nowhere else."""
+    allowed = re.compile(r"(_node\.py$|/rlt_node/rlt_node/|/outputs/)")
+    modules = [path for path in SRC.glob("*/rlt_*/**/*.py") if "rclpy" in imported_roots(path)]
+    assert modules
+    assert [str(path.relative_to(SRC)) for path in modules if not allowed.search(str(path))] == []
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.name)
+def test_package_is_complete(package):
+    manifest = ElementTree.parse(package / "package.xml").getroot()
+    assert manifest.findtext("name") == package.name
+    assert manifest.findtext("license") == "Apache-2.0"
+    readme = (package / "README.md").read_text()
+    assert readme.startswith(f"# {package.name}\n")
+
+
+def test_one_version_everywhere():
+    versions = {}
+    for package in PACKAGES:
+        manifest = ElementTree.parse(package / "package.xml").getroot()
+        versions[f"{package.name}/package.xml"] = manifest.findtext("version")
+        setup = package / "setup.py"
+        if setup.exists():
+            found = re.search(r"version=['\"]([^'\"]+)['\"]", setup.read_text())
+            versions[f"{package.name}/setup.py"] = found and found.group(1)
+    changelog = (SRC.parent / "CHANGELOG.md").read_text()
+    released = re.search(r"^## (\d+\.\d+\.\d+)", changelog, re.MULTILINE)
+    versions["CHANGELOG.md"] = released and released.group(1)
+    assert len(set(versions.values())) == 1, versions
