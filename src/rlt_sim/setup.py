@@ -18,7 +18,7 @@ setup(
     zip_safe=False,
     entry_points={
         'console_scripts': [
-            'simulator = rlt_sim.simulator_node:main',
+            'simulator = rlt_sim.main:simulator',
             'world_view = rlt_sim.view:main',
         ],
     },

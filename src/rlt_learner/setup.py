@@ -1,0 +1,28 @@
+from setuptools import find_packages, setup
+
+package_name = 'rlt_learner'
+
+setup(
+    name=package_name,
+    version='0.1.0',
+    description='The nodes recorder and learner; the commands pretrain, benchmark and report.',
+    author='RLT for ROS 2 maintainers',
+    author_email='maintainers@rlt-ros2.example',
+    license='Apache-2.0',
+    packages=find_packages(exclude=['test', 'test.*']),
+    package_data={'': ['*.xml', '*.jinja', 'py.typed']},
+    data_files=[
+        ('share/ament_index/resource_index/packages', ['resource/' + package_name]),
+        ('share/' + package_name, ['package.xml']),
+    ],
+    zip_safe=False,
+    entry_points={
+        'console_scripts': [
+            'recorder = rlt_learner.main:recorder',
+            'learner = rlt_learner.main:learner',
+            'pretrain = rlt_learner.pretrain:main',
+            'benchmark = rlt_learner.benchmark:main',
+            'report = rlt_learner.report:main',
+        ],
+    },
+)

@@ -1,0 +1,24 @@
+from setuptools import find_packages, setup
+
+package_name = 'rlt_teleop'
+
+setup(
+    name=package_name,
+    version='0.1.0',
+    description="The person's side: the episodes node, the only writer of labels and phases.",
+    author='RLT for ROS 2 maintainers',
+    author_email='maintainers@rlt-ros2.example',
+    license='Apache-2.0',
+    packages=find_packages(exclude=['test', 'test.*']),
+    package_data={'': ['*.xml', '*.jinja', 'py.typed']},
+    data_files=[
+        ('share/ament_index/resource_index/packages', ['resource/' + package_name]),
+        ('share/' + package_name, ['package.xml']),
+    ],
+    zip_safe=False,
+    entry_points={
+        'console_scripts': [
+            'episodes = rlt_teleop.main:episodes',
+        ],
+    },
+)
