@@ -7,6 +7,7 @@ next action comes from the current actor with clipped smoothing noise, without a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -56,16 +57,19 @@ class Agent:
         self._critic_optimiser = torch.optim.Adam(
             self._critic_parameters, lr=settings.learning_rate, fused=True
         )
+        self._outputs = contract.chunk * contract.action.size
         self._discounts = settings.gamma ** torch.arange(contract.chunk, dtype=torch.float32)
 
     def imitate(self, batch: Batch) -> dict[str, float]:
         """One actor update towards the reference alone: Eq. 5 without its Q term.
 
         Returns:
-            `reference_distance`.
+            `reference_distance`, as `update_actor`.
         """
-        chunk = self._chunk_under_dropout(batch)
-        return self._step_actor(batch, chunk, self._distance(chunk, batch).mean())
+        chunk, shown = self._chunk_under_dropout(batch)
+        distance = self._distance(chunk, batch)
+        self._step_actor(distance.mean())
+        return {"reference_distance": self._rms(distance, shown)}
 
     def update(self, batch: Batch, actor: bool) -> dict[str, float]:
         """One critic update and, if `actor`, one actor update.
@@ -104,12 +108,15 @@ class Agent:
         dropout), never from the distance.
 
         Returns:
-            `actor_loss` and `reference_distance`.
+            `actor_loss` and `reference_distance`, the root mean square distance of actor and
+            reference per tick and axis, where the actor saw the reference.
         """
-        chunk = self._chunk_under_dropout(batch)
+        chunk, shown = self._chunk_under_dropout(batch)
         value = self.critic(batch.x, self.actor.clamp(chunk)).amin(0)
-        loss = (self.settings.beta_sum * self._distance(chunk, batch) - value).mean()
-        return {"actor_loss": loss.item()} | self._step_actor(batch, chunk, loss)
+        distance = self._distance(chunk, batch)
+        loss = (self.settings.beta_sum * distance - value).mean()
+        self._step_actor(loss)
+        return {"actor_loss": loss.item(), "reference_distance": self._rms(distance, shown)}
 
     @torch.no_grad()
     def td_target(self, batch: Batch) -> Tensor:
@@ -176,25 +183,27 @@ class Agent:
     def _randn_like(self, like: Tensor) -> Tensor:
         return torch.randn(like.shape, generator=self._generator)
 
-    def _chunk_under_dropout(self, batch: Batch) -> Tensor:
-        """Return the actor's unbounded chunk with the reference hidden from part of the batch."""
-        draw = torch.rand(len(batch.reference), 1, 1, generator=self._generator)
+    def _chunk_under_dropout(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the unbounded chunk (B, C, A), and where the reference was shown (B,)."""
+        draw = torch.rand(len(batch.reference), generator=self._generator)
         shown = (draw >= self.settings.reference_dropout).float()
-        chunk: Tensor = self.actor.unbounded(batch.x, batch.reference * shown)
-        return chunk
+        return self.actor.unbounded(batch.x, batch.reference * shown[:, None, None]), shown
 
     @staticmethod
     def _distance(chunk: Tensor, batch: Batch) -> Tensor:
         """Squared distance to the reference, summed over chunk and axes, float32 (B,)."""
         return (chunk - batch.reference).square().sum((1, 2))
 
-    def _step_actor(self, batch: Batch, chunk: Tensor, loss: Tensor) -> dict[str, float]:
+    def _rms(self, distance: Tensor, shown: Tensor) -> float:
+        """Root mean square per tick and axis of the rows that were shown, 0 if there is none."""
+        mean = distance.detach() @ shown / shown.sum().clamp(min=1.0)
+        return math.sqrt(mean.item() / self._outputs)
+
+    def _step_actor(self, loss: Tensor) -> None:
         self._actor_optimiser.zero_grad(set_to_none=True)
         # Gradients for the actor alone: the critic's weights would cost as much again.
         torch.autograd.backward(loss, inputs=self._actor_parameters)
         self._actor_optimiser.step()
-        gap = (chunk.detach() - batch.reference).square().mean().sqrt()
-        return {"reference_distance": gap.item()}
 
 
 def _below(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:

@@ -63,8 +63,9 @@ def ridge_probe(fit: Samples, held_out: Samples) -> ProbeResult:
     x = np.asarray((fit.features - mean) / std, dtype=np.float64)
     inner = np.isin(fit.episodes, episodes[: max(1, episodes.size * 4 // 5)])
     spectrum = _Ridge(x[inner], fit.offsets[inner])
+    left = fit.offsets[~inner]
     errors = [
-        np.mean(((spectrum.predict(x[~inner], penalty) - fit.offsets[~inner]) / spectrum.scale) ** 2)
+        np.mean(((spectrum.predict(x[~inner], penalty) - left) / spectrum.scale) ** 2)
         for penalty in _PENALTIES
     ]
     penalty = float(_PENALTIES[int(np.argmin(errors))])

@@ -118,8 +118,8 @@ class _Episode:
         self._state = state
         self._features: dict[int, Features] = {}
         self._steps: dict[int, ControlStep] = {}
-        self._newest_features = -1
-        self._newest_step = -1
+        self._newest_features = state.start_tick - 1
+        self._newest_step = state.start_tick - 1
         self._next = state.start_tick
         self._emitted: dict[int, Transition] = {}
         self._closed = False
@@ -169,11 +169,10 @@ class _Episode:
         """Close an ended episode once the last record of both streams is there."""
         if self._state.phase != Phase.ENDED:
             return
-        start, end, stride = self._state.start_tick, self._state.end_tick, self._contract.stride
-        last_observed = end - 1 - (end - 1 - start) % stride if end > start else -1
-        if self._newest_step >= end - 1 and (
-            not self._state.kind.stored or self._newest_features >= last_observed
-        ):
+        last = self._state.end_tick - 1
+        last_observed = last - last % self._contract.stride
+        observed = not self._state.kind.stored or self._newest_features >= last_observed
+        if self._newest_step >= last and observed:
             yield from self.close()
 
     def _settle(self) -> Iterator[Transition]:

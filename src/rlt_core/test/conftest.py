@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+
 from rlt_core.contract import CameraSpec, Contract, Normaliser, VectorSpec
 from rlt_core.control import ControlLoop
 from rlt_core.episodes import EpisodeMachine
@@ -161,7 +162,7 @@ def make_runner(
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def toy() -> SimpleNamespace:
     """Factories of the toy objects."""
     return SimpleNamespace(

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from rlt_core.contract import CameraSpec, Contract, ContractMismatch, Normaliser, VectorSpec
 from rlt_core.rl_token import (
     DECODERS,

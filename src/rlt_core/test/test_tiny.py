@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from rlt_core.contract import CameraSpec
 from rlt_core.records import Observation
 from rlt_core.vla.tiny import TinyConfig, TinyNetwork, TinyVLA, flow_matching_loss, tokenise

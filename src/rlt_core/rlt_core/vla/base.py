@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from rlt_core.contract import CameraSpec
 from rlt_core.records import FloatArray, Observation
@@ -81,7 +81,7 @@ class VLA(ABC):
         """
 
     @abstractmethod
-    def sample(self, prefix: Prefix, noise: np.ndarray) -> FloatArray:
+    def sample(self, prefix: Prefix, noise: NDArray[Any]) -> FloatArray:
         """Sample reference chunks; deterministic in (prefix, noise).
 
         Args:

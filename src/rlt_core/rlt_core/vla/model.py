@@ -1,4 +1,4 @@
-"""Loads the model folder of a task: VLA backend, RL token and contract, checked against each other."""
+"""Loads a model folder: VLA backend, RL token and contract, checked against each other."""
 
 from __future__ import annotations
 

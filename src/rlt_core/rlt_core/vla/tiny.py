@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
@@ -176,14 +177,15 @@ class TinyNetwork(nn.Module):
         Returns:
             float32 (B, H, A), change of the chunk per unit of time.
         """
+        batch, horizon, axes = actions.shape
         ticks = self.config.ticks_per_token
-        tokens = self.action_in(actions.unflatten(1, (-1, ticks)).flatten(2))
+        tokens = self.action_in(actions.reshape(batch, horizon // ticks, ticks * axes))
         moment = self.time(_sinusoids(time, self.config.width))
         x = tokens + self.action_position + moment[:, None]
         for block, keys_values in zip(self.expert, context, strict=True):
             x = block(x, keys_values)
         out: torch.Tensor = self.action_out(x)
-        return out.unflatten(2, (ticks, -1)).flatten(1, 2)
+        return out.reshape(batch, horizon, axes)
 
     def pose_estimate(self, prefix: torch.Tensor) -> torch.Tensor:
         """Auxiliary estimate (B, A) of the scaled plug-to-socket offset; pretraining only."""
@@ -266,7 +268,7 @@ class TinyVLA(VLA):
         mask = torch.ones(embeddings.shape[:2], dtype=torch.bool)
         return Prefix(embeddings=embeddings, mask=mask, cache=tokens)
 
-    def sample(self, prefix: Prefix, noise: np.ndarray) -> FloatArray:
+    def sample(self, prefix: Prefix, noise: NDArray[Any]) -> FloatArray:
         """Integrate the flow from noise with Euler steps; see `VLA.sample`."""
         batch = prefix.embeddings.shape[0]
         expected = (batch, self.horizon, len(self.axis_names))
@@ -285,7 +287,7 @@ class TinyVLA(VLA):
         """SHA-256 of architecture and weights."""
         return weights_digest(self.network.state_dict(), self.network.config.to_json())
 
-    def _images(self, observation: Observation) -> np.ndarray:
+    def _images(self, observation: Observation) -> NDArray[np.uint8]:
         views = []
         for camera in self.cameras:
             image = observation.images.get(camera.name)

@@ -1,0 +1,207 @@
+"""The trainer: exactly once, strictly in order, whenever the commits come."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rlt_core.guard import normalised_bound
+from rlt_core.records import Commit, EpisodeKind
+from rlt_core.settings import AgentSettings, ScheduleSettings, TrainingSettings
+from rlt_core.trainer import Trainer
+
+AGENT = AgentSettings(hidden=8, batch=8)
+TRAINING = TrainingSettings(
+    warmup_episodes=1, warmup_bc_updates=3, warmup_critic_updates=4, replay_capacity=1000
+)
+
+
+@pytest.fixture(scope="module")
+def log(toy):
+    """The log of a short run of the toy robot."""
+    schedule = ScheduleSettings(
+        base_eval_episodes=1, episodes=3, eval_episodes=1, time_limit_ticks=24
+    )
+    runner = toy.runner(schedule=schedule, training=TRAINING, agent=AGENT)
+    list(runner.run())
+    return runner.log.page(1, len(runner.log))
+
+
+@pytest.fixture(scope="module")
+def make_trainer(toy):
+    """Makes new trainers for that log."""
+    contract = toy.contract()
+    bound = normalised_bound(toy.limits, contract)
+    return lambda training=TRAINING: Trainer(contract, bound, AGENT, training, seed=3)
+
+
+def drive(trainer):
+    """Work and publish as a learner does; return the published versions."""
+    published = []
+    while trainer.work(max_updates=7) or trainer.weights_due:
+        if trainer.weights_due:
+            published.append(trainer.publish())
+    return published
+
+
+def same_state(a, b):
+    (tensors, counters), (others, other_counters) = a.state_dict(), b.state_dict()
+    return counters == other_counters and all(torch.equal(tensors[n], others[n]) for n in tensors)
+
+
+def trained_at_once(make_trainer, log):
+    trainer = make_trainer()
+    for transition in log:
+        trainer.ingest(transition)
+    return trainer, drive(trainer)
+
+
+@settings(max_examples=12, deadline=None)
+@given(data=st.data())
+def test_weights_do_not_depend_on_order_repetition_or_timing(make_trainer, log, data):
+    expected, versions = trained_at_once(make_trainer, log)
+    order = data.draw(st.permutations(range(len(log))))
+    trainer, published = make_trainer(), []
+    for position, index in enumerate(order):
+        trainer.ingest(log[index])
+        if data.draw(st.booleans()):
+            assert not trainer.ingest(log[order[position // 2]])
+        published += drive(trainer)
+    assert same_state(trainer, expected)
+    assert [v for v, _ in published] == [v for v, _ in versions] == [1, 2, 3]
+    for (_, ours), (_, theirs) in zip(published, versions, strict=True):
+        assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    status = trainer.status()
+    assert status.received == status.ingested_seq == len(log) and status.missing == 0
+
+
+def test_duplicates_are_dropped_and_counted(make_trainer, log):
+    trainer = make_trainer()
+    assert trainer.ingest(log[0]) and not trainer.ingest(log[0])
+    assert trainer.ingest(log[2]) and not trainer.ingest(log[2])
+    status = trainer.status()
+    assert (status.received, status.duplicates, status.missing) == (2, 2, 1)
+
+
+def test_commits_after_a_gap_wait_for_it(make_trainer, log):
+    trainer = make_trainer()
+    for transition in (log[0], log[3], log[4]):
+        trainer.ingest(transition)
+    drive(trainer)
+    assert trainer.missing == range(2, 4) and trainer.status().ingested_seq == 1
+    assert trainer.status().missing == 2
+    for transition in log[1:3]:
+        trainer.ingest(transition)
+    drive(trainer)
+    assert len(trainer.missing) == 0 and trainer.status().ingested_seq == 5
+
+
+def test_an_uncommitted_transition_is_refused(make_trainer, log):
+    with pytest.raises(ValueError, match="has no seq"):
+        make_trainer().ingest(dataclasses.replace(log[0], seq=0))
+
+
+def test_nothing_is_learned_before_the_last_warm_up_episode_closes(make_trainer, log):
+    trainer = make_trainer()
+    end = next(
+        t for t in log if t.kind == EpisodeKind.WARMUP and t.commit == Commit.EPISODE_END
+    )
+    for transition in log[: end.seq - 1]:
+        trainer.ingest(transition)
+    assert trainer.work() == 0 and not trainer.weights_due and trainer.owed == 0
+    trainer.ingest(end)
+    assert trainer.work() == 7 and trainer.weights_due  # 3 imitations, 4 of the critic alone
+    assert trainer.status().updates == 4
+
+
+def test_an_episode_counts_as_ingested_once_its_weights_are_out(make_trainer, log):
+    trainer = make_trainer()
+    end = next(t for t in log if t.kind == EpisodeKind.TRAIN and t.commit == Commit.EPISODE_END)
+    for transition in log[: end.seq]:
+        trainer.ingest(transition)
+    trainer.work()
+    trainer.publish()
+    trainer.work()
+    assert trainer.weights_due and trainer.status().ingested_seq == end.seq - 1
+    version, weights = trainer.publish()
+    assert version == 2 and "bound" in weights
+    assert trainer.status().ingested_seq == end.seq
+    assert trainer.status().policy_version == 2 and trainer.status().critic_loss > 0
+    with pytest.raises(RuntimeError, match="no weights are due"):
+        trainer.publish()
+
+
+def test_folding_stops_until_due_weights_are_published(make_trainer, log):
+    trainer = make_trainer()
+    for transition in log:
+        trainer.ingest(transition)
+    trainer.work()
+    folded = trainer.status().ingested_seq
+    assert trainer.weights_due and trainer.work() == 0
+    assert trainer.status().ingested_seq == folded < len(log)
+
+
+def test_the_updates_rate_follows_the_setting(make_trainer, log):
+    training = dataclasses.replace(TRAINING, updates_per_chunk=1.0)
+    trainer = make_trainer(training)
+    for transition in log:
+        trainer.ingest(transition)
+    drive(trainer)
+    windows = sum(t.kind == EpisodeKind.TRAIN and t.commit == Commit.INSERT for t in log)
+    assert trainer.status().updates == 4 + windows // 2  # stride 2 of a chunk of 4 ticks
+
+
+@pytest.mark.parametrize("fraction", [0.2, 0.5, 0.9])
+def test_a_checkpoint_and_the_log_continue_bit_for_bit(make_trainer, log, fraction):
+    expected, _ = trained_at_once(make_trainer, log)
+    cut = int(fraction * len(log))
+    first = make_trainer()
+    for transition in log[:cut]:
+        first.ingest(transition)
+    drive(first)
+    second = make_trainer()
+    second.load_state_dict(*first.state_dict(), log)
+    drive(second)
+    assert same_state(second, expected)
+    assert second.status().replay_size == expected.status().replay_size
+
+
+def test_a_checkpoint_between_two_updates_continues_too(make_trainer, log):
+    expected, _ = trained_at_once(make_trainer, log)
+    first = make_trainer()
+    for transition in log:
+        first.ingest(transition)
+    first.work(max_updates=5)
+    assert first.owed >= 1
+    second = make_trainer()
+    second.load_state_dict(*first.state_dict(), log)
+    drive(second)
+    assert same_state(second, expected)
+
+
+def test_a_log_shorter_than_the_checkpoint_is_refused(make_trainer, log):
+    trainer, _ = trained_at_once(make_trainer, log)
+    with pytest.raises(ValueError, match="the log ends at seq 3, the checkpoint was taken"):
+        make_trainer().load_state_dict(*trainer.state_dict(), log[:3])
+
+
+def test_a_warm_up_without_a_transition_is_an_error(make_trainer, log):
+    trainer = make_trainer()
+    end = next(t for t in log if t.kind == EpisodeKind.WARMUP and t.commit == Commit.EPISODE_END)
+    trainer.ingest(dataclasses.replace(end, seq=1))
+    with pytest.raises(ValueError, match="left no transition"):
+        trainer.work()
+
+
+def test_counters_are_json(make_trainer, log):
+    import json
+
+    trainer, _ = trained_at_once(make_trainer, log)
+    _, counters = trainer.state_dict()
+    assert json.loads(json.dumps(counters)) == counters
+    assert np.isfinite(trainer.status().updates_per_second)

@@ -1,0 +1,300 @@
+"""Windows: what is stored, when it is emitted, and that interleaving does not matter."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rlt_core.records import (
+    Commit,
+    ControlStep,
+    EpisodeKind,
+    EpisodeState,
+    Features,
+    Outcome,
+    Phase,
+    Source,
+)
+from rlt_core.windows import WindowBuilder
+
+START = 40  # first tick of the test episodes
+CHUNK, STRIDE = 4, 2  # of the toy contract
+
+
+def running(kind=EpisodeKind.TRAIN, episode=1):
+    return EpisodeState(
+        run="r", episode=episode, kind=kind, phase=Phase.RUNNING, acting=Source.ACTOR,
+        explore=True, seed=0, tick=START, start_tick=START,
+    )
+
+
+def ended(steps, outcome=Outcome.SUCCESS, **changes):
+    return dataclasses.replace(
+        running(**changes), phase=Phase.ENDED, tick=START + steps, end_tick=START + steps,
+        outcome=outcome,
+    )
+
+
+def features(step, episode=1):
+    reference = np.full((CHUNK, 2), 0.5, np.float32) + np.arange(CHUNK)[:, None] + 100 * step
+    return Features(
+        episode=episode, tick=START + step, token=np.full(2, step, np.float32),
+        proprio=np.full(4, 10 * step, np.float32), reference=reference.astype(np.float32),
+    )
+
+
+def control_step(step, source=Source.ACTOR, episode=1):
+    return ControlStep(
+        episode=episode, tick=START + step, increment=np.full(2, -step, np.float32),
+        setpoint=np.zeros(2), source=source, policy_version=7,
+    )
+
+
+def records(steps, sources=None):
+    """All records of an episode of `steps` executed ticks, in order of ticks."""
+    found = []
+    for step in range(steps):
+        if step % STRIDE == 0:
+            found.append(features(step))
+        found.append(control_step(step, sources[step] if sources else Source.ACTOR))
+    return found
+
+
+def feed(builder, record):
+    if isinstance(record, Features):
+        return builder.add_features(record)
+    return builder.add_step(record)
+
+
+def build(contract, steps, outcome=Outcome.SUCCESS, sources=None, kind=EpisodeKind.TRAIN,
+          reference="human"):
+    builder = WindowBuilder(contract, reference)
+    transitions = builder.start(running(kind))
+    for record in records(steps, sources):
+        transitions += feed(builder, record)
+    return transitions + builder.end(ended(steps, outcome, kind=kind))
+
+
+def same(a, b):
+    return all(
+        np.array_equal(getattr(a, f.name), getattr(b, f.name)) for f in dataclasses.fields(a)
+    )
+
+
+def test_a_success_gives_one_window_per_stride_and_reward_on_the_last_tick(toy):
+    *windows, end = build(toy.contract(), steps=11)
+    assert [t.step for t in windows] == [0, 2, 4, 6, 8, 10]
+    assert [t.valid for t in windows] == [4, 4, 4, 4, 3, 1]
+    assert [t.terminated for t in windows] == [False, False, False, False, True, True]
+    assert [t.rewards.tolist() for t in windows[-2:]] == [[0, 0, 1, 0], [1, 0, 0, 0]]
+    assert all(t.rewards.sum() == 0 for t in windows[:-2])
+    assert end.commit == Commit.EPISODE_END
+    assert (end.step, end.outcome) == (11, Outcome.SUCCESS)
+
+
+def test_a_window_that_ends_with_the_episode_is_terminal_and_full(toy):
+    *windows, _ = build(toy.contract(), steps=8)
+    full = next(t for t in windows if t.step == 4)
+    assert (full.valid, full.terminated, full.rewards.tolist()) == (4, True, [0, 0, 0, 1])
+
+
+def test_a_window_holds_what_was_observed_executed_and_observed_next(toy):
+    window = build(toy.contract(), steps=11)[1]
+    assert window.step == 2
+    np.testing.assert_array_equal(window.token, features(2).token)
+    np.testing.assert_array_equal(window.proprio, features(2).proprio)
+    np.testing.assert_array_equal(window.reference, features(2).reference)
+    np.testing.assert_array_equal(window.actions[:, 0], [-2, -3, -4, -5])
+    np.testing.assert_array_equal(window.next_token, features(6).token)
+    np.testing.assert_array_equal(window.next_proprio, features(6).proprio)
+    np.testing.assert_array_equal(window.next_reference, features(6).reference)
+    assert window.policy_version == 7 and window.seq == 0
+
+
+def test_the_unused_tail_of_a_short_window_is_the_references(toy):
+    last = build(toy.contract(), steps=11)[-2]
+    np.testing.assert_array_equal(last.actions[0], [-10, -10])
+    np.testing.assert_array_equal(last.actions[1:], features(10).reference[1:])
+    assert last.sources.tolist() == [Source.ACTOR, 0, 0, 0]
+    assert not last.next_token.any() and not last.next_reference.any()
+
+
+def test_failure_terminates_without_reward(toy):
+    *windows, end = build(toy.contract(), steps=11, outcome=Outcome.FAILURE)
+    assert [t.terminated for t in windows[-2:]] == [True, True]
+    assert not any(t.rewards.any() for t in windows) and end.outcome == Outcome.FAILURE
+
+
+def test_truncation_keeps_full_windows_with_a_next_state_only(toy):
+    *windows, end = build(toy.contract(), steps=11, outcome=Outcome.TRUNCATED)
+    assert [t.step for t in windows] == [0, 2, 4, 6]
+    assert all(t.valid == CHUNK and not t.terminated for t in windows)
+    assert end.outcome == Outcome.TRUNCATED and not end.terminated
+
+
+def test_windows_far_from_the_end_are_published_live_and_the_tail_waits(toy):
+    builder = WindowBuilder(toy.contract())
+    builder.start(running())
+    seen = {}
+    for record in records(11):
+        for window in feed(builder, record):
+            seen[window.step] = record.tick - START
+    assert seen == {0: 4, 2: 6, 4: 8, 6: 10}  # seen with the step after the window's last
+
+
+def test_human_ticks_replace_the_reference_and_the_switch_keeps_it(toy):
+    sources = [Source.ACTOR] * 3 + [Source.BLEND, Source.HUMAN] + [Source.ACTOR] * 6
+    human = build(toy.contract(), 11, sources=sources)[1]
+    assert human.sources.tolist() == [Source.ACTOR, Source.BLEND, Source.HUMAN, Source.ACTOR]
+    np.testing.assert_array_equal(human.reference[1:3], human.actions[1:3])
+    np.testing.assert_array_equal(human.reference[[0, 3]], features(2).reference[[0, 3]])
+    np.testing.assert_array_equal(human.next_reference, features(6).reference)
+    kept = build(toy.contract(), 11, sources=sources, reference="vla")[1]
+    np.testing.assert_array_equal(kept.reference, features(2).reference)
+
+
+@pytest.mark.parametrize("kind", [EpisodeKind.BASE_EVAL, EpisodeKind.EVAL])
+def test_evaluation_yields_nothing_but_its_end(toy, kind):
+    builder = WindowBuilder(toy.contract())
+    builder.start(running(kind))
+    emitted = [t for step in range(11) for t in builder.add_step(control_step(step))]
+    emitted += builder.end(ended(11, kind=kind))
+    assert [t.commit for t in emitted] == [Commit.EPISODE_END]
+
+
+def test_with_a_delay_the_window_starts_later_and_carries_the_committed_actions(toy):
+    *windows, _ = build(toy.contract(planning_delay_ticks=3), steps=12)
+    window = windows[1]
+    assert window.step == 2 + 3
+    np.testing.assert_array_equal(window.token, features(2).token)
+    np.testing.assert_array_equal(window.committed[:, 0], [-2, -3, -4])
+    np.testing.assert_array_equal(window.actions[:, 0], [-5, -6, -7, -8])
+    np.testing.assert_array_equal(window.next_token, features(6).token)
+    np.testing.assert_array_equal(window.next_committed[:, 0], [-6, -7, -8])
+    assert windows[-1].step == 11 and windows[-1].valid == 1  # ticks 0-2 start no window
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    steps=st.integers(1, 17),
+    delay=st.integers(0, 3),
+    outcome=st.sampled_from([Outcome.SUCCESS, Outcome.FAILURE, Outcome.TRUNCATED]),
+    data=st.data(),
+)
+def test_any_interleaving_of_the_streams_gives_the_same_log(steps, delay, outcome, data):
+    contract = _contract(delay)
+    expected = build(contract, steps, outcome)
+    streams = {
+        "features": [r for r in records(steps) if isinstance(r, Features)],
+        "steps": [r for r in records(steps) if isinstance(r, ControlStep)],
+        "states": [running(), ended(steps, outcome)],
+    }
+    builder, emitted = WindowBuilder(contract), []
+    while any(streams.values()):
+        name = data.draw(st.sampled_from([n for n, rest in streams.items() if rest]))
+        record = streams[name].pop(0)
+        if isinstance(record, EpisodeState):
+            ends = record.phase == Phase.ENDED
+            emitted += builder.end(record) if ends else builder.start(record)
+        else:
+            emitted += feed(builder, record)
+    assert len(emitted) == len(expected)
+    assert all(same(a, b) for a, b in zip(emitted, expected, strict=True))
+
+
+def test_a_lost_record_costs_its_windows_and_nothing_is_made_up(toy):
+    builder = WindowBuilder(toy.contract())
+    emitted = builder.start(running())
+    for record in records(11):
+        lost = isinstance(record, Features) and record.tick == START + 4
+        emitted += [] if lost else feed(builder, record)
+    emitted += builder.end(ended(11))
+    assert [t.step for t in emitted[:-1]] == [2, 6, 8, 10]  # 0 lacks its x', 4 its x
+
+
+def test_a_silent_source_is_given_up_on_flush(toy):
+    builder = WindowBuilder(toy.contract())
+    builder.start(running())
+    for record in records(11)[:-1]:
+        feed(builder, record)
+    assert builder.end(ended(11)) == []
+    *windows, end = builder.flush()
+    assert end.commit == Commit.EPISODE_END
+    assert builder.flush() == []
+
+
+def test_a_corrected_label_revises_the_tail_alone(toy):
+    builder = WindowBuilder(toy.contract())
+    builder.start(running())
+    for record in records(11):
+        feed(builder, record)
+    builder.end(ended(11, Outcome.FAILURE))
+    *revised, end = builder.end(ended(11, Outcome.SUCCESS))
+    assert [(t.step, t.commit) for t in revised] == [(8, Commit.REVISION), (10, Commit.REVISION)]
+    assert [t.rewards.sum() for t in revised] == [1, 1]
+    assert end.commit == Commit.EPISODE_END and end.outcome == Outcome.SUCCESS
+    assert builder.end(ended(11, Outcome.SUCCESS)) == []  # said twice, applied once
+
+
+def test_a_label_on_a_truncated_episode_adds_the_short_windows(toy):
+    builder = WindowBuilder(toy.contract())
+    builder.start(running())
+    for record in records(11):
+        feed(builder, record)
+    builder.end(ended(11, Outcome.TRUNCATED))
+    *added, _ = builder.end(ended(11, Outcome.SUCCESS))
+    assert [(t.step, t.commit) for t in added] == [(8, Commit.INSERT), (10, Commit.INSERT)]
+
+
+def test_a_discarded_episode_is_buried_window_by_window(toy):
+    builder = WindowBuilder(toy.contract())
+    builder.start(running())
+    emitted = [t for record in records(11) for t in feed(builder, record)]
+    emitted += builder.end(ended(11))[:-1]
+    *buried, end = builder.end(ended(11, Outcome.NONE))
+    assert [t.key for t in buried] == [t.key for t in emitted]
+    assert {t.commit for t in buried} == {Commit.TOMBSTONE} and end.outcome == Outcome.NONE
+
+
+def test_a_label_that_reaches_back_into_a_live_window_revises_it(toy):
+    builder = WindowBuilder(toy.contract())
+    builder.start(running())
+    emitted = [t for record in records(11) for t in feed(builder, record)]
+    assert emitted[-1].step == 6  # published live, ends at step 10
+    *tail, end = builder.end(ended(9))
+    assert end.step == 9
+    assert [(t.step, t.commit, t.valid) for t in tail] == [
+        (6, Commit.REVISION, 3), (8, Commit.INSERT, 1)
+    ]
+
+
+def test_ending_an_unknown_or_a_running_episode_is_refused(toy):
+    builder = WindowBuilder(toy.contract())
+    with pytest.raises(ValueError, match="episode 1 is not among"):
+        builder.end(ended(3))
+    builder.start(running())
+    with pytest.raises(ValueError, match="RUNNING, expected ENDED"):
+        builder.end(running())
+
+
+def test_an_episode_without_a_tick_just_ends(toy):
+    builder = WindowBuilder(toy.contract())
+    builder.start(running())
+    (end,) = builder.end(ended(0, Outcome.TRUNCATED))
+    assert (end.commit, end.step) == (Commit.EPISODE_END, 0)
+
+
+def _contract(delay):
+    """The toy contract outside a fixture, which Hypothesis cannot reset between examples."""
+    import rlt_core.contract as c
+
+    scales = c.Normaliser(*[np.ones(n, np.float32) for n in (2, 4, 4, 2, 2)])
+    return c.Contract(
+        "toy", "", "", "", (), c.VectorSpec(tuple("abcd"), ("m",) * 4, "p"),
+        c.VectorSpec(("x", "y"), ("m", "m"), "a"), scales, horizon=20, chunk=CHUNK, stride=STRIDE,
+        planning_delay_ticks=delay,
+    )
