@@ -1,0 +1,42 @@
+"""Evaluate the base policy, or the actor of a checkpoint, without learning."""
+
+from pathlib import Path
+
+from launch import LaunchContext, LaunchDescription
+from launch.action import Action
+from launch.actions import LogInfo, Shutdown
+
+from rlt_node.launching import Graph, argument, arguments, finally_, required, whole, with_context
+
+
+def nodes(context: LaunchContext) -> list[Action]:
+    """The graph without recorder and learner."""
+    graph = Graph.of(context)
+    policy, count = argument(context, "policy"), whole(context, "episodes")
+    if policy == "base":
+        others = graph.control() | graph.robot()
+        episodes = graph.episodes("evaluate_base", base_eval_episodes=count)
+    else:
+        others = graph.control(str(Path(policy).absolute())) | graph.robot()
+        episodes = graph.episodes("evaluate_actor", eval_episodes=count)
+    return [
+        LogInfo(msg=f"output: {graph.output}"),
+        *required(others),
+        finally_(episodes, "episodes", [Shutdown(reason="the evaluation is finished")]),
+        *others.values(),
+        episodes,
+    ]
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Arguments and nodes."""
+    return LaunchDescription(
+        [
+            *arguments(
+                "robot", "task", "seed", "output", "namespace", "log_level",
+                policy=("base", "'base', or the folder of a checkpoint"),
+                episodes=("100", "evaluation episodes"),
+            ),
+            with_context(nodes),
+        ]
+    )

@@ -1,0 +1,19 @@
+"""The simulated robot alone, in real time, behind the topics of a robot driver."""
+
+from launch import LaunchContext, LaunchDescription
+from launch.action import Action
+
+from rlt_node.launching import Graph, arguments, required, with_context
+
+
+def nodes(context: LaunchContext) -> list[Action]:
+    """The simulator."""
+    robot = Graph.of(context, mode="real_time").robot()
+    return [*required(robot), *robot.values()]
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Arguments and node."""
+    return LaunchDescription(
+        [*arguments("task", "namespace", "log_level"), with_context(nodes)]
+    )

@@ -1,0 +1,48 @@
+"""Train on a robot that a VLA drives already; the simulated one is the default."""
+
+from launch import LaunchContext, LaunchDescription
+from launch.action import Action
+from launch.actions import ExecuteProcess, LogInfo, Shutdown
+
+from rlt_node.launching import Graph, argument, arguments, finally_, required, whole, with_context
+
+
+def nodes(context: LaunchContext) -> list[Action]:
+    """The graph: robot, policy, control, recorder, learner, and the episodes that lead it."""
+    graph = Graph.of(context)
+    output = str(graph.output)
+    others = graph.learning() | graph.control() | graph.robot()
+    episodes = graph.episodes(
+        "train",
+        supervisor=argument(context, "supervisor"),
+        episodes=whole(context, "episodes"),
+        base_eval_episodes=whole(context, "base_eval_episodes"),
+        eval_episodes=whole(context, "eval_episodes"),
+    )
+    report = ExecuteProcess(
+        cmd=["ros2", "run", "rlt_learner", "report", "--output", output], output="screen"
+    )
+    return [
+        LogInfo(msg=f"output: {output}"),
+        *required(others),
+        finally_(episodes, "episodes", [report]),
+        finally_(report, "report", [Shutdown(reason="the run is finished")]),
+        *others.values(),
+        episodes,
+    ]
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Arguments and nodes."""
+    return LaunchDescription(
+        [
+            *arguments(
+                "robot", "task", "seed", "supervisor", "output", "algorithm", "namespace",
+                "log_level",
+                episodes=("", "training episodes including warm-up; empty: as in rlt.yaml"),
+                base_eval_episodes=("", "evaluation episodes before; empty: as in rlt.yaml"),
+                eval_episodes=("", "evaluation episodes after; empty: as in rlt.yaml"),
+            ),
+            with_context(nodes),
+        ]
+    )

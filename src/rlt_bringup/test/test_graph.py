@@ -1,0 +1,110 @@
+"""The running graph is the one that the READMEs describe."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import rclpy
+from rclpy.action.graph import (
+    get_action_client_names_and_types_by_node,
+    get_action_server_names_and_types_by_node,
+)
+from rclpy.context import Context
+from rclpy.node import Node
+
+ROOT = Path(__file__).resolve().parents[3]
+NAMESPACE = "/rlt"
+NODES = {path.stem.removesuffix("_node"): path for path in sorted(ROOT.glob("src/*/*/*_node.py"))}
+START_SECONDS = 60.0
+STOP_SECONDS = 30.0
+EVERY_NODE_HAS = re.compile(
+    r"/parameter_events|/rosout|.*/_action/.*|.*/\w+_parameters\w*|.*/get_parameter_types"
+    r"|.*/get_type_description|.*/(change|get)_state|.*/get_available_\w+"
+    r"|.*/get_transition_graph|.*/transition_event"
+)
+"""Parameters, lifecycle and the inside of actions."""
+
+Row = tuple[str, str, str, str]
+"""Node, what it does, name, type: as in the READMEs' tables."""
+
+
+def documented() -> set[Row]:
+    """The tables "Topics, services and actions" of all packages."""
+    rows = set()
+    for package in {path.parents[1] for path in NODES.values()}:
+        _, _, below = (package / "README.md").read_text().partition(
+            "\n## Topics, services and actions\n"
+        )
+        lines = [line for line in below.partition("\n## ")[0].splitlines() if line[:1] == "|"]
+        for line in lines[2:]:
+            node, does, name, kind = (cell.strip(" `") for cell in line.strip("|").split("|"))
+            rows.add((node, does, name, kind))
+    return rows
+
+
+def running(observer: Node) -> set[Row]:
+    """What the nodes of the graph have now; empty if one of them is not there yet."""
+    rows = set()
+    names = {name for name, space in observer.get_node_names_and_namespaces() if space == NAMESPACE}
+    if not set(NODES) <= names:
+        return set()
+    for node in NODES:
+        for does, entries in (
+            ("publishes", observer.get_publisher_names_and_types_by_node(node, NAMESPACE)),
+            ("subscribes", observer.get_subscriber_names_and_types_by_node(node, NAMESPACE)),
+            ("serves", observer.get_service_names_and_types_by_node(node, NAMESPACE)),
+            ("calls", observer.get_client_names_and_types_by_node(node, NAMESPACE)),
+            ("serves action", get_action_server_names_and_types_by_node(observer, node, NAMESPACE)),
+            ("calls action", get_action_client_names_and_types_by_node(observer, node, NAMESPACE)),
+        ):
+            for name, (kind, *_) in entries:
+                if not EVERY_NODE_HAS.fullmatch(name):
+                    short = name.removeprefix(NAMESPACE + "/")
+                    rows.add((node, does, short, kind.rpartition("/")[2]))
+    return rows
+
+
+@pytest.fixture
+def domain() -> int:
+    """A ROS domain that no other test of this machine uses."""
+    return 1 + os.getpid() % 100
+
+
+@pytest.fixture
+def observer(domain: int) -> Iterator[Node]:
+    context = Context()
+    rclpy.init(context=context, domain_id=domain)
+    node = rclpy.create_node("observer_of_the_test", context=context)
+    yield node
+    node.destroy_node()
+    rclpy.shutdown(context=context)
+
+
+def test_interface_tables(tmp_path: Path, domain: int, observer: Node) -> None:
+    log = (tmp_path / "log").open("w+")
+    launch = subprocess.Popen(
+        ["ros2", "launch", "rlt_bringup", "train.launch.py", f"output:={tmp_path / 'run'}"],
+        env={**os.environ, "ROS_DOMAIN_ID": str(domain)},
+        stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+    )
+    try:
+        expected, deadline = documented(), time.monotonic() + START_SECONDS
+        seen: set[Row] = set()  # over time: some exist only while they are needed
+        while not seen >= expected and time.monotonic() < deadline:
+            assert launch.poll() is None, (tmp_path / "log").read_text()
+            seen |= running(observer)
+            time.sleep(0.1)
+        assert seen == expected
+        launch.send_signal(signal.SIGINT)
+        assert launch.wait(STOP_SECONDS) == 0, (tmp_path / "log").read_text()
+    finally:
+        if launch.poll() is None:
+            os.killpg(launch.pid, signal.SIGKILL)
+        log.close()

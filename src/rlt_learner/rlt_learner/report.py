@@ -1,0 +1,186 @@
+"""The report of a run: report.json for machines, report.html for people.
+
+`ros2 run rlt_learner report --output RUN` reads the run and writes into its folder;
+`… --output POOLED --runs RUN RUN RUN` pools several runs into one report.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rlt_core import statistics
+from rlt_core.records import EpisodeKind
+from rlt_learner.page import render, training_curve
+from rlt_learner.run_folder import RunFolder, RunFolderError, read_run
+
+MUST_AGREE = ("task", "contract_hash", "privileged_pretraining", "versions")
+"""What runs must have in common to be pooled."""
+BOOTSTRAP_SEED = 0  # the same episodes give the same interval
+
+
+def write_report(output: Path, runs: Sequence[Path]) -> dict[str, Any]:
+    """Read runs and write report.json and report.html into the output folder.
+
+    Args:
+        output: Folder of the report; made if missing.
+        runs: Output folders of runs; several are pooled.
+
+    Returns:
+        Content of report.json.
+
+    Raises:
+        RunFolderError: If a run cannot be read, runs cannot be pooled, or nothing can be written.
+    """
+    folders = [read_run(path) for path in runs]
+    report = summarise(folders)
+    page = render(report, folders)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        _replace(output / "report.json", json.dumps(report, indent=2) + "\n")
+        _replace(output / "report.html", page)
+    except OSError as error:
+        raise RunFolderError(f"the report cannot be written to {output}: {error}") from error
+    return report
+
+
+def summarise(runs: Sequence[RunFolder]) -> dict[str, Any]:
+    """Return the content of report.json for one run or several pooled ones.
+
+    A side that was not evaluated is null, and so is then the difference. Of several runs `seed`
+    is the list of theirs, and `curve` their mean per training episode.
+
+    Raises:
+        RunFolderError: If the runs differ in what must agree to pool them.
+    """
+    _require_agreement(runs)
+    first = runs[0].meta
+    seeds = [run.meta["seed"] for run in runs]
+    return {
+        "task": first["task"],
+        "seed": seeds[0] if len(seeds) == 1 else seeds,
+        "base": _policy(runs, EpisodeKind.BASE_EVAL),
+        "rlt": _policy(runs, EpisodeKind.EVAL),
+        "difference": _difference(runs),
+        "robot_seconds": sum(item.steps * run.dt for run in runs for item in run.episodes),
+        "wall_seconds": sum(run.count("wall_seconds") for run in runs),
+        "interventions": sum(item.interventions for run in runs for item in run.episodes),
+        "transitions": {
+            name: sum(run.count("transitions")[name] for run in runs)
+            for name in ("committed", "published", "received", "lost", "duplicated")
+        },
+        "learner": {
+            "updates": sum(run.count("learner")["updates"] for run in runs),
+            "updates_per_second": float(
+                np.mean([run.count("learner")["updates_per_second"] for run in runs])
+            ),
+        },
+        "privileged_pretraining": first["privileged_pretraining"],
+        "versions": first["versions"],
+        "contract_hash": first["contract_hash"],
+        "curve": _mean_curve(runs),
+    }
+
+
+def main() -> int:
+    """Command line of `ros2 run rlt_learner report`."""
+    parser = argparse.ArgumentParser(
+        prog="report", description="Write report.json and report.html of one run or several."
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, help="folder of the report; without --runs, the run"
+    )
+    parser.add_argument(
+        "--runs", type=Path, nargs="+", help="output folders of the runs to pool into one report"
+    )
+    arguments = parser.parse_args()
+    try:
+        report = write_report(arguments.output, arguments.runs or [arguments.output])
+    except RunFolderError as error:
+        print(f"report: {error}", file=sys.stderr)
+        return 1
+    for name in ("base", "rlt"):
+        if report[name] is not None:
+            print(_line(name, report[name]))
+    print(f"report: {arguments.output / 'report.html'}")
+    return 0
+
+
+def _require_agreement(runs: Sequence[RunFolder]) -> None:
+    for run in runs[1:]:
+        for key, value, first in [
+            *((key, run.meta[key], runs[0].meta[key]) for key in MUST_AGREE),
+            ("the time limit", run.time_limit_ticks, runs[0].time_limit_ticks),
+            ("the control period", run.dt, runs[0].dt),
+        ]:
+            if value != first:
+                raise RunFolderError(
+                    f"{run.path} and {runs[0].path} cannot be pooled: {key} is {value!r} in one "
+                    f"and {first!r} in the other"
+                )
+
+
+def _policy(runs: Sequence[RunFolder], kind: EpisodeKind) -> dict[str, Any] | None:
+    episodes = [item for run in runs for item in run.of_kind(kind)]
+    if not episodes:
+        return None
+    summary = statistics.summarise(
+        episodes, runs[0].dt, runs[0].time_limit_ticks, np.random.default_rng(BOOTSTRAP_SEED)
+    )
+    figures = dataclasses.asdict(summary)
+    del figures["successes"]
+    return figures
+
+
+def _difference(runs: Sequence[RunFolder]) -> dict[str, Any] | None:
+    base, rlt = (
+        [item for run in runs for item in run.of_kind(kind)]
+        for kind in (EpisodeKind.BASE_EVAL, EpisodeKind.EVAL)
+    )
+    if not base or not rlt:
+        return None
+    try:
+        found = statistics.compare(base, rlt, np.random.default_rng(BOOTSTRAP_SEED))
+    except ValueError as error:
+        raise RunFolderError(f"{', '.join(str(run.path) for run in runs)}: {error}") from error
+    return {"success_rate": found.success_rate, "ci95": found.ci95}
+
+
+def _mean_curve(runs: Sequence[RunFolder]) -> list[list[float]]:
+    curves = [training_curve(run) for run in runs]
+    shared = min(len(curve) for curve in curves)
+    mean = np.mean([curve[:shared] for curve in curves], axis=0)
+    return [[int(episode), success, steps] for episode, success, steps in mean.tolist()]
+
+
+def _line(name: str, figures: dict[str, Any]) -> str:
+    low, high = figures["success_rate_ci95"]
+    steps = figures["median_steps_success"]
+    return (
+        f"{name:>4}: success {100 * figures['success_rate']:.1f} % "
+        f"({100 * low:.1f} to {100 * high:.1f}) in {figures['episodes']} episodes, "
+        f"median of successes {'–' if steps is None else format(steps, '.0f')} steps, "
+        f"{figures['throughput_per_10min']:.0f} successes per 10 min"
+    )
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file so that a reader sees the old one or the new one, never a part."""
+    temporary = path.with_name(path.name + ".part")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,253 @@
+"""The report: what it computes, what it shows, and what it refuses."""
+
+import base64
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from rlt_core.episodes import EpisodeResult
+from rlt_core.records import EpisodeKind, Outcome
+from rlt_learner.report import write_report
+from rlt_learner.run_folder import RunFolderError
+
+POLICY_KEYS = {
+    "episodes", "success_rate", "success_rate_ci95", "median_steps", "median_steps_success",
+    "throughput_per_10min", "throughput_ci95",
+}
+PNG = bytes.fromhex("89504e470d0a1a0a")
+
+
+def result(number, kind, seed, steps, outcome=None, interventions=0):
+    """An episode that succeeded, or failed if it took the whole 300 steps."""
+    if outcome is None:
+        outcome = Outcome.SUCCESS if steps < 300 else Outcome.FAILURE
+    source = {Outcome.TRUNCATED: "abort", Outcome.NONE: "discard"}.get(outcome, "auto")
+    return EpisodeResult(number, kind, seed, outcome, steps, source, interventions)
+
+
+def episodes(seed=0):
+    """Base: 1 of 4 succeeds. RLT: 3 of the same 4 succeed, faster. Two training episodes."""
+    start = 1000 * seed
+    base, trained = (300, 200, 300, 300), (100, 90, 300, 110)
+    return [
+        *(result(1 + i, EpisodeKind.BASE_EVAL, start + i, n) for i, n in enumerate(base)),
+        result(5, EpisodeKind.WARMUP, start + 500, 300),
+        result(6, EpisodeKind.TRAIN, start + 501, 150, interventions=2),
+        *(result(7 + i, EpisodeKind.EVAL, start + i, n) for i, n in enumerate(trained)),
+    ]
+
+
+def write_run(folder, results=None, seed=0, **meta):
+    """A run's output folder as the nodes leave it."""
+    (folder / "frames").mkdir(parents=True)
+    for name in ("base_eval_wrist_0", "base_eval_wrist_1", "eval_wrist_0", "eval_wrist_10"):
+        (folder / "frames" / f"{name}.png").write_bytes(PNG + name.encode())
+    lines = [json.dumps(item.to_dict()) for item in results or episodes(seed)]
+    (folder / "episodes.jsonl").write_text("\n".join(lines) + "\n")
+    content = {
+        "run": folder.name,
+        "task": "ethernet",
+        "seed": seed,
+        "settings": {"rate_hz": 50.0, "schedule": {"time_limit_ticks": 300, "seed": seed}},
+        "versions": {"rlt": "0.1.0"},
+        "contract_hash": "c0ffee",
+        "privileged_pretraining": True,
+        "wall_seconds": 60.0,
+        "robot_seconds": 38.0,
+        "transitions": {
+            "committed": 40, "published": 40, "received": 39, "lost": 1, "duplicated": 0
+        },
+        "learner": {"updates": 1234, "updates_per_second": 50.0},
+        **meta,
+    }
+    (folder / "run.json").write_text(json.dumps(content))
+    return folder
+
+
+def test_report_json_holds_the_contracts_keys_and_figures(tmp_path):
+    run = write_run(tmp_path / "run")
+    returned = write_report(run, [run])
+    report = json.loads((run / "report.json").read_text())
+    assert report == json.loads(json.dumps(returned))
+    assert set(report) == {
+        "base", "rlt", "difference", "robot_seconds", "wall_seconds", "interventions",
+        "transitions", "learner", "seed", "task", "privileged_pretraining", "versions",
+        "contract_hash", "curve",
+    }
+    assert set(report["base"]) == set(report["rlt"]) == POLICY_KEYS
+    assert report["base"]["success_rate"] == 0.25
+    assert report["base"]["median_steps"] == 300
+    assert report["base"]["median_steps_success"] == 200
+    assert report["base"]["throughput_per_10min"] == pytest.approx(600 / (1100 * 0.02))
+    assert report["rlt"]["median_steps_success"] == 100
+    assert report["rlt"]["median_steps"] == 105
+    assert report["difference"]["success_rate"] == 0.5
+    low, high = report["difference"]["ci95"]
+    assert low < 0.5 < high
+    assert report["robot_seconds"] == pytest.approx((1100 + 450 + 600) * 0.02)
+    assert report["interventions"] == 2
+    assert report["transitions"]["lost"] == 1
+    assert report["curve"] == [[1, 0.0, 300.0], [2, 1.0, 150.0]]
+
+
+def test_html_needs_no_other_file_and_shows_everything(tmp_path):
+    run = write_run(
+        tmp_path / "run", settings={"rate_hz": 50.0, "time_limit_ticks": 300, "note": "<b>x</b>"}
+    )
+    write_report(run, [run])
+    page = (run / "report.html").read_text()
+    assert not re.search(r"(src|href)=\"(?!data:|#)", page)
+    assert "<script" not in page
+    for shown in ("25.0 %", "75.0 %", "+50.0 points", "c0ffee", "Privileged pretraining: yes"):
+        assert shown in page
+    assert page.count("<svg") == 2
+    assert page.count("data:image/png;base64,") == 4
+    assert "&lt;b&gt;x" in page
+
+
+def test_frames_stand_in_order_of_time(tmp_path):
+    run = write_run(tmp_path / "run")
+    (run / "frames/eval_wrist_2.png").write_bytes(PNG + b"two")
+    write_report(run, [run])
+    page = (run / "report.html").read_text()
+    frames = re.findall(r"base64,([\w+/=]+)", page[page.index("RLT, wrist") :])
+    names = [base64.b64decode(frame)[len(PNG) :].decode() for frame in frames]
+    assert names == ["eval_wrist_0", "two", "eval_wrist_10"]
+
+
+def test_the_same_run_gives_the_same_report(tmp_path):
+    run = write_run(tmp_path / "run")
+    write_report(tmp_path / "a", [run])
+    write_report(tmp_path / "b", [run])
+    for name in ("report.json", "report.html"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_pooling_joins_episodes_and_averages_curves(tmp_path):
+    better = [
+        result(item.episode, item.kind, item.seed, 80) for item in episodes(seed=1)
+    ]
+    runs = [
+        write_run(tmp_path / "a", seed=0),
+        write_run(tmp_path / "b", results=better, seed=1),
+    ]
+    report = write_report(tmp_path / "pooled", runs)
+    assert report["seed"] == [0, 1]
+    assert report["base"]["episodes"] == report["rlt"]["episodes"] == 8
+    assert report["base"]["success_rate"] == 5 / 8
+    assert report["difference"]["success_rate"] == 0.25
+    assert report["transitions"]["committed"] == 80
+    assert report["curve"] == [[1, 0.5, 190.0], [2, 1.0, 115.0]]
+
+
+@pytest.mark.parametrize(
+    "difference",
+    [
+        {"contract_hash": "other"}, {"task": "other"}, {"versions": {"rlt": "0.2.0"}},
+        {"settings": {"rate_hz": 50.0, "time_limit_ticks": 400}},
+    ],
+    ids=lambda difference: next(iter(difference)),
+)
+def test_unlike_runs_are_not_pooled(tmp_path, difference):
+    runs = [write_run(tmp_path / "a"), write_run(tmp_path / "b", seed=1, **difference)]
+    with pytest.raises(RunFolderError, match="cannot be pooled"):
+        write_report(tmp_path / "pooled", runs)
+    assert not (tmp_path / "pooled").exists()
+
+
+def test_a_run_is_not_pooled_with_itself(tmp_path):
+    run = write_run(tmp_path / "run")
+    with pytest.raises(RunFolderError, match="seed twice"):
+        write_report(tmp_path / "pooled", [run, run])
+
+
+def test_aborted_and_discarded_episodes_count_nowhere(tmp_path):
+    results = episodes()
+    results[1] = result(2, EpisodeKind.BASE_EVAL, 1, 200, Outcome.NONE)
+    results[7] = result(8, EpisodeKind.EVAL, 1, 50, Outcome.TRUNCATED)
+    run = write_run(tmp_path / "run", results)
+    report = write_report(run, [run])
+    assert report["base"]["episodes"] == report["rlt"]["episodes"] == 3
+    assert report["difference"]["success_rate"] == pytest.approx(2 / 3)
+    assert "2 episodes were aborted or discarded" in (run / "report.html").read_text()
+
+
+def test_one_evaluation_alone_is_reported_without_a_difference(tmp_path):
+    run = write_run(tmp_path / "run", episodes()[:4])
+    report = write_report(run, [run])
+    assert report["rlt"] is None
+    assert report["difference"] is None
+    assert report["curve"] == []
+    assert "not evaluated" in (run / "report.html").read_text()
+
+
+def test_an_unfinished_run_is_reported_as_such(tmp_path):
+    run = write_run(tmp_path / "run", wall_seconds=None, transitions=None, learner=None)
+    report = write_report(run, [run])
+    assert report["transitions"]["committed"] == 0
+    assert "did not end by itself" in (run / "report.html").read_text()
+
+
+def remove(name):
+    return lambda run: (run / name).unlink()
+
+
+def overwrite(name, text):
+    return lambda run: (run / name).write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (remove("run.json"), r"run\.json is missing"),
+        (remove("episodes.jsonl"), r"episodes\.jsonl is missing"),
+        (overwrite("run.json", '{"run": '), r"run\.json is damaged"),
+        (overwrite("run.json", "[]"), r"run\.json lacks run, task"),
+        (overwrite("episodes.jsonl", ""), r"episodes\.jsonl is empty"),
+        (overwrite("episodes.jsonl", '{"episode": 1}\n'), r"line 1 is no episode .*lacks kind"),
+        (overwrite("episodes.jsonl", "{}{\n"), r"line 1 is no episode"),
+    ],
+)
+def test_damaged_input_is_named_and_nothing_is_written(tmp_path, damage, message):
+    run = write_run(tmp_path / "run")
+    damage(run)
+    with pytest.raises(RunFolderError, match=message):
+        write_report(run, [run])
+    assert not list(run.glob("report.*"))
+
+
+def test_the_command_says_what_is_wrong_in_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    run = write_run(tmp_path / "run")
+    for arguments, expected in (
+        (["--output", str(tmp_path / "nowhere")], "nowhere is no folder"),
+        (["--output", str(tmp_path / "file"), "--runs", str(run)], "cannot be written"),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "rlt_learner.report", *arguments],
+            capture_output=True, text=True, timeout=60,
+        )
+        assert done.returncode == 1
+        assert expected in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+
+
+def test_intervals_shrink_with_more_episodes(tmp_path):
+    few = write_run(tmp_path / "few")
+    many = write_run(
+        tmp_path / "many",
+        [
+            result(i + 1, kind, i % 100, 300 if (i % 100) < failures else 100)
+            for i, (kind, failures) in enumerate(
+                [(EpisodeKind.BASE_EVAL, 50)] * 100 + [(EpisodeKind.EVAL, 5)] * 100
+            )
+        ],
+    )
+    widths = [
+        np.ptp(write_report(run, [run])["difference"]["ci95"]) for run in (few, many)
+    ]
+    assert widths[1] < widths[0] / 2

@@ -1,0 +1,367 @@
+"""Records to messages and back. Arrays cross as buffers, never element by element."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from geometry_msgs.msg import PoseStamped
+from numpy.typing import NDArray
+from sensor_msgs.msg import Image
+
+from rlt_core.contract import Contract
+from rlt_core.control import HumanInput
+from rlt_core.pose import tool_quaternion, tool_yaw
+from rlt_core.records import (
+    ActionChunk,
+    Commit,
+    ControlStep,
+    EpisodeKind,
+    EpisodeState,
+    Features,
+    FloatArray,
+    ImageArray,
+    Observation,
+    Outcome,
+    Phase,
+    Source,
+    Transition,
+)
+from rlt_interfaces import msg as interfaces
+
+NANOSECONDS = 1_000_000_000
+
+
+# ---- Time -------------------------------------------------------------------------------------
+
+
+def stamp_of_tick(tick: int, rate_hz: float) -> Time:
+    """Simulated time of a control tick."""
+    seconds, rest = divmod(round(tick * NANOSECONDS / rate_hz), NANOSECONDS)
+    return Time(sec=seconds, nanosec=rest)
+
+
+def tick_of_stamp(stamp: Time, rate_hz: float) -> int:
+    """Inverse of `stamp_of_tick`."""
+    return round((stamp.sec * NANOSECONDS + stamp.nanosec) * rate_hz / NANOSECONDS)
+
+
+def seconds(stamp: Time) -> float:
+    """A stamp in seconds."""
+    return float(stamp.sec + stamp.nanosec / NANOSECONDS)
+
+
+# ---- Arrays and images ------------------------------------------------------------------------
+
+
+def floats(values: NDArray[Any]) -> array[float]:
+    """An array as the value of a float32[] field, row-major."""
+    return array("f", np.ascontiguousarray(values, np.float32).tobytes())
+
+
+def doubles(values: NDArray[Any]) -> array[float]:
+    """An array as the value of a float64[] field, row-major."""
+    return array("d", np.ascontiguousarray(values, np.float64).tobytes())
+
+
+def octets(values: bytes | NDArray[np.uint8]) -> array[int]:
+    """Bytes as the value of a uint8[] field."""
+    filled = array("B")
+    filled.frombytes(memoryview(values).cast("B"))
+    return filled
+
+
+def vector(values: Any) -> FloatArray:
+    """A float32[] field as float32 (n,)."""
+    return np.asarray(values, np.float32)
+
+
+def matrix(values: Any, columns: int) -> FloatArray:
+    """A row-major float32[] field as float32 (rows, columns).
+
+    Raises:
+        ValueError: If the length is no multiple of the columns.
+    """
+    if columns < 1 or len(values) % columns:
+        raise ValueError(f"{len(values)} values do not fill rows of {columns}")
+    return vector(values).reshape(-1, columns)
+
+
+def image_to_msg(image: ImageArray, stamp: Time, frame: str) -> Image:
+    """An RGB image, uint8 (height, width, 3), as a message."""
+    message = Image()
+    message.header.stamp = stamp
+    message.header.frame_id = frame
+    message.height, message.width = image.shape[:2]
+    message.encoding = "rgb8"
+    message.step = image.shape[1] * 3
+    message.data = octets(np.ascontiguousarray(image))
+    return message
+
+
+def image_from_msg(message: Image) -> ImageArray:
+    """An rgb8 or bgr8 message as RGB, uint8 (height, width, 3); a view where that is possible.
+
+    Raises:
+        ValueError: If the encoding is another or the data is too short.
+    """
+    if message.encoding not in ("rgb8", "bgr8"):
+        raise ValueError(f"image encoding is {message.encoding!r}, expected rgb8 or bgr8")
+    rows = np.frombuffer(message.data, np.uint8)
+    if rows.size != message.height * message.step or message.step < 3 * message.width:
+        raise ValueError(
+            f"image of {message.width} x {message.height} with step {message.step} holds "
+            f"{rows.size} bytes: the driver's header and data disagree"
+        )
+    rows = rows.reshape(message.height, message.step)[:, : 3 * message.width]
+    image = rows.reshape(message.height, message.width, 3)
+    return image if message.encoding == "rgb8" else image[:, :, ::-1]
+
+
+# ---- Tool poses -------------------------------------------------------------------------------
+
+
+def fill_pose(message: PoseStamped, axes: Sequence[float] | NDArray[np.float64]) -> None:
+    """Write the axes (x, y, z, yaw) into a pose, tool pointing down."""
+    x, y, z, yaw = (float(value) for value in axes)
+    place, turn = message.pose.position, message.pose.orientation
+    place.x, place.y, place.z = x, y, z
+    turn.x, turn.y, turn.z, turn.w = tool_quaternion(yaw)
+
+
+def axes_of_pose(message: PoseStamped) -> NDArray[np.float64]:
+    """The axes (x, y, z, yaw) of a pose, float64 (4,)."""
+    place, turn = message.pose.position, message.pose.orientation
+    return np.array([place.x, place.y, place.z, tool_yaw(turn.x, turn.y, turn.z, turn.w)])
+
+
+# ---- Records ----------------------------------------------------------------------------------
+
+
+def observation_from_msg(message: interfaces.Observation) -> Observation:
+    """What the policy sees; images are views of the message."""
+    return Observation(
+        tick=message.tick,
+        images={
+            name: image_from_msg(image)
+            for name, image in zip(message.camera_names, message.images, strict=True)
+        },
+        proprio=vector(message.proprio),
+        stamps={
+            name: seconds(stamp)
+            for name, stamp in zip(message.source_names, message.source_stamps, strict=True)
+        },
+    )
+
+
+def features_to_msg(record: Features, contract: Contract, digest: str) -> interfaces.Features:
+    """State and reference of a stride tick; `digest` is the contract's hash."""
+    return interfaces.Features(
+        episode=record.episode,
+        tick=record.tick,
+        token=floats(record.token),
+        proprio_names=contract.proprio.names,
+        proprio=floats(record.proprio),
+        axis_names=contract.action.names,
+        chunk=contract.chunk,
+        reference=floats(record.reference),
+        contract_hash=digest,
+    )
+
+
+def features_from_msg(message: interfaces.Features) -> Features:
+    """Inverse of `features_to_msg`."""
+    return Features(
+        episode=message.episode,
+        tick=message.tick,
+        token=vector(message.token),
+        proprio=vector(message.proprio),
+        reference=matrix(message.reference, len(message.axis_names)),
+    )
+
+
+def chunk_to_msg(record: ActionChunk) -> interfaces.ActionChunk:
+    """Increments for the coming ticks."""
+    return interfaces.ActionChunk(
+        episode=record.episode,
+        obs_tick=record.obs_tick,
+        start_tick=record.start_tick,
+        axis_names=record.axis_names,
+        chunk=len(record.actions),
+        actions=floats(record.actions),
+        tail=floats(record.tail),
+        source=int(record.source),
+        policy_version=record.policy_version,
+        contract_hash=record.contract_hash,
+    )
+
+
+def chunk_from_msg(message: interfaces.ActionChunk) -> ActionChunk:
+    """Inverse of `chunk_to_msg`; a misshapen chunk stays flat, for the gate to refuse."""
+    axes = len(message.axis_names)
+    whole = axes > 0 and not len(message.actions) % axes and not len(message.tail) % axes
+    shape = (-1, axes) if whole else (-1,)
+    return ActionChunk(
+        episode=message.episode,
+        obs_tick=message.obs_tick,
+        start_tick=message.start_tick,
+        actions=vector(message.actions).reshape(shape),
+        tail=vector(message.tail).reshape(shape),
+        source=_source(message.source),
+        policy_version=message.policy_version,
+        axis_names=tuple(message.axis_names),
+        contract_hash=message.contract_hash,
+    )
+
+
+def human_from_msg(message: interfaces.HumanCommand, received: float) -> HumanInput:
+    """A person's command, received at this monotonic time (real time) or tick (lockstep)."""
+    return HumanInput(
+        sequence=message.sequence,
+        takeover=message.takeover,
+        increment=vector(message.increment),
+        axis_names=tuple(message.axis_names),
+        received=received,
+        contract_hash=message.contract_hash,
+    )
+
+
+def step_to_msg(record: ControlStep, axis_names: Sequence[str]) -> interfaces.ControlStep:
+    """What was sent at one tick."""
+    return interfaces.ControlStep(
+        episode=record.episode,
+        tick=record.tick,
+        axis_names=axis_names,
+        increment=floats(record.increment),
+        setpoint=doubles(record.setpoint),
+        source=int(record.source),
+        obs_tick=record.obs_tick,
+        policy_version=record.policy_version,
+        limited=record.limited,
+    )
+
+
+def step_from_msg(message: interfaces.ControlStep) -> ControlStep:
+    """Inverse of `step_to_msg`."""
+    return ControlStep(
+        episode=message.episode,
+        tick=message.tick,
+        increment=vector(message.increment),
+        setpoint=np.asarray(message.setpoint, np.float64),
+        source=_source(message.source),
+        obs_tick=message.obs_tick,
+        policy_version=message.policy_version,
+        limited=tuple(message.limited),
+    )
+
+
+def episode_id(state: EpisodeState) -> str:
+    """What LabelSuccess and Discard call an episode."""
+    return f"{state.run}/{state.episode}"
+
+
+def episode_to_msg(record: EpisodeState) -> interfaces.EpisodeState:
+    """State of the current episode."""
+    return interfaces.EpisodeState(
+        run=record.run,
+        episode=record.episode,
+        episode_id=episode_id(record),
+        kind=int(record.kind),
+        phase=int(record.phase),
+        acting=int(record.acting),
+        explore=record.explore,
+        seed=record.seed,
+        tick=record.tick,
+        start_tick=record.start_tick,
+        end_tick=record.end_tick,
+        outcome=int(record.outcome),
+        label_source=record.label_source,
+    )
+
+
+def episode_from_msg(message: interfaces.EpisodeState) -> EpisodeState:
+    """Inverse of `episode_to_msg`."""
+    return EpisodeState(
+        run=message.run,
+        episode=message.episode,
+        kind=EpisodeKind(message.kind),
+        phase=Phase(message.phase),
+        acting=Source(message.acting),
+        explore=message.explore,
+        seed=message.seed,
+        tick=message.tick,
+        start_tick=message.start_tick,
+        end_tick=message.end_tick,
+        outcome=Outcome(message.outcome),
+        label_source=message.label_source,
+    )
+
+
+def transition_to_msg(
+    record: Transition, contract: Contract, digest: str
+) -> interfaces.Transition:
+    """One commit of the log; `digest` is the contract's hash."""
+    return interfaces.Transition(
+        run=record.run,
+        episode=record.episode,
+        step=record.step,
+        seq=record.seq,
+        commit=int(record.commit),
+        kind=int(record.kind),
+        contract_hash=digest,
+        chunk=contract.chunk,
+        delay=contract.planning_delay_ticks,
+        axis_names=contract.action.names,
+        proprio_names=contract.proprio.names,
+        token=floats(record.token),
+        proprio=floats(record.proprio),
+        committed=floats(record.committed),
+        reference=floats(record.reference),
+        actions=floats(record.actions),
+        sources=octets(record.sources),
+        valid=record.valid,
+        rewards=floats(record.rewards),
+        terminated=record.terminated,
+        next_token=floats(record.next_token),
+        next_proprio=floats(record.next_proprio),
+        next_committed=floats(record.next_committed),
+        next_reference=floats(record.next_reference),
+        outcome=int(record.outcome),
+        policy_version=record.policy_version,
+    )
+
+
+def transition_from_msg(message: interfaces.Transition) -> Transition:
+    """Inverse of `transition_to_msg`."""
+    columns = len(message.axis_names)
+    return Transition(
+        run=message.run,
+        episode=message.episode,
+        step=message.step,
+        seq=message.seq,
+        commit=Commit(message.commit),
+        kind=EpisodeKind(message.kind),
+        token=vector(message.token),
+        proprio=vector(message.proprio),
+        committed=matrix(message.committed, columns),
+        reference=matrix(message.reference, columns),
+        actions=matrix(message.actions, columns),
+        sources=np.asarray(message.sources, np.uint8),
+        valid=message.valid,
+        rewards=vector(message.rewards),
+        terminated=message.terminated,
+        next_token=vector(message.next_token),
+        next_proprio=vector(message.next_proprio),
+        next_committed=matrix(message.next_committed, columns),
+        next_reference=matrix(message.next_reference, columns),
+        outcome=Outcome(message.outcome),
+        policy_version=message.policy_version,
+    )
+
+
+def _source(value: int) -> Source:
+    """A source by number; UNKNOWN for numbers of a later version."""
+    return Source(value) if value in Source._value2member_map_ else Source.UNKNOWN

@@ -1,0 +1,225 @@
+"""What the launch files share: the graph's nodes, and what happens when one of them ends."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from launch import LaunchContext
+from launch.action import Action
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, RegisterEventHandler
+from launch.event_handlers import OnProcessExit
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+from launch_ros.substitutions import FindPackageShare
+
+REAL_TIME_DELAY_TICKS = 2
+
+ARGUMENTS = {
+    "robot": ("sim", "'sim', or the path of a robot's config file, such as config/robots/sim.yaml"),
+    "task": ("ethernet", "the task: a file of config/tasks without .yaml"),
+    "seed": ("0", "seed of the run: episodes, exploration and learning follow from it"),
+    "supervisor": ("auto", "who labels success: the simulator (auto) or a person (human)"),
+    "output": ("", "folder for everything the run leaves; empty: runs/<task>-<time>-seed<seed>"),
+    "algorithm": ("rlt", "the learning algorithm"),
+    "namespace": ("rlt", "ROS namespace of all nodes"),
+    "log_level": ("info", "how much the nodes log"),
+}
+CHOICES = {
+    "supervisor": ["auto", "human"],
+    "algorithm": ["rlt"],
+    "log_level": ["debug", "info", "warn", "error", "fatal"],
+}
+
+
+def arguments(*names: str, **others: tuple[str, str]) -> list[DeclareLaunchArgument]:
+    """Declare launch arguments.
+
+    Args:
+        *names: Names in `ARGUMENTS`.
+        **others: Further arguments: name -> (default, description).
+    """
+    table = {name: ARGUMENTS[name] for name in names} | others
+    return [
+        DeclareLaunchArgument(
+            name, default_value=default, description=description, choices=CHOICES.get(name)
+        )
+        for name, (default, description) in table.items()
+    ]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The nodes of one launch, with everything that they must agree upon.
+
+    Attributes:
+        context: The launch's context, with its arguments.
+        share: Installed folder of config/ and models/.
+        task: Content of the task's file.
+        mode: "lockstep" or "real_time".
+        output: Folder of the run.
+    """
+
+    context: LaunchContext
+    share: Path
+    task: dict[str, Any]
+    mode: str
+    output: Path
+
+    @classmethod
+    def of(cls, context: LaunchContext, mode: str = "lockstep") -> Graph:
+        """Resolve the arguments.
+
+        Raises:
+            ValueError: If the task is unknown.
+        """
+        share = Path(FindPackageShare("rlt_bringup").perform(context))
+        name = argument(context, "task")
+        files = {path.stem: path for path in (share / "config" / "tasks").glob("*.yaml")}
+        if name not in files:
+            raise ValueError(f"unknown task {name!r}; known tasks: {', '.join(sorted(files))}")
+        task = yaml.safe_load(files[name].read_text())
+        configurations = context.launch_configurations
+        if (
+            configurations.get("supervisor") == "human"
+            or configurations.get("robot", "sim") != "sim"
+        ):
+            mode = "real_time"
+        output = configurations.get("output") or (
+            f"runs/{name}-{time.strftime('%Y%m%d-%H%M%S')}-seed{configurations.get('seed', '0')}"
+        )
+        return cls(context, share, task, mode, Path(output).absolute())
+
+    @property
+    def agreed(self) -> dict[str, Any]:
+        """The parameters of `GraphSettings`."""
+        return {
+            "model": str(self.share / "models" / str(self.task["task"])),
+            "mode": self.mode,
+            "planning_delay_ticks": 0 if self.mode == "lockstep" else REAL_TIME_DELAY_TICKS,
+        }
+
+    def node(
+        self, package: str, name: str, parameters: dict[str, Any] | None = None
+    ) -> Node:
+        """A node whose executable bears its name, with the defaults, the robot's and these."""
+        return Node(
+            package=package,
+            executable=name,
+            name=name,
+            namespace=argument(self.context, "namespace"),
+            parameters=[
+                str(self.share / "config" / "rlt.yaml"),
+                str(self._robot_file()),
+                {key: value for key, value in (parameters or {}).items() if value is not None},
+            ],
+            arguments=["--ros-args", "--log-level", argument(self.context, "log_level")],
+            output="screen",
+        )
+
+    def robot(self) -> dict[str, Node]:
+        """The simulated robot, or nothing where there is a real one."""
+        if self.context.launch_configurations.get("robot", "sim") != "sim":
+            return {}
+        options = {"task": self.task["task"], "mode": self.mode} | self.task["world"]
+        return {"simulator": self.node("rlt_sim", "simulator", options)}
+
+    def control(self, checkpoint: str = "") -> dict[str, Node]:
+        """The nodes between cameras and robot; the slowest to start comes first."""
+        return {
+            "policy": self.node("rlt_policy", "policy", self.agreed | {"checkpoint": checkpoint}),
+            "observer": self.node("rlt_policy", "observer", self.agreed),
+            "chunk_controller": self.node("rlt_policy", "chunk_controller", self.agreed),
+        }
+
+    def learning(self) -> dict[str, Node]:
+        """The nodes that turn what happened into weights."""
+        files = self.agreed | {"output": str(self.output)}
+        seed = {"seed": whole(self.context, "seed")}
+        return {
+            "learner": self.node("rlt_learner", "learner", files | seed),
+            "recorder": self.node("rlt_learner", "recorder", files),
+        }
+
+    def episodes(self, job: str, **parameters: Any) -> Node:
+        """The node that leads the run."""
+        return self.node(
+            "rlt_teleop",
+            "episodes",
+            self.agreed
+            | {
+                "job": job,
+                "task": self.task["task"],
+                "output": str(self.output),
+                "seed": int(argument(self.context, "seed")),
+                "time_limit_ticks": self.task["time_limit_ticks"],
+                "time_limit": self.task["time_limit"],
+            }
+            | parameters,
+        )
+
+    def _robot_file(self) -> Path:
+        robot = self.context.launch_configurations.get("robot", "sim")
+        path = self.share / "config" / "robots" / "sim.yaml" if robot == "sim" else Path(robot)
+        if not path.is_file():
+            raise ValueError(f"no robot config at {path}: name a file such as config/robots/sim.yaml")
+        return path
+
+
+def argument(context: LaunchContext, name: str) -> str:
+    """Value of a launch argument."""
+    return str(LaunchConfiguration(name).perform(context))
+
+
+def whole(context: LaunchContext, name: str) -> int | None:
+    """Value of a whole-number argument, None if it is empty.
+
+    Raises:
+        ValueError: If it is no whole number.
+    """
+    text = argument(context, name)
+    try:
+        return int(text) if text else None
+    except ValueError as error:
+        raise ValueError(f"argument {name}:={text} is no whole number") from error
+
+
+def with_context(function: Callable[[LaunchContext], list[Action]]) -> OpaqueFunction:
+    """Launch what a function returns once the arguments are known."""
+    return OpaqueFunction(function=function)
+
+
+def required(nodes: Mapping[str, Node]) -> list[RegisterEventHandler]:
+    """End the launch with exit code 1 and a name when one of the nodes ends before the run."""
+
+    def handler(name: str, node: Node) -> RegisterEventHandler:
+        def died(event: Any, context: LaunchContext) -> list[Action]:
+            return [] if context.is_shutdown else [_failure(name, event.returncode)]
+
+        return RegisterEventHandler(OnProcessExit(target_action=node, on_exit=died))
+
+    return [handler(name, node) for name, node in nodes.items()]
+
+
+def finally_(node: Action, name: str, then: list[Action]) -> RegisterEventHandler:
+    """Do `then` when the process has ended with exit code 0; else end the launch with 1."""
+
+    def ended(event: Any, context: LaunchContext) -> list[Action]:
+        if context.is_shutdown:
+            return []
+        return [_failure(name, event.returncode)] if event.returncode else then
+
+    return RegisterEventHandler(OnProcessExit(target_action=node, on_exit=ended))
+
+
+def _failure(name: str, code: int) -> OpaqueFunction:
+    """An action that raises: that is how a launch gets exit code 1."""
+
+    def fail(context: LaunchContext) -> None:
+        raise RuntimeError(f"{name} ended with exit code {code}: see its last lines above")
+
+    return OpaqueFunction(function=fail)

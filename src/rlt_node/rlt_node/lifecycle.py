@@ -1,0 +1,90 @@
+"""A lifecycle node that starts itself, and that says in one sentence why it could not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+
+from rlt_core.settings import setting
+from rlt_node.node import Guarded
+from rlt_node.parameters import declare
+from rlt_node.process import FORESEEN, Refused
+
+
+@dataclass(frozen=True)
+class AutostartSettings:
+    """Whether a lifecycle node waits for a manager."""
+
+    autostart: bool = setting(True, "whether the node configures and activates itself")
+
+
+class SelfStartingNode(Guarded, LifecycleNode):
+    """Loads in `configure`, works between activation and deactivation."""
+
+    def __init__(self, name: str) -> None:
+        """Declare the autostart parameter; `autostart` is called once the node is complete."""
+        super().__init__(name)
+        self.active = False
+        self._problem = ""
+        self._start_alone = declare(self, AutostartSettings).autostart
+
+    def configure(self) -> None:
+        """Load everything that takes time.
+
+        Raises:
+            ValueError, OSError: If something is missing or does not fit together.
+        """
+        raise NotImplementedError
+
+    def cleanup(self) -> None:
+        """Undo `configure`."""
+        raise NotImplementedError
+
+    def autostart(self) -> None:
+        """Configure and activate, unless a manager shall do so.
+
+        Raises:
+            Refused: If configuring fails.
+        """
+        if not self._start_alone:
+            return
+        if self.trigger_configure() != TransitionCallbackReturn.SUCCESS:
+            raise Refused(self._problem)
+        self.trigger_activate()
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load; a foreseen problem is logged and leaves the node unconfigured."""
+        try:
+            self.configure()
+        except FORESEEN as error:
+            self._problem = str(error)
+            if not self._start_alone:
+                self.get_logger().error(self._problem)
+            return TransitionCallbackReturn.FAILURE
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Begin to work."""
+        self.active = True
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop working; what is loaded stays."""
+        self.active = False
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Forget what was loaded."""
+        self.cleanup()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop working for good."""
+        self.active = False
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """An unforeseen error in a transition: back to unconfigured, so that it can be retried."""
+        self.active = False
+        return TransitionCallbackReturn.SUCCESS

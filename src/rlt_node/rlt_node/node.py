@@ -1,0 +1,51 @@
+"""The node class of the suite: a callback that cannot go on ends the process in one sentence."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.node import Node
+
+from rlt_node.process import FORESEEN, Finished
+
+
+class Guarded:
+    """Mixin for rclpy nodes: foreseen errors of callbacks become the node's `ending`.
+
+    Attributes:
+        ending: Why the process shall end, None while it works; see `process.run`.
+    """
+
+    ending: Exception | None = None
+
+    def guarded(self, callback: Callable[..., Any]) -> Callable[..., Any]:
+        """The callback, with its foreseen errors kept as the node's ending."""
+
+        @functools.wraps(callback)
+        def call(*arguments: Any) -> Any:
+            try:
+                return callback(*arguments)
+            except (Finished, *FORESEEN) as error:
+                self.ending = self.ending or error
+
+        return call
+
+    def create_subscription(
+        self, kind: Any, topic: str, callback: Callable[..., Any], profile: Any, **options: Any
+    ) -> Any:
+        """As rclpy's, guarded."""
+        parent: Any = super()
+        return parent.create_subscription(
+            kind, topic, self.guarded(callback), profile, **options
+        )
+
+    def create_timer(self, period: float, callback: Callable[..., Any], **options: Any) -> Any:
+        """As rclpy's, guarded."""
+        parent: Any = super()
+        return parent.create_timer(period, self.guarded(callback), **options)
+
+
+class GuardedNode(Guarded, Node):
+    """An ordinary node with guarded callbacks."""

@@ -1,0 +1,122 @@
+"""The one way in and out of a node's process: signals, errors and exit codes.
+
+Exit code 0 means that the node has done its work or was asked to end (SIGINT, SIGTERM, at any
+moment); 1 means that it could not work, with one sentence that says why. Nothing here imports
+rclpy before the signals are taken care of, since those imports take half a second.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+import threading
+import traceback
+from types import FrameType
+from typing import Any
+
+MASKED = (signal.SIGINT, signal.SIGTERM)
+WAKE_SECONDS = 1e6  # a spin without any time-out does not dispatch in rclpy 7.1
+
+
+class Finished(Exception):
+    """The node has done its work: the process ends with exit code 0."""
+
+
+class Refused(Exception):
+    """The node cannot work: the process prints this sentence and ends with exit code 1."""
+
+
+FORESEEN = (Refused, ValueError, OSError)
+"""What a user can mend: parameters, files, contracts, other nodes."""
+
+
+class _StopRequest:
+    """Waits for a signal in a thread of its own, so that no signal meets half-done work.
+
+    Before `arm`, a signal ends the process at once, since nothing has been begun; after it, the
+    executor's current callback is finished first.
+    """
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._executor: Any = None
+        signal.signal(signal.SIGINT, _ignored)  # a background shell hands SIGINT down as ignored
+        signal.pthread_sigmask(signal.SIG_BLOCK, MASKED)
+        threading.Thread(target=self._wait, name="signals", daemon=True).start()
+
+    def arm(self, executor: Any) -> None:
+        """From now on a signal ends `executor`'s loop instead of the process."""
+        self._executor = executor
+
+    def _wait(self) -> None:
+        while True:
+            signal.sigwait(MASKED)
+            if self._executor is None or self.requested:
+                os._exit(0)  # not begun, or asked for the second time
+            self.requested = True
+            self._executor.create_task(lambda: None)  # wakes it up
+
+
+def _ignored(number: int, frame: FrameType | None) -> None:
+    """Never called: the signal is blocked and waited for."""
+
+
+def run(target: str) -> None:
+    """Make a node and spin it until it is finished, fails or is asked to end.
+
+    A node may have `autostart()`, called before it spins, and `close()`, called after.
+
+    Args:
+        target: "module:Class"; a class like `rlt_node.node.GuardedNode`, made without arguments.
+    """
+    stop = _StopRequest()
+    name = target.partition(":")[0].rpartition(".")[2].removesuffix("_node")
+    try:
+        code = _live(target, stop)
+    except Finished:
+        code = 0
+    except Exception as error:
+        _report(name, error)
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Threads of the middleware may still run: no interpreter shutdown beneath them.
+    os._exit(code)
+
+
+def _live(target: str, stop: _StopRequest) -> int:
+    import rclpy
+    from rclpy.experimental import EventsExecutor
+    from rclpy.signals import SignalHandlerOptions
+
+    module, _, name = target.partition(":")
+    make_node = getattr(importlib.import_module(module), name)
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    node = make_node()
+    try:
+        if hasattr(node, "autostart"):
+            node.autostart()
+        executor = EventsExecutor()
+        executor.add_node(node)
+        stop.arm(executor)
+        while not stop.requested and node.ending is None:
+            executor.spin_once(timeout_sec=WAKE_SECONDS)
+        if not stop.requested and node.ending is not None:
+            raise node.ending
+    finally:
+        if hasattr(node, "close"):
+            node.close()
+        node.destroy_node()  # while the executor lives: it crashes if it goes first
+        rclpy.try_shutdown()
+    return 0
+
+
+def _report(name: str, error: Exception) -> None:
+    """One sentence for what a user can mend, a traceback for what is our fault."""
+    from rclpy.exceptions import ParameterException
+
+    if not isinstance(error, (ParameterException, *FORESEEN)):
+        traceback.print_exception(error)
+    print(f"{name}: error: {error}", file=sys.stderr)

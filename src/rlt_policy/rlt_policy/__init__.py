@@ -1,0 +1,1 @@
+"""The nodes between cameras and robot: observer, policy, chunk_controller."""

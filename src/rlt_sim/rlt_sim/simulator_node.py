@@ -1,0 +1,242 @@
+"""The simulated robot behind the topics of a robot driver: images, state, set-points, reset.
+
+In lockstep it owns the tick: it publishes tick k and steps when the command for k arrives. In
+real time it runs at its own pace in its own thread and holds after 100 ms without a command.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from geometry_msgs.msg import PoseStamped, WrenchStamped
+from rclpy.action import ActionServer
+from rclpy.action.server import ServerGoalHandle
+from rclpy.node import Node
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import Image, JointState
+
+from rlt_core.settings import setting
+from rlt_interfaces.action import Reset
+from rlt_interfaces.msg import TaskState
+from rlt_node import qos
+from rlt_node.conversions import (
+    axes_of_pose,
+    doubles,
+    fill_pose,
+    floats,
+    image_to_msg,
+    stamp_of_tick,
+    tick_of_stamp,
+)
+from rlt_node.node import GuardedNode
+from rlt_node.parameters import declare, refuse_unknown
+from rlt_node.process import Refused
+from rlt_sim.world import World, make_world
+from rlt_sim.world.world import Array
+
+BASE_FRAME = "base_link"
+RESET_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class SimulatorSettings:
+    """The simulated robot and its task."""
+
+    task: str = setting("ethernet", "task of the simulated world")
+    clearance_m: float = setting(
+        0.0004, "gap between the centred plug and each wall of the socket, m", low=0.0
+    )
+    mode: str = setting(
+        "lockstep",
+        "lockstep: steps on each command; real_time: steps 50 times a second",
+        choices=("lockstep", "real_time"),
+    )
+    stride: int = setting(2, "ticks between two images", low=1)
+    command_timeout_s: float = setting(
+        0.1, "real time: silence after which the robot holds its last set-point", low=0.02
+    )
+
+
+class SimulatorNode(GuardedNode):
+    """Drives a `World` by topics."""
+
+    def __init__(self) -> None:
+        """Build the world and offer the driver's topics and the reset action."""
+        super().__init__("simulator")
+        settings = declare(self, SimulatorSettings)
+        refuse_unknown(self)
+        world = make_world(settings.task, clearance_m=settings.clearance_m)
+        lockstep = settings.mode == "lockstep"
+        driver = _Driver(self, world, settings.stride, qos.sensor(lockstep))
+        loop = _Lockstep if lockstep else _RealTime
+        self._loop = loop(world, driver, settings.command_timeout_s)
+        self.create_subscription(
+            PoseStamped, "target_pose", self._loop.command, qos.command(lockstep)
+        )
+        self._reset = ActionServer(self, Reset, "reset", self._on_reset)
+        self.create_timer(0.5, self._loop.check)
+
+    def close(self) -> None:
+        """Stop the robot's thread."""
+        self._loop.close()
+
+    def _on_reset(self, goal: ServerGoalHandle) -> Reset.Result:
+        request = goal.request
+        start_tick = self._loop.reset(request.seed, max(1, request.tick_multiple))
+        goal.succeed()
+        return Reset.Result(error_code=Reset.Goal.NONE, start_tick=start_tick)
+
+
+class _Driver:
+    """Publishes the world's state; keeps one message of each kind, filled anew every tick."""
+
+    def __init__(self, node: Node, world: World, stride: int, profile: Any) -> None:
+        self._world = world
+        self._stride = stride
+        self._images = {
+            camera: node.create_publisher(Image, f"{camera}/image_raw", profile)
+            for camera in world.camera_names
+        }
+        self._send_pose = node.create_publisher(PoseStamped, "tcp_pose", profile).publish
+        self._send_wrench = node.create_publisher(WrenchStamped, "tcp_wrench", profile).publish
+        self._send_joints = node.create_publisher(JointState, "joint_states", profile).publish
+        self._send_task = node.create_publisher(TaskState, "task_state", qos.BARRIER).publish
+        self._send_clock = node.create_publisher(Clock, "/clock", qos.SENSOR).publish
+        self._pose, self._wrench = PoseStamped(), WrenchStamped()
+        self._joints, self._task, self._clock = JointState(), TaskState(), Clock()
+        for message in (self._pose, self._wrench, self._joints):
+            message.header.frame_id = BASE_FRAME
+
+    def publish(self, tick: int) -> None:
+        """Publish everything that belongs to a tick, what others wait for longest first."""
+        stamp = stamp_of_tick(tick, self._world.rate_hz)
+        if tick % self._stride == 0:
+            for camera, image in self._world.render().items():
+                self._images[camera].publish(image_to_msg(image, stamp, f"{camera}_optical"))
+        state, judgement = self._world.state(), self._world.task_state()
+        for message in (self._pose, self._wrench, self._joints):
+            message.header.stamp = stamp
+        self._task.tick = tick
+        self._task.success = judgement.success
+        self._task.depth = judgement.depth_m
+        self._task.offset = floats(judgement.offset)
+        self._send_task(self._task)
+        fill_pose(self._pose, state.tcp)
+        self._send_pose(self._pose)
+        force, torque = self._wrench.wrench.force, self._wrench.wrench.torque
+        force.x, force.y, force.z, torque.z = state.wrench.tolist()
+        self._send_wrench(self._wrench)
+        self._joints.name = state.joint_names
+        self._joints.position = doubles(state.joint_positions)
+        self._joints.velocity = doubles(state.joint_velocities)
+        self._send_joints(self._joints)
+        self._clock.clock = stamp
+        self._send_clock(self._clock)
+
+
+class _Lockstep:
+    """One tick per command: nothing here knows the time."""
+
+    def __init__(self, world: World, driver: _Driver, command_timeout_s: float) -> None:
+        self._world = world
+        self._driver = driver
+        self._tick = 0
+
+    def command(self, message: PoseStamped) -> None:
+        """Execute the command for the current tick; one for another tick does nothing."""
+        if tick_of_stamp(message.header.stamp, self._world.rate_hz) != self._tick:
+            return
+        self._world.step(axes_of_pose(message))
+        self._tick += 1
+        self._driver.publish(self._tick)
+
+    def reset(self, seed: int, multiple: int) -> int:
+        """Start an episode; return its first tick, which was never published before."""
+        self._world.reset(seed)
+        self._tick = (self._tick // multiple + 1) * multiple
+        self._driver.publish(self._tick)
+        return self._tick
+
+    def check(self) -> None:
+        """Nothing can fail unseen."""
+
+    def close(self) -> None:
+        """Nothing to stop."""
+
+
+class _RealTime:
+    """50 ticks a second, whatever anybody does, in a thread of its own.
+
+    The thread owns the world, since OpenGL contexts belong to threads.
+    """
+
+    def __init__(self, world: World, driver: _Driver, command_timeout_s: float) -> None:
+        self._world = world
+        self._driver = driver
+        self._timeout = command_timeout_s
+        self._lock = threading.Lock()
+        self._setpoint: Array | None = None
+        self._commanded = 0.0
+        self._seed: int | None = 0
+        self._reset_done = threading.Event()
+        self._closing = threading.Event()
+        self._failure: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name="robot", daemon=True)
+        self._thread.start()
+
+    def command(self, message: PoseStamped) -> None:
+        """Follow a set-point from the next tick on."""
+        with self._lock:
+            self._setpoint = axes_of_pose(message)
+            self._commanded = time.monotonic()
+
+    def reset(self, seed: int, multiple: int) -> int:
+        """Start an episode; the controller owns the ticks, so there is no first one to return."""
+        self._reset_done.clear()
+        with self._lock:
+            self._seed = seed
+        if not self._reset_done.wait(RESET_SECONDS):
+            raise Refused(f"the simulated robot did not reset within {RESET_SECONDS} s")
+        return 0
+
+    def check(self) -> None:
+        """Raise what ended the thread."""
+        if self._failure is not None:
+            raise self._failure
+
+    def close(self) -> None:
+        """End the thread."""
+        self._closing.set()
+        self._thread.join(1.0)
+
+    def _run(self) -> None:
+        period = 1.0 / self._world.rate_hz
+        tick, due = 0, time.monotonic()
+        try:
+            while not self._closing.is_set():
+                self._tick(tick)
+                tick += 1
+                # Late ticks are not made up for: no burst follows a stall.
+                due = max(due + period, time.monotonic())
+                self._closing.wait(due - time.monotonic())
+        except Exception as error:
+            self._failure = error
+
+    def _tick(self, tick: int) -> None:
+        with self._lock:
+            setpoint, age = self._setpoint, time.monotonic() - self._commanded
+            seed, self._seed = self._seed, None
+            if seed is not None:
+                self._setpoint = None
+        if seed is not None:
+            self._world.reset(seed)
+        elif setpoint is not None and age < self._timeout:
+            self._world.step(setpoint)
+        else:
+            self._world.step(self._world.state().setpoint)  # silence: hold the last set-point
+        self._driver.publish(tick)
+        if seed is not None:
+            self._reset_done.set()

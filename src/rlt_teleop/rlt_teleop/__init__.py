@@ -1,0 +1,1 @@
+"""The person's side: the episodes node, the only writer of labels and phases."""

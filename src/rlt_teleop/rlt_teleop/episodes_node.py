@@ -1,0 +1,340 @@
+"""The episodes of a run: schedule, phases, labels. Its clean exit ends the launch."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from rclpy.action import ActionClient
+from rclpy.task import Future
+
+from rlt_core.episodes import EpisodeMachine, Reply
+from rlt_core.records import EpisodeState, Phase, Source
+from rlt_core.settings import ScheduleSettings, setting
+from rlt_interfaces.action import Reset
+from rlt_interfaces.msg import (
+    ControlStep,
+    LearnerStatus,
+    PolicyInfo,
+    RecorderStatus,
+    TaskState,
+)
+from rlt_interfaces.msg import EpisodeState as EpisodeMessage
+from rlt_interfaces.srv import Abort, Discard, Handover, LabelSuccess
+from rlt_node import qos
+from rlt_node.conversions import episode_to_msg, stamp_of_tick
+from rlt_node.graph import GraphSettings
+from rlt_node.node import GuardedNode
+from rlt_node.parameters import declare, refuse_unknown
+from rlt_node.process import Finished, Refused
+from rlt_teleop.progress import progress_line
+from rlt_teleop.record import RunRecord
+
+PATIENCE_SECONDS = 10.0
+VERSIONS = ("rlt_core", "rclpy", "torch", "numpy", "mujoco")
+
+
+@dataclass(frozen=True)
+class EpisodesSettings:
+    """What the run is for, who judges it, and where it is recorded."""
+
+    task: str = setting("ethernet", "name of the task, for the record")
+    run: str = setting("", "identifier of the run; empty: name of the output folder")
+    output: str = setting("", "folder for everything that the run leaves behind")
+    job: str = setting(
+        "train",
+        "train: the whole schedule; evaluate_base, evaluate_actor: that evaluation alone",
+        choices=("train", "evaluate_base", "evaluate_actor"),
+    )
+    supervisor: str = setting(
+        "auto", "who says that an episode succeeded", choices=("auto", "human")
+    )
+    warmup_episodes: int = setting(
+        40, "training episodes that the base policy drives, as the learner counts them", low=1
+    )
+    privileged_pretraining: bool = setting(
+        True, "whether the base policy's training used simulator labels, for the record"
+    )
+
+
+class EpisodesNode(GuardedNode):
+    """Moves the `EpisodeMachine` and publishes its state."""
+
+    def __init__(self) -> None:
+        """Open the record, and wait for the others."""
+        super().__init__("episodes")
+        self._graph = declare(self, GraphSettings)
+        self._settings = settings = declare(self, EpisodesSettings)
+        self._schedule = _schedule_of(settings.job, declare(self, ScheduleSettings))
+        refuse_unknown(self)
+        if settings.supervisor == "human" and self._graph.lockstep:
+            raise Refused("supervisor human needs real time: set mode to real_time")
+        self._contract = self._graph.contract()
+        self._hash = self._contract.hash()
+        output = Path(settings.output)
+        if not settings.output:
+            raise Refused("parameter output is empty: name a folder for the run")
+        self._run = settings.run or output.resolve().name
+        self._machine = EpisodeMachine(
+            self._run, self._schedule, settings.warmup_episodes, self._contract.chunk
+        )
+        self._record = RunRecord(output, self._facts())
+        self._policy: PolicyInfo | None = None
+        self._learner: LearnerStatus | None = None
+        self._recorder: RecorderStatus | None = None
+        self._task = TaskState()
+        self._next_tick = 0
+        self._extra: dict[int, dict[str, Any]] = {}
+        self._began = self._moved = time.monotonic()
+        self._said = ""
+        self._connect()
+
+    def _connect(self) -> None:
+        self._publisher = self.create_publisher(EpisodeMessage, "episode_state", qos.BARRIER)
+        self._reset = ActionClient(self, Reset, "reset")
+        for message, topic, profile, name in (
+            (PolicyInfo, "policy_info", qos.LATCHED, "_policy"),
+            (LearnerStatus, "learner_status", qos.LATCHED, "_learner"),
+            (RecorderStatus, "recorder_status", qos.LATCHED, "_recorder"),
+        ):
+            self.create_subscription(message, topic, self._keeper(name), profile)
+        self.create_subscription(TaskState, "task_state", self._on_task, qos.BARRIER)
+        self.create_subscription(ControlStep, "control_step", self._on_step, qos.BARRIER)
+        machine = self._machine
+        self._serve(LabelSuccess, "label_success", lambda r: machine.label(r.success, r.episode_id))
+        self._serve(Discard, "discard", lambda r: machine.discard(r.episode_id))
+        self._serve(Abort, "abort", lambda r: machine.abort(r.reason))
+        self._serve(Handover, "handover", lambda r: machine.handover(r.to_actor))
+        self.create_timer(0.1, self._advance)
+        self._publish(machine.state)
+
+    def _keeper(self, name: str) -> Callable[[Any], None]:
+        def keep(message: Any) -> None:
+            setattr(self, name, message)
+            self._advance()
+
+        return keep
+
+    def _serve(self, kind: Any, name: str, apply: Callable[[Any], Reply]) -> None:
+        def answer(request: Any, response: Any) -> Any:
+            reply = apply(request)
+            response.success, response.message = reply.applied, reply.message
+            self.get_logger().info(reply.message)
+            if reply.state is not None:
+                self._publish(reply.state)
+                self._note_end()
+            return response
+
+        self.create_service(kind, name, answer)
+
+    # ---- While an episode runs ----------------------------------------------------------------
+
+    def _on_task(self, message: TaskState) -> None:
+        self._task = message
+        if self._graph.lockstep:
+            self._observe(message.tick)
+
+    def _on_step(self, message: ControlStep) -> None:
+        self._machine.executed(Source(message.source))
+        if not self._graph.lockstep:
+            self._next_tick = message.tick + 1
+            self._observe(self._next_tick)
+
+    def _observe(self, tick: int) -> None:
+        """Judge the task before `tick`; in lockstep every judgement is published."""
+        before = self._machine.state
+        if before.phase is not Phase.RUNNING or tick < before.start_tick:
+            return
+        self._moved = time.monotonic()
+        success = self._settings.supervisor == "auto" and self._task.success
+        state = self._machine.observe(tick, success)
+        if self._graph.lockstep or state.phase is not before.phase:
+            self._publish(state)
+        if state.phase is Phase.ENDED:
+            self._note_end()
+
+    def _note_end(self) -> None:
+        """Record an ended episode and say how the run goes."""
+        machine, learner, policy = self._machine, self._learner, self._policy
+        results = machine.results
+        if results and results[-1].episode not in self._extra:
+            wall = time.monotonic() - self._began
+            self._extra[results[-1].episode] = {
+                "wall_seconds": round(wall, 3),
+                "policy_version": policy.policy_version if policy else 0,
+                "updates": learner.updates if learner else 0,
+            }
+            print(
+                progress_line(
+                    machine.schedule, results, wall, self._robot_seconds(),
+                    learner.updates if learner else 0, policy.policy_version if policy else 0,
+                ),
+                flush=True,
+            )
+        self._record.write_episodes(
+            result.to_dict() | self._extra[result.episode] for result in results
+        )
+
+    # ---- Between episodes ---------------------------------------------------------------------
+
+    def _advance(self) -> None:
+        """Open the next episode once everybody has done with the last."""
+        phase = self._machine.state.phase
+        silent = time.monotonic() - self._moved
+        if phase is Phase.RUNNING and self._graph.lockstep and silent > self._graph.silence_s:
+            raise Refused(
+                f"tick {self._machine.state.tick} of episode {self._machine.state.episode} has "
+                f"not ended within {self._graph.silence_s:g} s: check chunk_controller and "
+                "simulator"
+            )
+        if phase not in (Phase.IDLE, Phase.ENDED):
+            return
+        reason = self._waiting_for()
+        if reason:
+            if silent > PATIENCE_SECONDS and reason != self._said:
+                self._said = reason
+                self.get_logger().info(f"waiting for {reason}")
+            return
+        self._open_next()
+
+    def _waiting_for(self) -> str:
+        """What keeps the next episode from opening; empty if nothing does."""
+        if self._policy is None:
+            return "the policy to load its model"
+        self._contract.require(self._policy.contract_hash, "the policy")
+        if self._settings.job == "evaluate_actor" and not self._policy.policy_version:
+            raise Refused("the policy has no actor weights: name a checkpoint")
+        if self._settings.job == "train":
+            reason = self._waiting_for_learner()
+            if reason:
+                return reason
+        return "" if self._reset.server_is_ready() else "the robot's reset action"
+
+    def _waiting_for_learner(self) -> str:
+        learner, recorder, policy = self._learner, self._recorder, self._policy
+        if recorder is None or recorder.run != self._run:
+            return "the recorder"
+        if learner is None or learner.run != self._run or policy is None:
+            return "the learner to start"
+        self._contract.require(learner.contract_hash, "the learner")
+        if recorder.episode < self._machine.state.episode:
+            return "the recorder to close the episode"
+        if learner.ingested_seq < recorder.episode_seq or learner.updates_owed >= 1:
+            return "the learner to run its updates"
+        if policy.policy_version != learner.policy_version:
+            return "the policy to take the new weights"
+        return ""
+
+    def _open_next(self) -> None:
+        if self._machine.state.phase is Phase.IDLE:
+            self._began = time.monotonic()
+        self._said = ""
+        self._moved = time.monotonic()
+        state = self._machine.next()
+        self._publish(state)
+        if state.phase is Phase.FINISHED:
+            self._finish()
+        goal = Reset.Goal(seed=state.seed, tick_multiple=self._contract.chunk)
+        self._reset.send_goal_async(goal).add_done_callback(self.guarded(self._on_accepted))
+
+    def _on_accepted(self, future: Future) -> None:
+        handle = future.result()
+        if not handle.accepted:
+            raise Refused("the robot refused to reset: check its driver")
+        handle.get_result_async().add_done_callback(self.guarded(self._on_reset))
+
+    def _on_reset(self, future: Future) -> None:
+        result = future.result().result
+        if result.error_code != Reset.Goal.NONE:
+            raise Refused(f"the reset failed ({result.error_code}): {result.error_msg}")
+        chunk = self._contract.chunk
+        start_tick = result.start_tick
+        if not self._graph.lockstep:
+            start_tick = (self._next_tick // chunk + 2) * chunk  # the controller owns the tick
+        self._moved = time.monotonic()
+        self._publish(self._machine.begin(start_tick))
+        if self._graph.lockstep and self._task.tick == start_tick:
+            self._observe(start_tick)
+
+    def _finish(self) -> None:
+        learner, recorder = self._learner or LearnerStatus(), self._recorder or RecorderStatus()
+        self._record.update(
+            {
+                "wall_seconds": round(time.monotonic() - self._began, 3),
+                "robot_seconds": round(self._robot_seconds(), 3),
+                "transitions": {
+                    "committed": recorder.committed,
+                    "published": recorder.published,
+                    "received": learner.received,
+                    "lost": recorder.committed - learner.received,
+                    "duplicated": learner.duplicates,
+                },
+                "learner": {
+                    "updates": learner.updates,
+                    "updates_per_second": round(learner.updates_per_second, 1),
+                },
+            }
+        )
+        raise Finished
+
+    # ---- Record -------------------------------------------------------------------------------
+
+    def _publish(self, state: EpisodeState) -> None:
+        message = episode_to_msg(state)
+        message.header.stamp = (
+            stamp_of_tick(state.tick, self._contract.rate_hz)
+            if self._graph.lockstep
+            else self.get_clock().now().to_msg()
+        )
+        self._publisher.publish(message)
+
+    def _robot_seconds(self) -> float:
+        return sum(result.steps for result in self._machine.results) * self._contract.dt
+
+    def _facts(self) -> dict[str, Any]:
+        """What is known when a run begins."""
+        contract = self._contract
+        return {
+            "run": self._run,
+            "task": self._settings.task,
+            "seed": self._schedule.seed,
+            "settings": {
+                "graph": dataclasses.asdict(self._graph),
+                "episodes": dataclasses.asdict(self._settings),
+                "schedule": dataclasses.asdict(self._schedule),
+                "contract": {
+                    "rate_hz": contract.rate_hz,
+                    "horizon": contract.horizon,
+                    "chunk": contract.chunk,
+                    "stride": contract.stride,
+                },
+            },
+            "versions": _versions(),
+            "contract_hash": self._hash,
+            "privileged_pretraining": self._settings.privileged_pretraining,
+        }
+
+
+def _schedule_of(job: str, schedule: ScheduleSettings) -> ScheduleSettings:
+    """The part of the schedule that the job needs."""
+    if job == "evaluate_base":
+        return dataclasses.replace(schedule, episodes=0, eval_episodes=0)
+    if job == "evaluate_actor":
+        return dataclasses.replace(schedule, episodes=0, base_eval_episodes=0)
+    return schedule
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in VERSIONS:
+        for name in (package, f"ros-{package}"):
+            try:
+                found[package] = version(name)
+            except PackageNotFoundError:
+                continue
+    return found

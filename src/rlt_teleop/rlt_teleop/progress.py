@@ -1,0 +1,55 @@
+"""The line that tells how a run goes, one per episode."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+
+from rlt_core.episodes import EpisodePlan, EpisodeResult
+from rlt_core.records import EpisodeKind, Outcome
+
+WINDOW = 25
+NAMES = {
+    EpisodeKind.BASE_EVAL: "base eval",
+    EpisodeKind.WARMUP: "train",
+    EpisodeKind.TRAIN: "train",
+    EpisodeKind.EVAL: "rlt eval",
+}
+
+
+def progress_line(
+    schedule: Sequence[EpisodePlan],
+    results: Sequence[EpisodeResult],
+    wall_seconds: float,
+    robot_seconds: float,
+    updates: int = 0,
+    policy_version: int = 0,
+) -> str:
+    """Say where the run is.
+
+    Args:
+        schedule: All planned episodes.
+        results: Those that have ended, in order.
+        wall_seconds: Wall time since the first episode began.
+        robot_seconds: Robot time of the ended episodes.
+        updates: Critic updates done.
+        policy_version: Version of the weights that act.
+    """
+    last = results[-1]
+    name = NAMES[last.kind]
+    phase = [plan.episode for plan in schedule if NAMES[plan.kind] == name]
+    recent = [result for result in results if NAMES[result.kind] == name][-WINDOW:]
+    successes = [result.outcome is Outcome.SUCCESS for result in recent]
+    remaining = wall_seconds / len(results) * (len(schedule) - len(results))
+    parts = [
+        f"{name} {phase.index(last.episode) + 1:3d}/{len(phase)}",
+        f"success {100 * sum(successes) / len(successes):3.0f} % (last {len(recent)})",
+        f"median {median(result.steps for result in recent):.0f} steps",
+    ]
+    if any(plan.kind is EpisodeKind.TRAIN for plan in schedule):
+        parts += [f"updates {updates}", f"policy v{policy_version}"]
+    parts += [
+        f"{robot_seconds / max(wall_seconds, 1e-9):.1f}x real time",
+        f"eta {int(remaining) // 60}:{int(remaining) % 60:02d}",
+    ]
+    return " | ".join(parts)
