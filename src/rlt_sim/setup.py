@@ -19,7 +19,6 @@ setup(
     entry_points={
         'console_scripts': [
             'simulator = rlt_sim.main:simulator',
-            'world_view = rlt_sim.view:main',
         ],
     },
 )

@@ -195,7 +195,7 @@ def test_configured_defaults_are_the_codes(node):
 def test_command_exists(document, command):
     words = shlex.split(command)
     match words:
-        case ["source", path] | ["bash", path]:
+        case ["source", path] | ["bash", path] | ["python", path]:
             assert (ROOT / path).is_file()
         case ["pytest", *arguments]:
             paths = [word for word in arguments if "/" in word]

@@ -72,12 +72,6 @@ def running(observer: Node) -> set[Row]:
 
 
 @pytest.fixture
-def domain() -> int:
-    """A ROS domain that no other test of this machine uses."""
-    return 1 + os.getpid() % 100
-
-
-@pytest.fixture
 def observer(domain: int) -> Iterator[Node]:
     context = Context()
     rclpy.init(context=context, domain_id=domain)

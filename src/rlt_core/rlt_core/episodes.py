@@ -243,15 +243,16 @@ class EpisodeMachine:
         )
         return self.state
 
-    def observe(self, tick: int, success: bool) -> EpisodeState:
+    def observe(self, tick: int, success: bool, failure: bool = False) -> EpisodeState:
         """Note that all ticks before `tick` are executed, and how the task stands then.
 
-        A success ends the episode, and so does the time limit. Ticks of the past, and ticks
+        A verdict ends the episode, and so does the time limit. Ticks of the past, and ticks
         outside a running episode, change nothing.
 
         Args:
             tick: First tick not yet executed.
             success: Automatic verdict; False where only people judge.
+            failure: Automatic verdict that the task cannot be done any more; success wins.
 
         Returns:
             The state, ended or not.
@@ -262,6 +263,8 @@ class EpisodeMachine:
         steps = tick - self.state.start_tick
         if success and steps > 0:
             return self._end(Outcome.SUCCESS, "auto")
+        if failure and steps > 0:
+            return self._end(Outcome.FAILURE, "auto")
         if steps >= self._time_limit:
             return self._end(self._limit_outcome, "time_limit")
         return self.state

@@ -38,8 +38,8 @@ from rlt_core.settings import (
     TrainingSettings,
 )
 from rlt_core.trainer import Trainer
-from rlt_core.vla.model import load_model
 from rlt_core.vla.base import Prefix
+from rlt_core.vla.model import load_model
 from rlt_core.windows import WindowBuilder
 
 
@@ -61,6 +61,10 @@ class Judgement(Protocol):
     @property
     def success(self) -> bool:
         """Whether the task is done."""
+
+    @property
+    def failure(self) -> bool:
+        """Whether it cannot be done any more."""
 
     @property
     def offset(self) -> NDArray[np.float64]:
@@ -164,7 +168,8 @@ class Runner:
         while state.phase == Phase.RUNNING:
             self._tick(tick, state)
             tick += 1
-            state = self.machine.observe(tick, self.world.task_state().success)
+            verdict = self.world.task_state()
+            state = self.machine.observe(tick, verdict.success, verdict.failure)
         self.control.stop()
         self._record(self.builder.end(state))
         return tick

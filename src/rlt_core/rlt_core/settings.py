@@ -115,7 +115,9 @@ class TrainingSettings:
         5.0, "critic updates per C newly executed ticks", low=0.0
     )
     warmup_episodes: int = setting(40, "episodes of the base policy that pre-fill replay", low=1)
-    warmup_bc_updates: int = setting(500, "pure imitation updates of the actor after warm-up", low=0)
+    warmup_bc_updates: int = setting(
+        500, "pure imitation updates of the actor after warm-up", low=0
+    )
     warmup_critic_updates: int = setting(1000, "critic-only updates after warm-up", low=0)
     replay_capacity: int = setting(200_000, "transitions kept in memory", low=1)
     intervention_reference: str = setting(

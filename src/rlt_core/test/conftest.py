@@ -29,6 +29,8 @@ from rlt_core.trainer import Trainer
 from rlt_core.vla.base import VLA, Prefix
 from rlt_core.windows import WindowBuilder
 
+torch.set_num_threads(1)  # matrices this small are slower on more
+
 SCALE = 0.001  # m per tick, the action scale
 LIMITS = GuardSettings(
     position_min=[-0.1, -0.1],
@@ -93,7 +95,9 @@ class ToyWorld:
 
     def task_state(self) -> SimpleNamespace:
         offset = self.tcp - self.goal
-        return SimpleNamespace(success=bool(np.abs(offset).max() < 0.001), offset=offset)
+        return SimpleNamespace(
+            success=bool(np.abs(offset).max() < 0.001), failure=False, offset=offset
+        )
 
 
 class ToyVLA(VLA):

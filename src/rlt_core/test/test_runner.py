@@ -114,14 +114,14 @@ def test_a_planning_delay_shifts_windows_and_fills_committed_actions(toy, delay)
 
 def test_learning_makes_the_toy_robot_faster(toy):
     schedule = ScheduleSettings(
-        base_eval_episodes=20, episodes=60, eval_episodes=20, time_limit_ticks=150
+        base_eval_episodes=10, episodes=60, eval_episodes=10, time_limit_ticks=150
     )
     training = TrainingSettings(
         warmup_episodes=15, warmup_bc_updates=300, warmup_critic_updates=300,
         replay_capacity=20_000,
     )
     agent = AgentSettings(
-        hidden=64, batch=64, gamma=0.95, beta_sum=0.1, learning_rate=1e-3, sigma=0.2,
+        hidden=32, batch=48, gamma=0.95, beta_sum=0.1, learning_rate=1e-3, sigma=0.2,
         sigma_chunk=0.1,
     )
     results = list(toy.runner(schedule=schedule, training=training, agent=agent).run())
@@ -130,5 +130,5 @@ def test_learning_makes_the_toy_robot_faster(toy):
         for kind in (EpisodeKind.BASE_EVAL, EpisodeKind.EVAL)
     }
     outcomes = [r.outcome for r in results if r.kind == EpisodeKind.EVAL]
-    assert outcomes.count(Outcome.SUCCESS) >= 18
+    assert outcomes.count(Outcome.SUCCESS) >= 9
     assert np.median(steps[EpisodeKind.EVAL]) < 0.75 * np.median(steps[EpisodeKind.BASE_EVAL])

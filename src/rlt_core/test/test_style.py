@@ -10,7 +10,9 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.mark.parametrize(
-    "command", [("ruff", "check", "."), ("mypy",)], ids=lambda command: command[0]
+    "command",
+    [("ruff", "check", "--output-format=concise", "."), ("mypy",)],
+    ids=lambda command: command[0],
 )
 def test_tool_finds_nothing(command):
     """Both are configured in pyproject.toml."""

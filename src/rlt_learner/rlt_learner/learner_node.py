@@ -3,35 +3,32 @@
 from __future__ import annotations
 
 import os
-import queue
-import threading
-import time
-from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 
 from rlt_core import checkpoint
 from rlt_core.guard import normalised_bound
-from rlt_core.records import EpisodeKind, EpisodeState, Outcome, Phase, Transition
+from rlt_core.records import EpisodeKind, EpisodeState, Outcome, Phase
 from rlt_core.settings import AgentSettings, GuardSettings, TrainingSettings, setting
-from rlt_core.trainer import Trainer
+from rlt_core.trainer import Trainer, TrainerStatus
 from rlt_interfaces.msg import EpisodeState as EpisodeMessage
 from rlt_interfaces.msg import LearnerStatus, PolicyWeights, RecorderStatus
 from rlt_interfaces.msg import Transition as TransitionMessage
 from rlt_interfaces.srv import GetTransitions, PauseLearning, SaveCheckpoint
 from rlt_learner.scalars import Scalars
+from rlt_learner.worker import Worker
 from rlt_node import qos
 from rlt_node.conversions import episode_from_msg, octets, transition_from_msg
 from rlt_node.graph import GraphSettings
 from rlt_node.lifecycle import SelfStartingNode
 from rlt_node.parameters import declare, refuse_unknown
 
-UPDATES_PER_LOOK = 10  # after so many updates the worker looks up: an eighth of a second
-STATUS_SECONDS = 0.5
+LOOK_SECONDS = 0.5
 SAVE_SECONDS = 20.0
 NICENESS = 10
 
@@ -60,7 +57,7 @@ class LearnerNode(SelfStartingNode):
         if not self._graph.lockstep:
             os.nice(NICENESS)  # the robot's nodes go first
         self._run = ""
-        self._worker: threading.Thread | None = None
+        self._worker: Worker | None = None
 
     # ---- Configure ----------------------------------------------------------------------------
 
@@ -75,7 +72,6 @@ class LearnerNode(SelfStartingNode):
         output = Path(self._settings.output) if self._settings.output else None
         self._folder = output and output / "checkpoint"
         self._scalars = Scalars(output and output / "tensorboard")
-        self._inbox: queue.SimpleQueue[Transition | Callable[[], None]] = queue.SimpleQueue()
         self._recorder = RecorderStatus()
         self._next_seq = 1
         self._ahead: set[int] = set()
@@ -83,35 +79,32 @@ class LearnerNode(SelfStartingNode):
         self._fetching = False
         self._paused = False
         self._saved_version = 0
-        self._status_at = 0.0
-        self._closing = threading.Event()
-        self._failure: Exception | None = None
+        self._worker = Worker(self._trainer, self._publish_weights, self._publish_status)
         self._connect()
-        self._worker = threading.Thread(target=self._work, name="learner", daemon=True)
         self._worker.start()
 
     def _connect(self) -> None:
         self._weights = self.create_publisher(PolicyWeights, "policy_weights", qos.LATCHED)
         self._statuses = self.create_publisher(LearnerStatus, "learner_status", qos.LATCHED)
         self._subscriptions_made = [
-            self.create_subscription(TransitionMessage, "transitions", self._on_transition, qos.LOG),
-            self.create_subscription(
-                EpisodeMessage, "episode_state", self._on_episode, qos.BARRIER
-            ),
-            self.create_subscription(
-                RecorderStatus, "recorder_status", self._on_recorder, qos.LATCHED
-            ),
+            self.create_subscription(*subscription)
+            for subscription in (
+                (TransitionMessage, "transitions", self._on_transition, qos.LOG),
+                (EpisodeMessage, "episode_state", self._on_episode, qos.BARRIER),
+                (RecorderStatus, "recorder_status", self._on_recorder, qos.LATCHED),
+            )
         ]
         self._pages = self.create_client(GetTransitions, "get_transitions")
         self._offered = [
             self.create_service(PauseLearning, "pause_learning", self._on_pause),
             self.create_service(SaveCheckpoint, "save_checkpoint", self._on_save),
         ]
-        self._watchdog = self.create_timer(STATUS_SECONDS, self._watch)
+        self._watchdog = self.create_timer(LOOK_SECONDS, self._watch)
 
     def cleanup(self) -> None:
         """Stop the worker and disconnect; what was learnt since the checkpoint is lost."""
-        self._stop_worker()
+        self._worker.stop()
+        self._worker = None
         self.destroy_timer(self._watchdog)
         for subscription in self._subscriptions_made:
             self.destroy_subscription(subscription)
@@ -125,16 +118,26 @@ class LearnerNode(SelfStartingNode):
         """Finish the update in hand and save what is not saved yet."""
         if self._worker is None:
             return
-        self._stop_worker()
-        if self._trainer.status().policy_version > self._saved_version:
-            self._save()
+        self._worker.stop()
+        self._save_if_new()
         self._scalars.close()
 
-    def _stop_worker(self) -> None:
-        self._closing.set()
-        self._inbox.put(lambda: None)  # wakes it up
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Learn from now on."""
+        result = super().on_activate(state)
+        self._let_learn()
+        return result
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Take in, but do not learn."""
+        result = super().on_deactivate(state)
+        self._let_learn()
+        return result
+
+    def _let_learn(self) -> None:
         if self._worker is not None:
-            self._worker.join()
+            self._worker.learning = self.active and not self._paused
+            self._worker.report()
 
     # ---- Callbacks ----------------------------------------------------------------------------
 
@@ -142,7 +145,7 @@ class LearnerNode(SelfStartingNode):
         if message.run != self._run:
             return
         self._contract.require(message.contract_hash, "the recorder")
-        self._inbox.put(transition_from_msg(message))
+        self._worker.submit(transition_from_msg(message))
         self._ahead.add(message.seq)
         while self._next_seq in self._ahead:
             self._ahead.remove(self._next_seq)
@@ -156,10 +159,10 @@ class LearnerNode(SelfStartingNode):
                     "restart it with the run"
                 )
             self._run = message.run
-            self._inbox.put(self._publish_status)
+            self._worker.report()
         if message.phase in (Phase.RESETTING, Phase.ENDED):
             state = episode_from_msg(message)
-            self._inbox.put(lambda: self._note(state))
+            self._worker.submit(lambda: self._note(state))
 
     def _on_recorder(self, message: RecorderStatus) -> None:
         self._recorder = message
@@ -168,7 +171,7 @@ class LearnerNode(SelfStartingNode):
         self, request: PauseLearning.Request, response: PauseLearning.Response
     ) -> PauseLearning.Response:
         self._paused = request.pause
-        self._inbox.put(self._publish_status)
+        self._let_learn()
         response.success = True
         response.message = "updates are paused" if request.pause else "updates go on"
         return response
@@ -185,7 +188,7 @@ class LearnerNode(SelfStartingNode):
             except Exception as error:
                 done.set_exception(error)
 
-        self._inbox.put(save)
+        self._worker.submit(save)
         try:
             done.result(SAVE_SECONDS)
             response.success, response.path = True, str(self._folder)
@@ -196,8 +199,8 @@ class LearnerNode(SelfStartingNode):
 
     def _watch(self) -> None:
         """Raise what ended the worker; fetch commits that were lost on the way."""
-        if self._failure is not None:
-            raise self._failure
+        if self._worker.failure is not None:
+            raise self._worker.failure
         first = self._next_seq
         gap = first if self._recorder.committed >= first else 0
         if not gap or gap != self._gap or self._fetching:
@@ -217,42 +220,7 @@ class LearnerNode(SelfStartingNode):
         for message in response.transitions:
             self._on_transition(message)
 
-    # ---- Worker -------------------------------------------------------------------------------
-
-    def _work(self) -> None:
-        try:
-            self._publish_status()
-            while not self._closing.is_set():
-                self._take_in()
-                if self.active and not self._paused:
-                    self._learn()
-        except Exception as error:
-            self._failure = error
-
-    def _take_in(self) -> None:
-        """Take in all that has come; wait only if there is nothing else to do."""
-        idle = self._paused or not self.active or self._trainer.owed < 1
-        try:
-            item = self._inbox.get(block=idle, timeout=STATUS_SECONDS if idle else None)
-            while True:
-                if isinstance(item, Transition):
-                    self._trainer.ingest(item)
-                else:
-                    item()
-                item = self._inbox.get_nowait()
-        except queue.Empty:
-            pass
-
-    def _learn(self) -> None:
-        before = self._trainer.status()
-        updates = self._trainer.work(UPDATES_PER_LOOK)
-        if self._trainer.weights_due:
-            self._publish_weights(*self._trainer.publish())
-        settled = self._trainer.status().ingested_seq > before.ingested_seq
-        if settled and self._trainer.owed < 1:
-            self._publish_status()
-        elif updates and time.monotonic() - self._status_at > STATUS_SECONDS:
-            self._publish_status()
+    # ---- In the worker's thread ---------------------------------------------------------------
 
     def _publish_weights(self, version: int, weights: dict[str, torch.Tensor]) -> None:
         data, sha256 = checkpoint.encode(weights)
@@ -264,11 +232,9 @@ class LearnerNode(SelfStartingNode):
         )
         self._scalars.learning(self._trainer.status())
         if version % self._settings.checkpoint_every == 0:
-            self._save()
+            self._save_if_new()
 
-    def _publish_status(self) -> None:
-        self._status_at = time.monotonic()
-        status = self._trainer.status()
+    def _publish_status(self, status: TrainerStatus) -> None:
         self._statuses.publish(
             LearnerStatus(
                 run=self._run,
@@ -294,8 +260,13 @@ class LearnerNode(SelfStartingNode):
         if state.phase is Phase.ENDED:
             self._scalars.episode(state, state.outcome is Outcome.SUCCESS)
         elif state.kind is EpisodeKind.EVAL:
-            if self._trainer.status().policy_version > self._saved_version:
-                self._save()
+            self._save_if_new()
+
+    def _save_if_new(self) -> None:
+        """Write a checkpoint if there is a folder for it and something to write."""
+        version = self._trainer.status().policy_version
+        if self._folder is not None and version > self._saved_version:
+            self._save()
 
     def _save(self) -> None:
         """Write the checkpoint.

@@ -157,11 +157,19 @@ def _strips(run: RunFolder) -> list[tuple[str, list[str]]]:
     """Title and base64 PNGs of each camera strip."""
     return [
         (
-            f"{POLICY_NAMES[kind]}, {camera} camera",
+            f"{POLICY_NAMES[kind]}, {camera} camera: {_first_episode(run, kind)}",
             [base64.b64encode(path.read_bytes()).decode() for path in paths],
         )
         for (kind, camera), paths in run.frames().items()
     ]
+
+
+def _first_episode(run: RunFolder, kind: EpisodeKind) -> str:
+    """How the episode ended whose frames are shown."""
+    for item in run.episodes:
+        if item.kind is kind:
+            return f"{item.outcome.name.lower()} after {item.steps} steps"
+    return "not ended"
 
 
 def _facts(report: dict[str, Any]) -> list[tuple[str, str]]:

@@ -333,8 +333,9 @@ def _base_episode(vla: TinyVLA, world: World, seed: int, limit: int) -> tuple[in
             noise = rng.standard_normal((1, vla.horizon, len(vla.axis_names)))
             chunk = iter(vla.sample(prefix, noise)[0])
         world.step(move_setpoint(robot.setpoint, next(chunk).astype(np.float64), robot.tcp))
-        if world.task_state().success:
-            return tick + 1, True
+        verdict = world.task_state()
+        if verdict.success or verdict.failure:
+            return tick + 1, verdict.success
     return limit, False
 
 

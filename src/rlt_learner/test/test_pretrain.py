@@ -26,7 +26,8 @@ MINUTE = Budget(
 
 @pytest.fixture(scope="module")
 def world() -> World:
-    return make_world("ethernet")
+    """A wide socket, where the demonstrator jams rarely and demonstrations come fast."""
+    return make_world("ethernet", clearance_m=0.0015)
 
 
 @pytest.fixture(scope="module")
@@ -34,11 +35,21 @@ def demos(world: World) -> Demonstrations:
     return demonstrate(world, count=4, max_ticks=400, horizon=50, stride=2, seed=0)
 
 
+@pytest.fixture
+def given_demos(monkeypatch: pytest.MonkeyPatch, demos: Demonstrations) -> None:
+    """Let pretraining start from demonstrations that are already there."""
+    monkeypatch.setattr(command, "demonstrate", lambda *_: demos)
+
+
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+def made(
+    tmp_path_factory: pytest.TempPathFactory, demos: Demonstrations
+) -> tuple[Path, dict[str, Any]]:
     torch.set_num_threads(1)
     output = tmp_path_factory.mktemp("models") / "ethernet"
-    return output, pretrain("ethernet", output, 0, True, None, MINUTE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(command, "demonstrate", lambda *_: demos)
+        return output, pretrain("ethernet", output, 0, True, None, MINUTE)
 
 
 def test_chunks_are_the_executed_increments_and_end_in_rest(demos: Demonstrations) -> None:
@@ -54,6 +65,14 @@ def test_episodes_are_held_out_whole(demos: Demonstrations) -> None:
     train, test = demos.split(0.25)
     assert set(train.episodes) == {0, 1, 2} and set(test.episodes) == {3}
     assert len(train) + len(test) == len(demos.frames)
+
+
+def test_only_takes_without_a_jam_are_kept(demos: Demonstrations) -> None:
+    """Nowhere does a kept demonstration pull the set-point up by a retreat's length."""
+    frames = demos.frames
+    assert demos.attempts >= 4
+    rise = frames.chunks[:, :10, 2].sum(axis=1)
+    assert rise.max() < 0.002
 
 
 def test_data_are_a_function_of_the_seed(world: World, demos: Demonstrations) -> None:
@@ -89,20 +108,14 @@ def test_the_record_says_how_the_model_was_made(made: tuple[Path, dict[str, Any]
 
 
 def test_without_privilege_no_label_touches_a_weight(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, demos: Demonstrations, given_demos: None
 ) -> None:
     """Falsified labels leave the honest model bit-identical."""
-    honest = dataclasses.replace(MINUTE, demonstrations=4, base_steps=2, token_steps=2)
-    first = pretrain("ethernet", tmp_path / "a", 0, False, "parallel", honest)
-    falsified = command.demonstrate
-
-    def lie(*args: Any) -> Demonstrations:
-        demos = falsified(*args)
-        frames = dataclasses.replace(demos.frames, offsets=demos.frames.offsets[::-1] * 2.0)
-        return dataclasses.replace(demos, frames=frames)
-
-    monkeypatch.setattr(command, "demonstrate", lie)
-    second = pretrain("ethernet", tmp_path / "b", 0, False, "parallel", honest)
+    first = pretrain("ethernet", tmp_path / "a", 0, False, "parallel", MINUTE)
+    frames = dataclasses.replace(demos.frames, offsets=demos.frames.offsets[::-1] * 2.0)
+    falsified = dataclasses.replace(demos, frames=frames)
+    monkeypatch.setattr(command, "demonstrate", lambda *_: falsified)
+    second = pretrain("ethernet", tmp_path / "b", 0, False, "parallel", MINUTE)
     assert first["privileged_pretraining"] is False
     assert first["contract_hash"] == second["contract_hash"]
     assert first["probe"] != second["probe"]
@@ -132,7 +145,7 @@ def test_a_file_in_the_way_is_refused_before_any_work(tmp_path: Path) -> None:
 
 
 def test_a_failure_leaves_the_old_model_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given_demos: None
 ) -> None:
     output = tmp_path / "ethernet"
     output.mkdir()

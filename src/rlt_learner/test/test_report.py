@@ -107,6 +107,7 @@ def test_html_needs_no_other_file_and_shows_everything(tmp_path):
     assert page.count("<svg") == 2
     assert page.count("data:image/png;base64,") == 4
     assert "&lt;b&gt;x" in page
+    assert "base, wrist camera: failure after 300 steps" in page
 
 
 def test_frames_stand_in_order_of_time(tmp_path):

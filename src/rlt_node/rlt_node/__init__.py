@@ -1,1 +1,1 @@
-"""What every ROS node of the suite shares: parameters from tables, QoS profiles, message conversions, start and stop."""
+"""What every node shares: parameters from tables, QoS, message conversions, start and stop."""

@@ -166,7 +166,7 @@ class Graph:
         robot = self.context.launch_configurations.get("robot", "sim")
         path = self.share / "config" / "robots" / "sim.yaml" if robot == "sim" else Path(robot)
         if not path.is_file():
-            raise ValueError(f"no robot config at {path}: name a file such as config/robots/sim.yaml")
+            raise ValueError(f"no robot config at {path}: name one like config/robots/sim.yaml")
         return path
 
 

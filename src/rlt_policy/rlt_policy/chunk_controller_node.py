@@ -74,8 +74,8 @@ class ChunkControllerNode(GuardedNode):
         if lockstep:
             self.create_timer(0.5, self._watch)
         else:
-            self._clock = threading.Thread(target=self._count, name="control", daemon=True)
-            self._clock.start()
+            self._counter = threading.Thread(target=self._count, name="control", daemon=True)
+            self._counter.start()
             self.create_timer(0.5, self._check)
 
     def close(self) -> None:

@@ -28,6 +28,7 @@ from rlt_node.parameters import declare, refuse_unknown
 from rlt_node.process import Refused
 
 POSE, WRENCH, JOINTS = "tcp_pose", "tcp_wrench", "joint_states"
+START_SECONDS = 5.0  # in which drivers may still be starting
 MESSAGES = {POSE: PoseStamped, WRENCH: WrenchStamped, JOINTS: JointState}
 
 
@@ -78,6 +79,7 @@ class ObserverNode(GuardedNode):
         self._sources = [*self._cameras, *robot]
         self._newest: dict[str, tuple[float, Any]] = {}
         self._collection = Collection()
+        self._began = time.monotonic()
         self._publisher = self.create_publisher(Observation, "observation", qos.BARRIER)
         profile = qos.sensor(self._graph.lockstep)
         receive = self._collect if self._graph.lockstep else self._keep
@@ -137,7 +139,7 @@ class ObserverNode(GuardedNode):
         problem = self._too_old() or self._publish(
             step.tick, {source: message for source, (_, message) in self._newest.items()}
         )
-        if problem:
+        if problem and time.monotonic() - self._began > START_SECONDS:
             self.get_logger().error(f"no observation: {problem}", throttle_duration_sec=2.0)
 
     def _too_old(self) -> str | None:
@@ -148,7 +150,7 @@ class ObserverNode(GuardedNode):
                 return f"nothing has come on {source}: start that driver or remap the topic"
             age = now - self._newest[source][0]
             if age > limit:
-                return f"{source} is {age:.2f} s old, more than max_age_s {limit:g}: check its driver"
+                return f"{source} is {age:.2f} s old (max_age_s {limit:g}): check its driver"
         stamps = {
             source: message.header.stamp.sec + 1e-9 * message.header.stamp.nanosec
             for source, (_, message) in self._newest.items()

@@ -172,7 +172,8 @@ def rollout(
         actions.append(setpoint - robot.setpoint)
         offsets.append(task.offset)
         world.step(setpoint)
-        if world.task_state().success:
+        verdict = world.task_state()
+        if verdict.success or verdict.failure:
             break
     return Demonstration(
         images={name: np.stack(frames) for name, frames in images.items() if frames},

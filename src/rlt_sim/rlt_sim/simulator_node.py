@@ -121,6 +121,7 @@ class _Driver:
             message.header.stamp = stamp
         self._task.tick = tick
         self._task.success = judgement.success
+        self._task.failure = judgement.failure
         self._task.depth = judgement.depth_m
         self._task.offset = floats(judgement.offset)
         self._send_task(self._task)

@@ -6,7 +6,6 @@ import dataclasses
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +31,11 @@ from rlt_node.graph import GraphSettings
 from rlt_node.node import GuardedNode
 from rlt_node.parameters import declare, refuse_unknown
 from rlt_node.process import Finished, Refused
-from rlt_teleop.progress import progress_line
-from rlt_teleop.record import RunRecord
+from rlt_teleop.progress import progress_line, summary_lines
+from rlt_teleop.readiness import waiting_for_learning
+from rlt_teleop.record import RunRecord, first_facts, last_facts
 
 PATIENCE_SECONDS = 10.0
-VERSIONS = ("rlt_core", "rclpy", "torch", "numpy", "mujoco")
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,13 @@ class EpisodesNode(GuardedNode):
         self._machine = EpisodeMachine(
             self._run, self._schedule, settings.warmup_episodes, self._contract.chunk
         )
-        self._record = RunRecord(output, self._facts())
+        self._record = RunRecord(
+            output,
+            first_facts(
+                self._run, self._contract,
+                graph=self._graph, episodes=settings, schedule=self._schedule,
+            ),
+        )
         self._policy: PolicyInfo | None = None
         self._learner: LearnerStatus | None = None
         self._recorder: RecorderStatus | None = None
@@ -91,8 +96,13 @@ class EpisodesNode(GuardedNode):
         self._next_tick = 0
         self._extra: dict[int, dict[str, Any]] = {}
         self._began = self._moved = time.monotonic()
-        self._said = ""
+        self._reason, self._reason_since = "", self._began
         self._connect()
+
+    def close(self) -> None:
+        """Leave no record of a run that has no episode."""
+        if not self._machine.results:
+            self._record.withdraw()
 
     def _connect(self) -> None:
         self._publisher = self.create_publisher(EpisodeMessage, "episode_state", qos.BARRIER)
@@ -151,8 +161,10 @@ class EpisodesNode(GuardedNode):
         if before.phase is not Phase.RUNNING or tick < before.start_tick:
             return
         self._moved = time.monotonic()
-        success = self._settings.supervisor == "auto" and self._task.success
-        state = self._machine.observe(tick, success)
+        auto = self._settings.supervisor == "auto"
+        state = self._machine.observe(
+            tick, auto and self._task.success, auto and self._task.failure
+        )
         if self._graph.lockstep or state.phase is not before.phase:
             self._publish(state)
         if state.phase is Phase.ENDED:
@@ -195,12 +207,12 @@ class EpisodesNode(GuardedNode):
         if phase not in (Phase.IDLE, Phase.ENDED):
             return
         reason = self._waiting_for()
-        if reason:
-            if silent > PATIENCE_SECONDS and reason != self._said:
-                self._said = reason
-                self.get_logger().info(f"waiting for {reason}")
-            return
-        self._open_next()
+        if reason != self._reason:
+            self._reason, self._reason_since = reason, time.monotonic()
+        if not reason:
+            self._open_next()
+        elif time.monotonic() - self._reason_since > PATIENCE_SECONDS:
+            self.get_logger().info(f"waiting for {reason}", throttle_duration_sec=60.0)
 
     def _waiting_for(self) -> str:
         """What keeps the next episode from opening; empty if nothing does."""
@@ -210,30 +222,18 @@ class EpisodesNode(GuardedNode):
         if self._settings.job == "evaluate_actor" and not self._policy.policy_version:
             raise Refused("the policy has no actor weights: name a checkpoint")
         if self._settings.job == "train":
-            reason = self._waiting_for_learner()
+            if self._learner is not None:
+                self._contract.require(self._learner.contract_hash, "the learner")
+            reason = waiting_for_learning(
+                self._machine.state, self._policy, self._recorder, self._learner
+            )
             if reason:
                 return reason
         return "" if self._reset.server_is_ready() else "the robot's reset action"
 
-    def _waiting_for_learner(self) -> str:
-        learner, recorder, policy = self._learner, self._recorder, self._policy
-        if recorder is None or recorder.run != self._run:
-            return "the recorder"
-        if learner is None or learner.run != self._run or policy is None:
-            return "the learner to start"
-        self._contract.require(learner.contract_hash, "the learner")
-        if recorder.episode < self._machine.state.episode:
-            return "the recorder to close the episode"
-        if learner.ingested_seq < recorder.episode_seq or learner.updates_owed >= 1:
-            return "the learner to run its updates"
-        if policy.policy_version != learner.policy_version:
-            return "the policy to take the new weights"
-        return ""
-
     def _open_next(self) -> None:
         if self._machine.state.phase is Phase.IDLE:
             self._began = time.monotonic()
-        self._said = ""
         self._moved = time.monotonic()
         state = self._machine.next()
         self._publish(state)
@@ -262,24 +262,13 @@ class EpisodesNode(GuardedNode):
             self._observe(start_tick)
 
     def _finish(self) -> None:
-        learner, recorder = self._learner or LearnerStatus(), self._recorder or RecorderStatus()
+        """Close the record, say how the evaluations went, and end."""
+        seconds = time.monotonic() - self._began
         self._record.update(
-            {
-                "wall_seconds": round(time.monotonic() - self._began, 3),
-                "robot_seconds": round(self._robot_seconds(), 3),
-                "transitions": {
-                    "committed": recorder.committed,
-                    "published": recorder.published,
-                    "received": learner.received,
-                    "lost": recorder.committed - learner.received,
-                    "duplicated": learner.duplicates,
-                },
-                "learner": {
-                    "updates": learner.updates,
-                    "updates_per_second": round(learner.updates_per_second, 1),
-                },
-            }
+            last_facts(seconds, self._robot_seconds(), self._recorder, self._learner)
         )
+        for line in summary_lines(self._machine.results):
+            print(line, flush=True)
         raise Finished
 
     # ---- Record -------------------------------------------------------------------------------
@@ -296,29 +285,6 @@ class EpisodesNode(GuardedNode):
     def _robot_seconds(self) -> float:
         return sum(result.steps for result in self._machine.results) * self._contract.dt
 
-    def _facts(self) -> dict[str, Any]:
-        """What is known when a run begins."""
-        contract = self._contract
-        return {
-            "run": self._run,
-            "task": self._settings.task,
-            "seed": self._schedule.seed,
-            "settings": {
-                "graph": dataclasses.asdict(self._graph),
-                "episodes": dataclasses.asdict(self._settings),
-                "schedule": dataclasses.asdict(self._schedule),
-                "contract": {
-                    "rate_hz": contract.rate_hz,
-                    "horizon": contract.horizon,
-                    "chunk": contract.chunk,
-                    "stride": contract.stride,
-                },
-            },
-            "versions": _versions(),
-            "contract_hash": self._hash,
-            "privileged_pretraining": self._settings.privileged_pretraining,
-        }
-
 
 def _schedule_of(job: str, schedule: ScheduleSettings) -> ScheduleSettings:
     """The part of the schedule that the job needs."""
@@ -327,14 +293,3 @@ def _schedule_of(job: str, schedule: ScheduleSettings) -> ScheduleSettings:
     if job == "evaluate_actor":
         return dataclasses.replace(schedule, episodes=0, base_eval_episodes=0)
     return schedule
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in VERSIONS:
-        for name in (package, f"ros-{package}"):
-            try:
-                found[package] = version(name)
-            except PackageNotFoundError:
-                continue
-    return found

@@ -7,6 +7,7 @@ from statistics import median
 
 from rlt_core.episodes import EpisodePlan, EpisodeResult
 from rlt_core.records import EpisodeKind, Outcome
+from rlt_core.statistics import judged, wilson
 
 WINDOW = 25
 NAMES = {
@@ -53,3 +54,20 @@ def progress_line(
         f"eta {int(remaining) // 60}:{int(remaining) % 60:02d}",
     ]
     return " | ".join(parts)
+
+
+def summary_lines(results: Sequence[EpisodeResult]) -> list[str]:
+    """One line per evaluation: success with its 95 % interval, and how long a success takes."""
+    lines = []
+    for kind in (EpisodeKind.BASE_EVAL, EpisodeKind.EVAL):
+        counted = judged([result for result in results if result.kind is kind])
+        if not counted:
+            continue
+        steps = [result.steps for result in counted if result.outcome is Outcome.SUCCESS]
+        low, high = wilson(len(steps), len(counted))
+        line = (
+            f"{NAMES[kind]}: {len(steps)}/{len(counted)} = {100 * len(steps) / len(counted):.0f} % "
+            f"(95 % interval {100 * low:.0f} to {100 * high:.0f} %)"
+        )
+        lines.append(line + (f", median of successes {median(steps):.0f} steps" if steps else ""))
+    return lines

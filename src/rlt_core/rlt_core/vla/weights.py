@@ -10,13 +10,14 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 
 def save_weights(path: Path, tensors: Mapping[str, torch.Tensor], config: dict[str, Any]) -> None:
     """Write tensors with the architecture that they belong to."""
     contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
-    save_file(contiguous, path, metadata={"config": json.dumps(config, sort_keys=True)})
+    metadata = {"config": json.dumps(config, sort_keys=True)}
+    path.write_bytes(save(contiguous, metadata=metadata))
 
 
 def load_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

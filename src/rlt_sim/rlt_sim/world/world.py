@@ -51,12 +51,14 @@ class TaskState:
 
     Attributes:
         success: whether the task is done at this tick.
+        failure: whether the robot or the part has given up: it cannot be done any more.
         depth_m: how far the plug's tip is below the socket's rim [m]; negative above it.
         offset: (4,) plug tip minus socket rim centre: x, y, z [m] along the base frame's axes,
             and plug yaw minus socket yaw [rad].
     """
 
     success: bool
+    failure: bool
     depth_m: float
     offset: Array
 

@@ -1,0 +1,91 @@
+"""Real processes of real nodes, each test in a ROS domain of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[3]
+MODEL = ROOT / "models" / "ethernet"
+SIM = ROOT / "config" / "robots" / "sim.yaml"
+ENTRY = {
+    "simulator": "rlt_sim", "observer": "rlt_policy", "policy": "rlt_policy",
+    "chunk_controller": "rlt_policy", "recorder": "rlt_learner", "learner": "rlt_learner",
+    "episodes": "rlt_teleop",
+}
+PATIENCE_S = 90.0  # far more than anything here takes, so that a busy machine fails no test
+
+
+class Graph:
+    """Nodes as processes, started with parameters, ended with the test."""
+
+    def __init__(self, domain: int, folder: Path) -> None:
+        self.domain = domain
+        self.folder = folder
+        self.environment = os.environ | {
+            "ROS_DOMAIN_ID": str(domain), "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1",
+        }
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, name: str, *arguments: str, **parameters: Any) -> subprocess.Popen[bytes]:
+        """Start a node in the namespace /rlt; its output goes to `<name>.log`."""
+        file = self.folder / f"{name}.yaml"
+        file.write_text(yaml.safe_dump({f"/**/{name}": {"ros__parameters": parameters}}))
+        files = ["--params-file", str(SIM)] if name in ("chunk_controller", "learner") else []
+        with open(self.folder / f"{name}.log", "ab") as log:
+            self.processes[name] = subprocess.Popen(
+                [
+                    sys.executable, "-c", f"from {ENTRY[name]}.main import {name} as main; main()",
+                    "--ros-args", "-r", "__ns:=/rlt", *files, "--params-file", str(file),
+                    *arguments,
+                ],
+                env=self.environment, stdout=log, stderr=log,
+            )
+        return self.processes[name]
+
+    def log(self, name: str) -> str:
+        """What a node has printed so far."""
+        return (self.folder / f"{name}.log").read_text()
+
+    def ended(self, name: str, seconds: float = PATIENCE_S) -> int:
+        """Exit code of a node that ends by itself."""
+        try:
+            return self.processes[name].wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{name} did not end; it printed:\n{self.log(name)}") from None
+
+    def stop(self, name: str, by: int = signal.SIGINT) -> int:
+        """Exit code of a node that is asked to end."""
+        self.processes[name].send_signal(by)
+        return self.ended(name, 30.0)
+
+    def end(self) -> None:
+        """End what still runs."""
+        for process in self.processes.values():
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+
+
+@pytest.fixture
+def domain() -> int:
+    """A ROS domain, 1 to 100, by worker, process and time."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    return 1 + (os.getpid() + 37 * worker + time.monotonic_ns() // 1000) % 100
+
+
+@pytest.fixture
+def graph(domain: int, tmp_path: Path) -> Iterator[Graph]:
+    """A graph whose processes end with the test."""
+    made = Graph(domain, tmp_path)
+    yield made
+    made.end()

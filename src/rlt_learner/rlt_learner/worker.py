@@ -1,0 +1,106 @@
+"""The thread in which the trainer works, so that callbacks never wait for an update."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+
+from torch import Tensor
+
+from rlt_core.records import Transition
+from rlt_core.trainer import Trainer, TrainerStatus
+
+UPDATES_PER_LOOK = 10  # after so many updates it looks up: an eighth of a second
+STATUS_SECONDS = 0.5
+
+Job = Callable[[], None]
+
+
+class Worker:
+    """Owns a trainer: everything that touches it goes through `submit`.
+
+    Attributes:
+        learning: Whether updates are run; taking in goes on without them.
+        failure: What ended the thread, None while it is well.
+    """
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        on_weights: Callable[[int, dict[str, Tensor]], None],
+        on_status: Callable[[TrainerStatus], None],
+    ) -> None:
+        """Make the thread; `start` starts it.
+
+        Args:
+            trainer: Belongs to the thread from now on.
+            on_weights: Called in the thread with each new version of the actor.
+            on_status: Called in the thread after an episode, and now and then in between.
+        """
+        self.learning = False
+        self.failure: Exception | None = None
+        self._trainer = trainer
+        self._on_weights = on_weights
+        self._on_status = on_status
+        self._inbox: queue.SimpleQueue[Transition | Job] = queue.SimpleQueue()
+        self._status_at = 0.0
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="learner", daemon=True)
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the updates in hand and end; the caller may then use the trainer."""
+        self._stopping.set()
+        self._inbox.put(lambda: None)  # wakes it up
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def submit(self, item: Transition | Job) -> None:
+        """Have a transition ingested, or a job run in the thread, in order of submission."""
+        self._inbox.put(item)
+
+    def report(self) -> None:
+        """Tell the status soon."""
+        self.submit(self._report)
+
+    def _run(self) -> None:
+        try:
+            self._report()
+            while not self._stopping.is_set():
+                self._take_in()
+                if self.learning:
+                    self._learn()
+        except Exception as error:
+            self.failure = error
+
+    def _take_in(self) -> None:
+        """Take in all that has come; wait only if there is nothing else to do."""
+        idle = not self.learning or self._trainer.owed < 1
+        try:
+            item = self._inbox.get(block=idle, timeout=STATUS_SECONDS if idle else None)
+            while True:
+                if isinstance(item, Transition):
+                    self._trainer.ingest(item)
+                else:
+                    item()
+                item = self._inbox.get_nowait()
+        except queue.Empty:
+            return
+
+    def _learn(self) -> None:
+        before = self._trainer.status().ingested_seq
+        updates = self._trainer.work(UPDATES_PER_LOOK)
+        if self._trainer.weights_due:
+            self._on_weights(*self._trainer.publish())
+        settled = self._trainer.owed < 1 and self._trainer.status().ingested_seq > before
+        if settled or (updates and time.monotonic() - self._status_at > STATUS_SECONDS):
+            self._report()
+
+    def _report(self) -> None:
+        self._status_at = time.monotonic()
+        self._on_status(self._trainer.status())
