@@ -68,7 +68,8 @@ _rlt_set_defaults() {
 }
 
 _rlt_main() {
-    local _rlt_root _rlt_ros
+    local - _rlt_root _rlt_ros
+    set +eu # in here only: the setup files of ROS 2 and colcon read variables that are not set
     _rlt_root="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)"
     _rlt_find_ros
     bash "$_rlt_root/tools/prepare.sh" "$_rlt_ros" || return
@@ -77,7 +78,6 @@ _rlt_main() {
     _rlt_set_defaults
 }
 
-_rlt_main
-_rlt_status=$?
+_rlt_main && _rlt_status=0 || _rlt_status=$?
 unset -f _rlt_find_ros _rlt_prepend _rlt_use_venv _rlt_set_defaults _rlt_main
-return $_rlt_status
+eval "unset _rlt_status; return $_rlt_status"

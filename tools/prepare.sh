@@ -83,16 +83,21 @@ explain_pip() {
 
 pip() { "$venv/bin/python" -m pip --disable-pip-version-check --no-input "$@" >>"$log" 2>&1; }
 
-# The CPU build, from where pip is configured to look or else from PyTorch's own index. Where neither
-# answers, the public build: it also works without a GPU, but weighs 5 GB.
+# The CPU build, from where pip is configured to look or else from PyTorch's own index.
 install_torch() {
     local pin
     pin="$(grep '^torch==' "$lock")"
     pip install --no-compile --no-deps --retries 0 "$pin" ||
         pip install --no-compile --no-deps --retries 0 \
-            --index-url https://download.pytorch.org/whl/cpu "$pin" ||
-        { say "PyTorch's CPU index does not answer: taking the public torch with CUDA (5 GB on disk)" &&
-            pip install --no-compile "${pin%+cpu}"; }
+            --index-url https://download.pytorch.org/whl/cpu "$pin"
+}
+
+# Where neither answers. It also works without a GPU.
+install_public_torch() {
+    local pin
+    pin="$(grep '^torch==' "$lock")"
+    say "PyTorch's CPU index does not answer: taking the public build with CUDA (5 GB on disk)"
+    pip install --no-compile --retries 1 "${pin%+cpu}"
 }
 
 # The lock file of the wheels is complete; over an installation pip must look at what is there.
@@ -113,7 +118,7 @@ make_venv() {
     install_torch & # at the same time: it weighs as much as all the others
     torch=$!
     install_rest || { kill "$torch" 2>/dev/null; explain_pip; }
-    wait "$torch" || explain_pip
+    wait "$torch" || install_public_torch || explain_pip
 }
 
 add_ros2_command() {

@@ -47,9 +47,7 @@ class OnShutdown(EventHandler):
 
     def __init__(self, *, on_shutdown: Any, **unknown: object) -> None:
         refuse_unknown(self, unknown)
-        super().__init__(
-            matcher=lambda event: isinstance(event, Shutdown), entities=on_shutdown
-        )
+        super().__init__(matcher=lambda event: isinstance(event, Shutdown), entities=on_shutdown)
 
 
 __getattr__ = refuse_missing(__name__)

@@ -85,9 +85,7 @@ class LaunchService:
     def start(self, process: Process) -> None:
         """Run a process of this launch."""
         self._processes.add(process)
-        self.add_task(process.run()).add_done_callback(
-            lambda _: self._processes.discard(process)
-        )
+        self.add_task(process.run()).add_done_callback(lambda _: self._processes.discard(process))
 
     def add_task(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         """Run a coroutine; the launch lasts as long as it does. An exception ends the launch."""

@@ -134,8 +134,15 @@ class Process:
                 name, f"process has died [pid {pid}, exit code {code}, cmd '{' '.join(command)}']."
             )
         self._service.emit(
-            ProcessExited(self._action, name, command, self._settings.cwd,
-                          self._settings.environment, pid, code)
+            ProcessExited(
+                self._action,
+                name,
+                command,
+                self._settings.cwd,
+                self._settings.environment,
+                pid,
+                code,
+            )
         )
 
     async def _stop_when_asked(self) -> None:

@@ -4,7 +4,6 @@ Same import paths, class names and behaviour as the original; see ../README.md f
 """
 
 from launch.subset import refuse_missing
-
 from launch_ros import actions, parameter_descriptions, substitutions
 
 __all__ = ["actions", "parameter_descriptions", "substitutions"]

@@ -11,13 +11,12 @@ from launch.launch_context import LaunchContext
 from launch.some_substitutions_type import SomeSubstitutionsType
 from launch.subset import refuse_missing
 from launch.substitution import perform
-from ros2_wheels.packages import find_executable
-
 from launch_ros.parameter_descriptions import (
     ParameterFile,
     evaluate_parameters,
     write_parameters,
 )
+from ros2_wheels.packages import find_executable
 
 NAMESPACE = "ros_namespace"  # launch configurations, with the names of the original
 PARAMETERS = "global_params"

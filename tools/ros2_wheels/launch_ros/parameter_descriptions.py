@@ -11,7 +11,6 @@ from launch.some_substitutions_type import SomeSubstitutionsType
 from launch.subset import NotInSubset, refuse_missing, refuse_unknown
 from launch.substitution import Substitution, perform
 from launch.substitutions import EnvironmentVariable, LaunchConfiguration
-
 from launch_ros.substitutions import FindPackagePrefix, FindPackageShare
 
 INNERMOST = re.compile(r"\$\(([\w-]+)((?:\s+[^\s()]+)*)\)")  # $(kind word ...)

@@ -11,7 +11,7 @@ from ros2_wheels.errors import CommandError
 if TYPE_CHECKING:  # imported when a node is made, so that `ros2 --help` and `ros2 run` start fast
     from rclpy.node import Node
 
-DISCOVERY_S = 3.0  # how long a name that is asked for may take to be discovered
+DISCOVERY_S = 5.0  # how long discovery may take: announcements that are missed come again after 3 s
 QUIET_S = 0.5  # a graph that has not changed for so long is taken as complete
 
 Found = TypeVar("Found")
@@ -24,9 +24,7 @@ def temporary_node() -> "Iterator[Node]":
     from rclpy.node import Node
 
     rclpy.init()
-    node = Node(
-        f"_ros2cli_{os.getpid()}", start_parameter_services=False, enable_rosout=False
-    )
+    node = Node(f"_ros2cli_{os.getpid()}", start_parameter_services=False, enable_rosout=False)
     try:
         yield node
     finally:
@@ -44,7 +42,7 @@ def wait_for(look: Callable[[], Found | None], timeout_s: float = DISCOVERY_S) -
 
 def settle(node: "Node") -> None:
     """Wait until the first foreign node is discovered and the graph has stopped changing."""
-    wait_for(lambda: full_node_names(node), timeout_s=DISCOVERY_S / 2)
+    wait_for(lambda: full_node_names(node))
     seen: object = None
     since = time.monotonic()
     end = since + DISCOVERY_S

@@ -20,8 +20,9 @@ def add_to(commands: Any) -> None:
     )
     parser = verbs.add_parser("list", help="names of all types")
     for kind in KINDS:
-        parser.add_argument(f"-{kind[0]}", f"--only-{kind}s", dest="only", action="store_const",
-                            const=kind)
+        parser.add_argument(
+            f"-{kind[0]}", f"--only-{kind}s", dest="only", action="store_const", const=kind
+        )
     parser.set_defaults(run=list_interfaces)
 
     parser = verbs.add_parser("package", help="types of one package")

@@ -1,11 +1,8 @@
 """Interface types by name, and messages as plain YAML values in both directions."""
 
-import array
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
-
-import numpy as np
 
 from ros2_wheels.errors import CommandError
 
@@ -47,10 +44,15 @@ def to_plain(value: Any, longest: int | None = LONGEST_ARRAY) -> Any:
         }
     if isinstance(value, bytes):
         return value[0] if len(value) == 1 else list(value)
-    if isinstance(value, (array.array, np.ndarray, list, tuple)):
+    if _is_array(value):
         shown = [to_plain(item, longest) for item in value[:longest]]
         return shown if len(shown) == len(value) else [*shown, "..."]
-    return value.item() if isinstance(value, np.generic) else value
+    return value.tolist() if hasattr(value, "tolist") else value  # a numpy number
+
+
+def _is_array(value: Any) -> bool:
+    """Whether a value is a list, an array.array or a numpy array, without importing numpy."""
+    return hasattr(value, "__len__") and (hasattr(value, "tolist") or isinstance(value, list))
 
 
 def from_plain(message: Any, values: Any) -> Any:
@@ -69,7 +71,7 @@ def from_plain(message: Any, values: Any) -> Any:
     if not isinstance(values, Mapping):
         raise CommandError(
             f"values of {type(message).__name__} must be a YAML mapping, "
-            f"for example \"{{field: value}}\"; found {values!r}"
+            f'for example "{{field: value}}"; found {values!r}'
         )
     types = message.get_fields_and_field_types()
     for field, value in values.items():
@@ -91,7 +93,7 @@ def _fit(current: Any, type_name: str, value: Any) -> Any:
     """Convert a YAML value to the type of a field, whose present value is `current`."""
     if hasattr(current, "get_fields_and_field_types"):
         return from_plain(current, value)
-    if isinstance(current, (array.array, np.ndarray, list)):
+    if _is_array(current):
         if not isinstance(value, Sequence) or isinstance(value, str):
             raise ValueError
         element = type_name.removeprefix("sequence<").split(",")[0].split("[")[0].rstrip(">")

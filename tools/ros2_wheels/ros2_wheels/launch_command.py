@@ -18,11 +18,20 @@ def add_to(commands: Any) -> None:
     parser.add_argument("package_name", help="a package, or the path of a launch file")
     parser.add_argument("launch_file_name", nargs="?")
     parser.add_argument("launch_arguments", nargs="*", metavar="name:=value")
-    parser.add_argument("-s", "--show-args", "--show-arguments", action="store_true",
-                        help="show the arguments of the launch file, and end")
+    parser.add_argument(
+        "-s",
+        "--show-args",
+        "--show-arguments",
+        action="store_true",
+        help="show the arguments of the launch file, and end",
+    )
     parser.add_argument("-d", "--debug", action="store_true", help="show tracebacks")
-    parser.add_argument("-n", "--noninteractive", action="store_true",
-                        help="accepted as in the original; nothing here asks questions")
+    parser.add_argument(
+        "-n",
+        "--noninteractive",
+        action="store_true",
+        help="accepted as in the original; nothing here asks questions",
+    )
     parser.set_defaults(run=launch)
 
 
@@ -50,9 +59,7 @@ def run_file(path: Path, assignments: list[tuple[str, str]], debug: bool) -> int
     return service.run()
 
 
-def _undeclared(
-    source: "LaunchDescriptionSource", assignments: list[tuple[str, str]]
-) -> list[str]:
+def _undeclared(source: "LaunchDescriptionSource", assignments: list[tuple[str, str]]) -> list[str]:
     try:
         declared = {argument.name for argument in _declared_arguments(source)}
     except Exception:  # the launch is about to meet it, and says it in its own way

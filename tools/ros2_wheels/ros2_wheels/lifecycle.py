@@ -35,8 +35,14 @@ def add_to(commands: Any) -> None:
     parser.set_defaults(run=set_state)
 
 
-def _call(node: "Node", full: str, service: str, type_name: str, request: Any = None,
-          timeout_s: float = ANSWER_S) -> Any:
+def _call(
+    node: "Node",
+    full: str,
+    service: str,
+    type_name: str,
+    request: Any = None,
+    timeout_s: float = ANSWER_S,
+) -> Any:
     """Call one of a managed node's services.
 
     Raises:

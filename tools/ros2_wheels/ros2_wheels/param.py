@@ -27,8 +27,18 @@ LABELS = {  # by the constants of rcl_interfaces/msg/ParameterType, in the words
     8: "Double values are:",
     9: "String values are:",
 }
-TYPE_NAMES = ("not set", "boolean", "integer", "double", "string", "byte array", "boolean array",
-              "integer array", "double array", "string array")
+TYPE_NAMES = (
+    "not set",
+    "boolean",
+    "integer",
+    "double",
+    "string",
+    "byte array",
+    "boolean array",
+    "integer array",
+    "double array",
+    "string array",
+)
 
 
 def add_to(commands: Any) -> None:

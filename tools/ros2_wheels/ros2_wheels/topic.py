@@ -63,8 +63,11 @@ def info(arguments: argparse.Namespace) -> None:
         settle(node)
         publishers = node.get_publishers_info_by_topic(name)
         subscriptions = node.get_subscriptions_info_by_topic(name)
-    print(f"Type: {types[0] if len(types) == 1 else types}\n" if arguments.verbose
-          else f"Type: {types[0] if len(types) == 1 else types}")
+    print(
+        f"Type: {types[0] if len(types) == 1 else types}\n"
+        if arguments.verbose
+        else f"Type: {types[0] if len(types) == 1 else types}"
+    )
     for title, endpoints in (("Publisher", publishers), ("Subscription", subscriptions)):
         print(f"{title} count: {len(endpoints)}")
         if arguments.verbose:

@@ -44,12 +44,23 @@ def add_to(verbs: Any) -> None:
     parser.add_argument("-r", "--rate", type=float, default=1.0, help="in Hz (default: 1)")
     parser.add_argument("-1", "--once", action="store_true", help="publish one message")
     parser.add_argument("-t", "--times", type=int, default=0, help="end after so many messages")
-    parser.add_argument("-w", "--wait-matching-subscriptions", type=int, metavar="N",
-                        help="wait for N subscriptions (default: 1 with --once or --times, else 0)")
-    parser.add_argument("-p", "--print", type=int, default=1, metavar="N",
-                        help="print every N-th message")
-    parser.add_argument("--keep-alive", type=float, default=0.1, metavar="S",
-                        help="stay so long after the last message")
+    parser.add_argument(
+        "-w",
+        "--wait-matching-subscriptions",
+        type=int,
+        metavar="N",
+        help="wait for N subscriptions (default: 1 with --once or --times, else 0)",
+    )
+    parser.add_argument(
+        "-p", "--print", type=int, default=1, metavar="N", help="print every N-th message"
+    )
+    parser.add_argument(
+        "--keep-alive",
+        type=float,
+        default=0.1,
+        metavar="S",
+        help="stay so long after the last message",
+    )
     parser.set_defaults(run=pub)
 
 
@@ -145,8 +156,11 @@ def hz(arguments: argparse.Namespace) -> None:
         message_type = get_interface(require_type(node, topic), "msg")
         wait_for(lambda: node.get_publishers_info_by_topic(topic), timeout_s=0.5)
         node.create_subscription(
-            message_type, topic, lambda _: arrivals.append(time.monotonic()),
-            matching_qos(node, topic), raw=True,
+            message_type,
+            topic,
+            lambda _: arrivals.append(time.monotonic()),
+            matching_qos(node, topic),
+            raw=True,
         )
         due, newest = time.monotonic() + 1.0, 0.0
         while True:

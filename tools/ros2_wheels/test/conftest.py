@@ -52,8 +52,12 @@ class Command:
         self.log = log
         with log.open("w") as output:
             self.process = subprocess.Popen(
-                words, env=environment, stdout=output, stderr=subprocess.STDOUT,
-                stdin=subprocess.DEVNULL, start_new_session=True,
+                words,
+                env=environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
             )
 
     @property

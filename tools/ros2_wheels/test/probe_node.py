@@ -48,10 +48,16 @@ class Probe(LifecycleNode):
 def main():
     rclpy.init()
     node = Probe()
-    print("parameters", {
-        name: node.get_parameter(name).value if name != "sizes" else list(node.get_parameter(name).value)
-        for name in ("gain", "label", "count", "flag", "sizes", "nested.depth")
-    }, flush=True)
+    print(
+        "parameters",
+        {
+            name: node.get_parameter(name).value
+            if name != "sizes"
+            else list(node.get_parameter(name).value)
+            for name in ("gain", "label", "count", "flag", "sizes", "nested.depth")
+        },
+        flush=True,
+    )
     print("topic", node.resolve_topic_name("words"), flush=True)
     print("node", node.get_fully_qualified_name(), flush=True)
     try:

@@ -42,7 +42,9 @@ def test_the_package_refuses_to_shadow_an_installation(tmp_path):
         [sys.executable, "setup.py", "--version"],
         cwd=ROOT / "tools" / "ros2_wheels",
         env=os.environ | {"PYTHONPATH": str(tmp_path)},
-        capture_output=True, text=True, timeout=60,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert result.returncode != 0
     assert "launch 3.4.2 is already installed" in result.stderr
@@ -73,7 +75,10 @@ def source(clone: Path, **variables: str) -> tuple[int, str, str]:
     result = subprocess.run(
         ["bash", "-c", f'source "{clone}/env.sh"; echo "returned $?; mode $-; pwd $PWD"'],
         env={"HOME": str(clone), "PATH": f"{clone}/bin:{os.defpath}", **variables},
-        cwd="/", capture_output=True, text=True, timeout=120,
+        cwd="/",
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert result.returncode == 0, "env.sh ended the shell"
     assert "pwd /\n" in result.stdout and "e" not in result.stdout.split("mode ")[1].split(";")[0]

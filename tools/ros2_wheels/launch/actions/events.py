@@ -49,9 +49,7 @@ class Shutdown(EmitEvent):
 class LogInfo(Action):
     """Say something."""
 
-    def __init__(
-        self, *, msg: SomeSubstitutionsType, condition: Condition | None = None
-    ) -> None:
+    def __init__(self, *, msg: SomeSubstitutionsType, condition: Condition | None = None) -> None:
         super().__init__(condition=condition)
         self.msg = msg
 
