@@ -162,7 +162,7 @@ class ScheduleSettings:
     episodes: int = setting(200, "training episodes including warm-up", low=1)
     eval_episodes: int = setting(100, "evaluation episodes of the trained policy", low=0)
     seed: int = setting(0, "seed of the run", low=0)
-    time_limit_ticks: int = setting(300, "longest episode, control ticks", low=1)
+    time_limit_ticks: int = setting(480, "longest episode, control ticks", low=1)
     time_limit: str = setting(
         "failure", "what reaching the time limit means", choices=("failure", "truncation")
     )

@@ -154,6 +154,13 @@ def test_success_on_the_last_tick_counts():
     assert machine.observe(LIMIT, True).outcome is Outcome.SUCCESS
 
 
+def test_a_task_that_cannot_be_done_any_more_ends_in_failure():
+    state = running().observe(7, success=False, failure=True)
+    assert (state.phase, state.outcome, state.label_source, state.end_tick) == (
+        Phase.ENDED, Outcome.FAILURE, "auto", 7
+    )
+
+
 def test_the_past_and_the_time_after_the_end_change_nothing():
     machine = running()
     machine.observe(9, False)

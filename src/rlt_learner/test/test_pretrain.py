@@ -15,7 +15,8 @@ from rlt_core.records import Observation
 from rlt_core.vla.model import load_model
 from rlt_learner import pretrain as command
 from rlt_learner.dataset import Demonstrations, demonstrate, scatter
-from rlt_learner.pretrain import Budget, pretrain
+from rlt_learner.pretrain import pretrain
+from rlt_learner.training import Budget
 from rlt_sim.world import World, make_world
 
 MINUTE = Budget(

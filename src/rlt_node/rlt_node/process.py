@@ -35,28 +35,34 @@ FORESEEN = (Refused, ValueError, OSError)
 class _StopRequest:
     """Waits for a signal in a thread of its own, so that no signal meets half-done work.
 
-    Before `arm`, a signal ends the process at once, since nothing has been begun; after it, the
-    executor's current callback is finished first.
+    Before `begin` a signal ends the process at once, since there is nothing to clean up; after
+    it, whatever the main thread does is finished first. A second signal never waits.
     """
 
     def __init__(self) -> None:
         self.requested = False
+        self._begun = False
         self._executor: Any = None
         signal.signal(signal.SIGINT, _ignored)  # a background shell hands SIGINT down as ignored
         signal.pthread_sigmask(signal.SIG_BLOCK, MASKED)
         threading.Thread(target=self._wait, name="signals", daemon=True).start()
 
-    def arm(self, executor: Any) -> None:
-        """From now on a signal ends `executor`'s loop instead of the process."""
+    def begin(self) -> None:
+        """From now on a signal is a request."""
+        self._begun = True
+
+    def wake(self, executor: Any) -> None:
+        """From now on a signal wakes this executor up."""
         self._executor = executor
 
     def _wait(self) -> None:
         while True:
             signal.sigwait(MASKED)
-            if self._executor is None or self.requested:
-                os._exit(0)  # not begun, or asked for the second time
+            if not self._begun or self.requested:
+                os._exit(0)
             self.requested = True
-            self._executor.create_task(lambda: None)  # wakes it up
+            if self._executor is not None:
+                self._executor.create_task(lambda: None)
 
 
 def _ignored(number: int, frame: FrameType | None) -> None:
@@ -64,7 +70,7 @@ def _ignored(number: int, frame: FrameType | None) -> None:
 
 
 def run(target: str) -> None:
-    """Make a node and spin it until it is finished, fails or is asked to end.
+    """Make a node, spin it until it is finished, fails or is asked to end, and exit.
 
     A node may have `autostart()`, called before it spins, and `close()`, called after.
 
@@ -74,43 +80,49 @@ def run(target: str) -> None:
     stop = _StopRequest()
     name = target.partition(":")[0].rpartition(".")[2].removesuffix("_node")
     try:
-        code = _live(target, stop)
+        _live(target, stop)
+        code = 0
     except Finished:
         code = 0
     except Exception as error:
         _report(name, error)
         code = 1
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # Threads of the middleware may still run: no interpreter shutdown beneath them.
-    os._exit(code)
+    sys.exit(code)
 
 
-def _live(target: str, stop: _StopRequest) -> int:
-    import rclpy
-    from rclpy.experimental import EventsExecutor
-    from rclpy.signals import SignalHandlerOptions
-
+def _live(target: str, stop: _StopRequest) -> None:
     module, _, name = target.partition(":")
     make_node = getattr(importlib.import_module(module), name)
+
+    import rclpy
+    from rclpy.signals import SignalHandlerOptions
+
+    stop.begin()
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    node = make_node()
+    try:
+        _spin(make_node(), stop)
+    finally:
+        rclpy.try_shutdown()
+
+
+def _spin(node: Any, stop: _StopRequest) -> None:
+    from rclpy.experimental import EventsExecutor
+
+    executor = EventsExecutor()
     try:
         if hasattr(node, "autostart"):
             node.autostart()
-        executor = EventsExecutor()
         executor.add_node(node)
-        stop.arm(executor)
+        stop.wake(executor)
         while not stop.requested and node.ending is None:
             executor.spin_once(timeout_sec=WAKE_SECONDS)
         if not stop.requested and node.ending is not None:
             raise node.ending
     finally:
+        stop.wake(None)
         if hasattr(node, "close"):
             node.close()
         node.destroy_node()  # while the executor lives: it crashes if it goes first
-        rclpy.try_shutdown()
-    return 0
 
 
 def _report(name: str, error: Exception) -> None:

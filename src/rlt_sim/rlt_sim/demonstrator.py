@@ -22,7 +22,7 @@ LEASH = np.array([0.006, 0.006, 0.006, np.deg2rad(6.0)])
 
 _BIAS_SIGMA = np.array([0.0009, 0.0009, 0.0, np.deg2rad(1.2)])
 _BIAS_SHRINK = 0.6
-_FAULTY_SPEED, _CLEAN_SPEED = 0.35, 0.9  # fractions of MAX_INCREMENT
+_FAULTY_SPEED, _CLEAN_SPEED = 0.45, 0.9  # fractions of MAX_INCREMENT
 _PAUSE_PROBABILITY = 0.03
 _NOISE = 0.15  # standard deviation, fraction of MAX_INCREMENT
 _GAIN = 0.3  # share of the perceived error that is corrected per tick
@@ -48,8 +48,6 @@ class Demonstrator:
         self._bias = self._draw_bias()
         self._pause = 0
         self._retreat_to: float | None = None
-        self.jams = 0
-        """How often the expert has felt the plug jam and backed off."""
 
     def act(self, task: TaskState, robot: RobotState) -> Array:
         """The increment of the set-point for the next tick.
@@ -72,7 +70,6 @@ class Demonstrator:
             self._pause -= 1
             return np.zeros(4)
         if self._retreat_to is None and robot.wrench[2] < -_JAM_FORCE:
-            self.jams += 1
             self._pause = int(self._rng.integers(4, 15)) if self._faults else 0
             self._retreat_to = task.offset[2] + self._rng.uniform(0.002, 0.004)
             return np.zeros(4)
@@ -130,7 +127,6 @@ class Demonstration:
         actions: (T, 4) float32: executed increments of the set-point, x, y, z [m] and yaw [rad].
         offsets: (T, 4) float32: privileged plug-to-socket offset, see `TaskState`.
         success: whether the task was done within the limit.
-        jams: how often the expert backed off from a jam.
         ticks: T.
     """
 
@@ -140,7 +136,6 @@ class Demonstration:
     actions: npt.NDArray[np.float32]
     offsets: npt.NDArray[np.float32]
     success: bool
-    jams: int
     ticks: int
 
 
@@ -182,6 +177,5 @@ def rollout(
         actions=np.asarray(actions, dtype=np.float32),
         offsets=np.asarray(offsets, dtype=np.float32),
         success=world.task_state().success,
-        jams=demonstrator.jams,
         ticks=len(actions),
     )

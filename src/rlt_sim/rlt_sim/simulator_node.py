@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from builtin_interfaces.msg import Time
 from geometry_msgs.msg import PoseStamped, WrenchStamped
 from rclpy.action import ActionServer
 from rclpy.action.server import ServerGoalHandle
@@ -34,7 +35,7 @@ from rlt_node.conversions import (
 from rlt_node.node import GuardedNode
 from rlt_node.parameters import declare, refuse_unknown
 from rlt_node.process import Refused
-from rlt_sim.world import World, make_world
+from rlt_sim.world import RobotState, World, make_world
 from rlt_sim.world.world import Array
 
 BASE_FRAME = "base_link"
@@ -47,7 +48,7 @@ class SimulatorSettings:
 
     task: str = setting("ethernet", "task of the simulated world")
     clearance_m: float = setting(
-        0.0004, "gap between the centred plug and each wall of the socket, m", low=0.0
+        0.00035, "gap between the centred plug and each wall of the socket, m", low=0.0
     )
     mode: str = setting(
         "lockstep",
@@ -100,42 +101,52 @@ class _Driver:
             camera: node.create_publisher(Image, f"{camera}/image_raw", profile)
             for camera in world.camera_names
         }
-        self._send_pose = node.create_publisher(PoseStamped, "tcp_pose", profile).publish
-        self._send_wrench = node.create_publisher(WrenchStamped, "tcp_wrench", profile).publish
-        self._send_joints = node.create_publisher(JointState, "joint_states", profile).publish
-        self._send_task = node.create_publisher(TaskState, "task_state", qos.BARRIER).publish
-        self._send_clock = node.create_publisher(Clock, "/clock", qos.SENSOR).publish
-        self._pose, self._wrench = PoseStamped(), WrenchStamped()
-        self._joints, self._task, self._clock = JointState(), TaskState(), Clock()
-        for message in (self._pose, self._wrench, self._joints):
-            message.header.frame_id = BASE_FRAME
+        self._poses = node.create_publisher(PoseStamped, "tcp_pose", profile)
+        self._wrenches = node.create_publisher(WrenchStamped, "tcp_wrench", profile)
+        self._joints = node.create_publisher(JointState, "joint_states", profile)
+        self._tasks = node.create_publisher(TaskState, "task_state", qos.BARRIER)
+        self._clocks = node.create_publisher(Clock, "/clock", qos.SENSOR)
+        self._pose, self._wrench, self._task = PoseStamped(), WrenchStamped(), TaskState()
+        self._pose.header.frame_id = self._wrench.header.frame_id = BASE_FRAME
 
     def publish(self, tick: int) -> None:
-        """Publish everything that belongs to a tick, what others wait for longest first."""
+        """Publish everything that belongs to a tick: what the controller waits for comes first.
+
+        While it answers, the images are rendered: they matter at chunk boundaries only.
+        """
         stamp = stamp_of_tick(tick, self._world.rate_hz)
+        state = self._world.state()
+        self._publish_task(tick)
+        self._pose.header.stamp = self._wrench.header.stamp = stamp
+        fill_pose(self._pose, state.tcp)
+        self._poses.publish(self._pose)
         if tick % self._stride == 0:
             for camera, image in self._world.render().items():
                 self._images[camera].publish(image_to_msg(image, stamp, f"{camera}_optical"))
-        state, judgement = self._world.state(), self._world.task_state()
-        for message in (self._pose, self._wrench, self._joints):
-            message.header.stamp = stamp
+        force, torque = self._wrench.wrench.force, self._wrench.wrench.torque
+        force.x, force.y, force.z, torque.z = state.wrench.tolist()
+        self._wrenches.publish(self._wrench)
+        self._publish_for_users(stamp, state)
+
+    def _publish_task(self, tick: int) -> None:
+        judgement = self._world.task_state()
         self._task.tick = tick
         self._task.success = judgement.success
         self._task.failure = judgement.failure
         self._task.depth = judgement.depth_m
         self._task.offset = floats(judgement.offset)
-        self._send_task(self._task)
-        fill_pose(self._pose, state.tcp)
-        self._send_pose(self._pose)
-        force, torque = self._wrench.wrench.force, self._wrench.wrench.torque
-        force.x, force.y, force.z, torque.z = state.wrench.tolist()
-        self._send_wrench(self._wrench)
-        self._joints.name = state.joint_names
-        self._joints.position = doubles(state.joint_positions)
-        self._joints.velocity = doubles(state.joint_velocities)
-        self._send_joints(self._joints)
-        self._clock.clock = stamp
-        self._send_clock(self._clock)
+        self._tasks.publish(self._task)
+
+    def _publish_for_users(self, stamp: Time, state: RobotState) -> None:
+        """Joints and clock: nothing of ours listens, so they are made only if somebody does."""
+        if self._joints.get_subscription_count():
+            joints = JointState(name=state.joint_names)
+            joints.header.stamp, joints.header.frame_id = stamp, BASE_FRAME
+            joints.position = doubles(state.joint_positions)
+            joints.velocity = doubles(state.joint_velocities)
+            self._joints.publish(joints)
+        if self._clocks.get_subscription_count():
+            self._clocks.publish(Clock(clock=stamp))
 
 
 class _Lockstep:

@@ -6,7 +6,7 @@ import pytest
 from rlt_sim.demonstrator import LEASH, MAX_INCREMENT, Demonstrator, move_setpoint, rollout
 from rlt_sim.world import make_world
 
-LIMIT = 400
+LIMIT = 480
 
 
 @pytest.fixture(scope="module")
@@ -32,12 +32,13 @@ def test_the_clean_expert_is_the_floor(clean):
 
 
 def test_the_faulty_expert_succeeds_slowly_and_after_jams(clean, faulty):
-    assert sum(demo.success for demo in faulty) >= 15
+    assert 8 <= sum(demo.success for demo in faulty) < len(faulty)  # some bend the contacts
     floor = np.median([demo.ticks for demo in clean])
-    assert np.median([demo.ticks for demo in faulty]) > 3 * floor
+    assert np.median([demo.ticks for demo in faulty if demo.success]) > 3 * floor
     jammed = [demo for demo in faulty if (demo.proprio[:, 6] < -5.0).any()]
     assert len(jammed) >= 5
-    assert all((demo.actions[:, 2] > 0.0).any() for demo in jammed)  # it backs off
+    # After a jam it backs off.
+    assert all((demo.actions[:, 2] > 0.0).any() for demo in jammed if demo.success)
 
 
 def test_executed_increments_keep_the_limits(faulty):

@@ -88,6 +88,33 @@ def test_the_walls_hold_an_inserted_plug(world):
     assert world.state().wrench[0] > 7.0
 
 
+def lift(world, ticks=20):
+    """Pull up until the plug is free of the rim."""
+    for _ in range(ticks):
+        state = world.state()
+        world.step(move_setpoint(state.setpoint, -DOWN, state.tcp))
+
+
+def test_the_third_hard_push_bends_the_contacts(world):
+    world.reset(0)
+    move_to(world, (0.002, 0.0))
+    for push in range(1, 4):
+        press(world)
+        task = world.task_state()
+        assert not task.success
+        assert task.failure == (push == 3)
+        lift(world)
+    world.reset(0)
+    assert not world.task_state().failure
+
+
+def test_one_long_push_counts_once(world):
+    world.reset(0)
+    move_to(world, (0.002, 0.0))
+    press(world, ticks=200)
+    assert not world.task_state().failure
+
+
 def test_beside_the_socket_is_not_inside(world):
     world.reset(0)
     socket = np.array([0.5, 0.0, RIM_HEIGHT, 0.0])

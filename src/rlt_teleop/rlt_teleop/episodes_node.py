@@ -114,7 +114,8 @@ class EpisodesNode(GuardedNode):
         ):
             self.create_subscription(message, topic, self._keeper(name), profile)
         self.create_subscription(TaskState, "task_state", self._on_task, qos.BARRIER)
-        self.create_subscription(ControlStep, "control_step", self._on_step, qos.BARRIER)
+        if not self._graph.lockstep:  # in lockstep nobody takes over, and the robot tells the tick
+            self.create_subscription(ControlStep, "control_step", self._on_step, qos.BARRIER)
         machine = self._machine
         self._serve(LabelSuccess, "label_success", lambda r: machine.label(r.success, r.episode_id))
         self._serve(Discard, "discard", lambda r: machine.discard(r.episode_id))
@@ -151,9 +152,8 @@ class EpisodesNode(GuardedNode):
 
     def _on_step(self, message: ControlStep) -> None:
         self._machine.executed(Source(message.source))
-        if not self._graph.lockstep:
-            self._next_tick = message.tick + 1
-            self._observe(self._next_tick)
+        self._next_tick = message.tick + 1
+        self._observe(self._next_tick)
 
     def _observe(self, tick: int) -> None:
         """Judge the task before `tick`; in lockstep every judgement is published."""

@@ -12,10 +12,10 @@ PLUG_HALF = np.array([0.00585, 0.0040, 0.0105])
 """Half extents of the plug: 11.7 x 8.0 x 21 mm."""
 CAVITY_DEPTH = 0.014
 SUCCESS_DEPTH = 0.011
-PUSH_LIMIT = 6.0
-"""Downward push [N] that the robot does not sustain: beyond it a protective stop is near."""
-PUSH_TICKS = 100
-"""Ticks of such a push without a break after which the robot stops and the task has failed."""
+HARD_PUSH, LIFTED = 4.0, 1.5
+"""Downward push [N] that strains the contacts, and the one below which the plug counts as lifted."""
+PUSHES = 3
+"""Hard pushes, lifted in between, at which the contacts bend."""
 RIM_HEIGHT = 0.034
 SOCKET_CENTRE = np.array([0.50, 0.0])
 
@@ -30,11 +30,11 @@ class EthernetWorld(World):
 
     An episode starts with the plug 10 to 16 mm above the rim, up to 8 mm and 6 degrees off.  It has
     succeeded as soon as the plug's tip is inside the socket and 11 mm below the rim: nothing pushes
-    a plug back out, so there is no need to hold it there.  It has failed when the robot has pushed
-    harder than 6 N for two seconds without a break: a protective stop, which spares the connector.
+    a plug back out, so there is no need to hold it there.  It has failed at the third hard push,
+    when the contacts bend: a policy that jams, lifts and tries again has two tries to spare.
     """
 
-    def __init__(self, clearance_m: float = 0.0004) -> None:
+    def __init__(self, clearance_m: float = 0.00035) -> None:
         """Build the world.
 
         Args:
@@ -49,18 +49,22 @@ class EthernetWorld(World):
         super().__init__(_mjcf(clearance_m))
         self._socket = int(self.model.body("socket").mocapid[0])
         self._tip = self.model.site("tip").id
-        self._pushed = 0  # ticks of hard push without a break
+        self._pushes, self._lifted = 0, True
 
     def reset(self, seed: int) -> None:
         """Start an episode; see `World.reset`."""
         super().reset(seed)
-        self._pushed = 0
+        self._pushes, self._lifted = 0, True
 
     def step(self, setpoint: npt.NDArray[np.floating]) -> None:
-        """Advance one control tick and watch how hard the robot pushes; see `World.step`."""
+        """Advance one control tick and count hard pushes; see `World.step`."""
         super().step(setpoint)
-        pushing = self.state().wrench[2] < -PUSH_LIMIT
-        self._pushed = self._pushed + 1 if pushing else 0
+        push = -self.state().wrench[2]
+        if self._lifted and push > HARD_PUSH:
+            self._pushes += 1
+            self._lifted = False
+        elif push < LIFTED:
+            self._lifted = True
 
     def task_state(self) -> TaskState:
         """Verdict, depth, and the offset of the plug to the socket; see `TaskState`."""
@@ -70,7 +74,7 @@ class EthernetWorld(World):
         offset = np.append(tip - socket, (yaw + np.pi) % (2 * np.pi) - np.pi)
         within = np.abs(offset[:2]).max() < PLUG_HALF[1]  # else it is beside the socket, not in it
         success = bool(within and offset[2] <= -SUCCESS_DEPTH)
-        failure = not success and self._pushed >= PUSH_TICKS
+        failure = not success and self._pushes >= PUSHES
         return TaskState(success, failure, -float(offset[2]), offset)
 
     def scatter(self, rng: np.random.Generator) -> None:
