@@ -85,15 +85,15 @@ def build(cls: type[T], values: Mapping[str, Any]) -> T:
 class AgentSettings:
     """The chunk actor-critic (RL Token paper, section on online RL; defaults of our own tuning)."""
 
-    gamma: float = setting(0.99, "discount per control tick", low=0.0, high=1.0)
+    gamma: float = setting(0.98, "discount per control tick", low=0.0, high=1.0)
     beta_sum: float = setting(
-        0.2, "weight of the squared distance to the reference, summed over chunk x axes", low=0.0
+        0.07, "weight of the squared distance to the reference, summed over chunk x axes", low=0.0
     )
     sigma: float = setting(
-        0.05, "standard deviation of per-tick exploration, in normalised action units", low=0.0
+        0.09, "standard deviation of per-tick exploration, in normalised action units", low=0.0
     )
     sigma_chunk: float = setting(
-        0.03, "standard deviation of exploration that is constant over a chunk, normalised", low=0.0
+        0.05, "standard deviation of exploration that is constant over a chunk, normalised", low=0.0
     )
     target_noise: float = setting(0.05, "target-policy smoothing noise, normalised units", low=0.0)
     target_noise_clip: float = setting(0.1, "bound of the smoothing noise", low=0.0)
@@ -159,7 +159,7 @@ class ScheduleSettings:
     """Which episodes a run consists of."""
 
     base_eval_episodes: int = setting(100, "evaluation episodes of the base policy", low=0)
-    episodes: int = setting(200, "training episodes including warm-up", low=1)
+    episodes: int = setting(220, "training episodes including warm-up", low=1)
     eval_episodes: int = setting(100, "evaluation episodes of the trained policy", low=0)
     seed: int = setting(0, "seed of the run", low=0)
     time_limit_ticks: int = setting(480, "longest episode, control ticks", low=1)
