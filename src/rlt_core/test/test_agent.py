@@ -152,7 +152,7 @@ def test_the_actor_loss_is_equation_5(toy):
     actions = torch.minimum(torch.maximum(raw, -bound), bound)
     q = torch.minimum(*[literal_q(agent.critic, k, batch.x, actions) for k in range(2)])
     distance = ((raw - batch.reference) ** 2).reshape(8, -1).sum(1)
-    expected = (0.2 * distance - q).mean().item()
+    expected = (agent.settings.beta_sum * distance - q).mean().item()
     critic = {k: v.clone() for k, v in agent.critic.state_dict().items()}
     metrics = agent.update_actor(batch)
     assert metrics["actor_loss"] == pytest.approx(expected, abs=1e-5)

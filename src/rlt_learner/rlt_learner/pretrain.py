@@ -68,14 +68,15 @@ def pretrain(
     """
     started = time.monotonic()
     world = make_world(task)
+    practice = make_world(task, clearance_m=budget.demonstration_clearance_m)
     folder = _working_folder(output)
     try:
         instruction = INSTRUCTIONS[task]
         demos = demonstrate(
-            world, budget.demonstrations, budget.demonstration_ticks, 50, _STRIDE, seed
+            practice, budget.demonstrations, budget.demonstration_ticks, 50, _STRIDE, seed
         )
         train, test = demos.split(budget.held_out_share)
-        scattered = scatter(world, budget.scattered, seed)
+        scattered = scatter(practice, budget.scattered, seed)
         labelled = scattered if privileged else None
         network = train_base(train, labelled, instruction, budget, seed)
         vla = TinyVLA(network, instruction)
@@ -120,6 +121,7 @@ def pretrain(
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         world.close()
+        practice.close()
 
 
 def _contract(

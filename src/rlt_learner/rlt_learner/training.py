@@ -31,6 +31,8 @@ class Budget:
     Attributes:
         demonstrations: Successful demonstrations of the imperfect expert.
         demonstration_ticks: Length at which an attempt is given up.
+        demonstration_clearance_m: Gap of the socket for demonstrations and scattered frames: wider
+            than the task's, so that the base policy has not practised the last bit of precision.
         held_out_share: Share of demonstrations held out from base, token and probe.
         scattered: Static frames; their labels serve the auxiliary pose loss alone.
         base_steps: Gradient steps of the base policy.
@@ -47,6 +49,7 @@ class Budget:
 
     demonstrations: int = 150
     demonstration_ticks: int = 400
+    demonstration_clearance_m: float = 0.00035
     held_out_share: float = 0.15
     scattered: int = 16_000
     base_steps: int = 2200

@@ -21,7 +21,7 @@ def defaults():
 
 def test_the_installed_defaults_are_those_of_the_task_and_the_robot(defaults):
     assert defaults.model.is_dir()
-    assert defaults.world == {"clearance_m": 0.00035}
+    assert defaults.world == {"clearance_m": 0.0003}
     assert defaults.schedule.time_limit_ticks == 480
     assert len(defaults.limits.velocity) == 4
 

@@ -48,7 +48,7 @@ class SimulatorSettings:
 
     task: str = setting("ethernet", "task of the simulated world")
     clearance_m: float = setting(
-        0.00035, "gap between the centred plug and each wall of the socket, m", low=0.0
+        0.0003, "gap between the centred plug and each wall of the socket, m", low=0.0
     )
     mode: str = setting(
         "lockstep",

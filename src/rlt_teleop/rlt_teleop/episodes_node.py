@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -207,12 +208,13 @@ class EpisodesNode(GuardedNode):
         if phase not in (Phase.IDLE, Phase.ENDED):
             return
         reason = self._waiting_for()
-        if reason != self._reason:
-            self._reason, self._reason_since = reason, time.monotonic()
         if not reason:
             self._open_next()
+        elif reason != self._reason:
+            self._reason, self._reason_since = reason, time.monotonic()
         elif time.monotonic() - self._reason_since > PATIENCE_SECONDS:
-            self.get_logger().info(f"waiting for {reason}", throttle_duration_sec=60.0)
+            self._reason_since = math.inf  # said once
+            self.get_logger().info(f"waiting for {reason}")
 
     def _waiting_for(self) -> str:
         """What keeps the next episode from opening; empty if nothing does."""

@@ -34,7 +34,7 @@ class EthernetWorld(World):
     when the contacts bend: a policy that jams, lifts and tries again has two tries to spare.
     """
 
-    def __init__(self, clearance_m: float = 0.00035) -> None:
+    def __init__(self, clearance_m: float = 0.0003) -> None:
         """Build the world.
 
         Args:
