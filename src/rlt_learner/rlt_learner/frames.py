@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rlt_core.records import ImageArray, Observation
+from rlt_core.records import Observation
 
 FRAMES = 8
 
@@ -21,14 +21,17 @@ class FrameStrip:
         """
         self._folder = folder
         self._name = name
-        self._images: list[dict[str, ImageArray]] = []
+        self._observations: list[Observation] = []
 
     def add(self, observation: Observation) -> None:
-        """Keep the images of an observation."""
-        self._images.append(observation.images)
+        """Keep an observation."""
+        self._observations.append(observation)
 
-    def save(self) -> None:
+    def save(self, start_tick: int) -> None:
         """Write `<name>_<camera>_<k>.png`.
+
+        Args:
+            start_tick: First tick of the episode; a new subscription brings older observations.
 
         Raises:
             OSError: If a picture cannot be written.
@@ -36,10 +39,11 @@ class FrameStrip:
         import cv2  # an episode in a hundred pays for it
 
         self._folder.mkdir(parents=True, exist_ok=True)
-        count = min(FRAMES, len(self._images))
+        seen = [item for item in self._observations if item.tick >= start_tick]
+        count = min(FRAMES, len(seen))
         for k in range(count):
-            index = k * (len(self._images) - 1) // max(count - 1, 1)
-            for camera, image in self._images[index].items():
+            index = k * (len(seen) - 1) // max(count - 1, 1)
+            for camera, image in seen[index].images.items():
                 path = self._folder / f"{self._name}_{camera}_{k}.png"
                 if not cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR)):
                     raise OSError(f"cannot write {path}: check the disk")

@@ -91,7 +91,7 @@ class RecorderNode(GuardedNode):
             self._ended_at = time.monotonic()
             self._commit(self._builder.start(state))  # its first state may have been missed
             self._commit(self._builder.end(state))
-            self._save_pictures()
+            self._save_pictures(state)
 
     def _on_features(self, message: Features) -> None:
         self._commit(self._builder.add_features(features_from_msg(message)))
@@ -161,8 +161,8 @@ class RecorderNode(GuardedNode):
         if self._strip is not None:
             self._strip.add(observation_from_msg(message))
 
-    def _save_pictures(self) -> None:
+    def _save_pictures(self, state: EpisodeState) -> None:
         if self._strip is not None:
-            self._strip.save()
+            self._strip.save(state.start_tick)
             self._strip = None
             self.destroy_subscription(self._camera)

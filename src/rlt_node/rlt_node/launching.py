@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -158,9 +159,18 @@ class Graph:
                 "seed": int(argument(self.context, "seed")),
                 "time_limit_ticks": self.task["time_limit_ticks"],
                 "time_limit": self.task["time_limit"],
+                "privileged_pretraining": self._privileged(),
             }
             | parameters,
         )
+
+    def _privileged(self) -> bool | None:
+        """Whether the model's pretraining used simulator labels; None if it does not say."""
+        path = Path(self.agreed["model"]) / "pretrain.json"
+        if not path.is_file():
+            return None
+        said = json.loads(path.read_text()).get("privileged_pretraining")
+        return None if said is None else bool(said)
 
     def _robot_file(self) -> Path:
         robot = self.context.launch_configurations.get("robot", "sim")

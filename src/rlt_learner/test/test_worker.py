@@ -1,0 +1,121 @@
+"""The learner's thread: takes in, learns while it may, reports, and says what ended it."""
+
+from __future__ import annotations
+
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from rlt_core.records import Observation
+from rlt_learner.frames import FRAMES, FrameStrip
+from rlt_learner.worker import Worker
+
+
+def wait_for(condition):
+    deadline = time.monotonic() + 20.0
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+class CountingTrainer:
+    """Stands for a trainer that owes five updates and then a version."""
+
+    def __init__(self):
+        self.owed = 5
+        self.weights_due = False
+        self.updates = 0
+
+    def ingest(self, item):
+        raise AssertionError("nothing is submitted here")
+
+    def work(self, max_updates):
+        done = min(self.owed, max_updates)
+        self.owed -= done
+        self.updates += done
+        self.weights_due = done > 0
+        return done
+
+    def publish(self):
+        self.weights_due = False
+        return 1, {}
+
+    def status(self):
+        return SimpleNamespace(ingested_seq=self.updates)
+
+
+@pytest.fixture
+def made():
+    events = []
+    trainer = CountingTrainer()
+    worker = Worker(
+        trainer,
+        on_weights=lambda version, weights: events.append(("weights", version)),
+        on_status=lambda status: events.append(("status", status.ingested_seq)),
+    )
+    worker.start()
+    yield worker, trainer, events
+    worker.stop()
+
+
+def test_it_learns_only_when_it_may(made):
+    worker, trainer, events = made
+    wait_for(lambda: events == [("status", 0)])
+    done = []
+    worker.submit(lambda: done.append("job"))
+    wait_for(lambda: done)
+    assert trainer.updates == 0
+    worker.learning = True
+    worker.report()
+    wait_for(lambda: ("weights", 1) in events)
+    assert trainer.updates == 5
+
+
+def test_the_status_after_an_episode_follows_its_weights(made):
+    worker, _, events = made
+    worker.learning = True
+    worker.report()
+    wait_for(lambda: ("status", 5) in events)
+    assert events.index(("weights", 1)) < events.index(("status", 5))
+
+
+def test_a_failure_is_kept(made):
+    worker, _, _ = made
+
+    def fail():
+        raise OSError("the disk is full")
+
+    worker.submit(fail)
+    wait_for(lambda: worker.failure is not None)
+    assert str(worker.failure) == "the disk is full"
+    worker.stop()
+
+
+def test_stop_waits_for_the_job_in_hand(made):
+    worker, _, _ = made
+    done = []
+
+    def slow():
+        time.sleep(0.05)
+        done.append(True)
+
+    worker.submit(slow)
+    wait_for(lambda: worker._inbox.empty())
+    worker.stop()
+    assert done
+
+
+@pytest.mark.parametrize(("seen", "saved"), [(1, 1), (5, 5), (100, FRAMES)])
+def test_a_strip_of_frames(tmp_path, seen, saved):
+    strip = FrameStrip(tmp_path / "frames", "base_eval")
+    for k in range(seen):
+        image = np.full((4, 4, 3), (k, 0, 255), np.uint8)
+        strip.add(Observation(k, {"wrist": image}, np.zeros(1, np.float32)))
+    strip.save()
+    names = sorted(path.name for path in (tmp_path / "frames").iterdir())
+    assert names == [f"base_eval_wrist_{k}.png" for k in range(saved)]
+    cv2 = pytest.importorskip("cv2")
+    last = cv2.imread(str(tmp_path / "frames" / names[-1]))
+    assert last[0, 0].tolist() == [255, 0, seen - 1]  # BGR: red and blue were not swapped

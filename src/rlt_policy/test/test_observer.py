@@ -1,0 +1,48 @@
+"""Where elements of proprioception come from, and how images are fitted."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from geometry_msgs.msg import PoseStamped, WrenchStamped
+from sensor_msgs.msg import JointState
+
+from rlt_core.contract import CameraSpec
+from rlt_node.conversions import fill_pose, image_from_msg, image_to_msg, stamp_of_tick
+from rlt_policy.observer_node import ObserverNode, element_of
+
+
+def test_pose_elements():
+    pose = PoseStamped()
+    fill_pose(pose, (0.1, 0.2, 0.3, -0.4))
+    values = [element_of(name).read(pose) for name in ("x", "y", "z", "yaw")]
+    np.testing.assert_allclose(values, (0.1, 0.2, 0.3, -0.4), atol=1e-15)
+    assert {element_of(name).source for name in ("x", "yaw")} == {"tcp_pose"}
+
+
+def test_wrench_elements():
+    wrench = WrenchStamped()
+    wrench.wrench.force.y, wrench.wrench.torque.z = 2.0, 3.0
+    assert element_of("fy").read(wrench) == 2.0
+    assert element_of("tz").read(wrench) == 3.0
+    assert element_of("fy").source == "tcp_wrench"
+
+
+def test_joint_elements_go_by_name():
+    joints = JointState(name=["elbow", "wrist"], position=[1.0, 2.0], velocity=[3.0, 4.0])
+    assert element_of("wrist").read(joints) == 2.0
+    assert element_of("elbow.velocity").read(joints) == 3.0
+    with pytest.raises(LookupError):
+        element_of("knee").read(joints)
+
+
+def test_an_image_that_fits_is_not_touched():
+    image = image_to_msg(np.zeros((6, 8, 3), np.uint8), stamp_of_tick(1, 50.0), "wrist")
+    assert ObserverNode._fitted(image, CameraSpec("wrist", 8, 6)) is image
+
+
+def test_a_larger_image_is_reduced():
+    picture = np.full((12, 16, 3), (10, 20, 30), np.uint8)
+    image = image_to_msg(picture, stamp_of_tick(1, 50.0), "wrist")
+    fitted = image_from_msg(ObserverNode._fitted(image, CameraSpec("wrist", 8, 6)))
+    np.testing.assert_array_equal(fitted, picture[::2, ::2])
