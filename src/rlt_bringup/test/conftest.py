@@ -69,9 +69,14 @@ class Graph:
         return self.ended(name, 30.0)
 
     def end(self) -> None:
-        """End what still runs."""
-        for process in self.processes.values():
-            if process.poll() is None:
+        """End what still runs, politely first: a killed process leaves shared memory behind."""
+        running = [process for process in self.processes.values() if process.poll() is None]
+        for process in running:
+            process.terminate()
+        for process in running:
+            try:
+                process.wait(10.0)
+            except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
 

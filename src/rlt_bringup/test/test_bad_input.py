@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -37,7 +39,11 @@ def launch(domain: int, *arguments: str) -> tuple[int, str]:
     [
         (("train.launch.py", "task:=nonsense"), "unknown task 'nonsense'; known tasks: ethernet"),
         (("train.launch.py", "episodes:=many"), "episodes:=many is no whole number"),
-        (("train.launch.py", "robot:=missing.yaml"), "no robot config at missing.yaml"),
+        (("train.launch.py", "robot:=my.yaml"), "only the simulator can judge success"),
+        (
+            ("train.launch.py", "robot:=missing.yaml", "supervisor:=human"),
+            "no robot config at missing.yaml",
+        ),
         (("evaluate.launch.py", "policy:=missing"), "no checkpoint in"),
     ],
 )
@@ -64,6 +70,19 @@ def test_output_that_is_a_file(domain, tmp_path):
     assert code == 1
     assert f"output folder {taken} cannot be made" in printed
     assert taken.read_text() == "mine"
+
+
+def test_a_killed_node_ends_the_launch_by_name(domain):
+    launched = subprocess.Popen(
+        ["ros2", "launch", "rlt_bringup", "sim.launch.py"],
+        env=os.environ | {"ROS_DOMAIN_ID": str(domain)},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )
+    started = next(line for line in launched.stdout if "process started with pid" in line)
+    os.kill(int(re.search(r"pid \[(\d+)\]", started).group(1)), signal.SIGKILL)
+    printed, _ = launched.communicate(timeout=60)
+    assert launched.returncode == 1
+    assert "simulator ended with exit code" in printed
 
 
 def test_missing_model_file(graph, tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,35 +11,43 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from rlt_core.probe import ProbeResult, Samples, pca, ridge_probe
-from rlt_core.records import FloatArray, Observation
+from rlt_core.records import FloatArray, Observation, Outcome
 from rlt_core.rl_token import TokenEncoder
+from rlt_core.runner import build_runner
+from rlt_core.settings import GuardSettings, ScheduleSettings
 from rlt_core.vla.tiny import TinyVLA
 from rlt_learner.dataset import Frames
-from rlt_learner.training import Budget
-from rlt_sim.demonstrator import move_setpoint
 from rlt_sim.world import World
 
-CHUNK = 10
-_FIRST_EVALUATION_SEED = 4_000_000_000
+_EVALUATION_SEED = 4_000  # of the schedule: far from the seeds that a user gives runs
 
 
-def evaluate_base(vla: TinyVLA, world: World, budget: Budget) -> dict[str, float | None]:
-    """Success rate and speed of the base policy, replanning every C ticks, on seeds of its own."""
-    lengths, successes = [], []
-    for episode in tqdm(
-        range(budget.evaluation_episodes), desc="base policy", unit="episode", mininterval=2.0
-    ):
-        ticks, success = _base_episode(
-            vla, world, _FIRST_EVALUATION_SEED + episode, budget.evaluation_ticks
-        )
-        lengths.append(ticks if success else budget.evaluation_ticks)
-        successes.append(success)
-    solved = [ticks for ticks, success in zip(lengths, successes, strict=True) if success]
+def evaluate_base(
+    model: Path, world: World, limits: GuardSettings, time_limit_ticks: int, episodes: int
+) -> dict[str, float | None]:
+    """Success rate and speed of the base policy, driven and guarded as on the robot.
+
+    Args:
+        model: Folder of the finished model.
+        world: The task as it will be trained on.
+        limits: Motion limits.
+        time_limit_ticks: Longest episode; a failure counts as this long.
+        episodes: How many, on seeds that no run evaluates or trains on.
+    """
+    schedule = ScheduleSettings(
+        base_eval_episodes=episodes, episodes=0, eval_episodes=0, seed=_EVALUATION_SEED,
+        time_limit_ticks=time_limit_ticks,
+    )
+    runner = build_runner(world, model, limits, schedule)
+    bar = tqdm(runner.run(), total=episodes, desc="base policy", unit="episode", mininterval=2.0)
+    results = list(bar)
+    solved = [result.steps for result in results if result.outcome is Outcome.SUCCESS]
+    steps = solved + [time_limit_ticks] * (episodes - len(solved))
     return {
-        "episodes": budget.evaluation_episodes,
-        "time_limit_ticks": budget.evaluation_ticks,
-        "success_rate": float(np.mean(successes)),
-        "median_steps": float(np.median(lengths)),
+        "episodes": episodes,
+        "time_limit_ticks": time_limit_ticks,
+        "success_rate": len(solved) / episodes,
+        "median_steps": float(np.median(steps)),
         "median_steps_success": float(np.median(solved)) if solved else None,
         "p90_steps_success": float(np.quantile(solved, 0.9)) if solved else None,
     }
@@ -96,21 +104,3 @@ def probe_all(
         )
         for name, (fit, seen) in kinds.items()
     }
-
-
-def _base_episode(vla: TinyVLA, world: World, seed: int, limit: int) -> tuple[int, bool]:
-    world.reset(seed)
-    rng = np.random.default_rng(seed)
-    chunk: Iterator[FloatArray] = iter(())
-    for tick in range(limit):
-        robot = world.state()
-        if tick % CHUNK == 0:
-            proprio = np.concatenate([robot.tcp, robot.wrench]).astype(np.float32)
-            prefix = vla.embed([Observation(tick, world.render(), proprio)])
-            noise = rng.standard_normal((1, vla.horizon, len(vla.axis_names)))
-            chunk = iter(vla.sample(prefix, noise)[0])
-        world.step(move_setpoint(robot.setpoint, next(chunk).astype(np.float64), robot.tcp))
-        verdict = world.task_state()
-        if verdict.success or verdict.failure:
-            return tick + 1, verdict.success
-    return limit, False

@@ -28,6 +28,7 @@ class Installed:
 
     Attributes:
         model: Folder of the task's base policy and RL token.
+        instruction: The task's language instruction.
         world: Options of the simulated world.
         limits: Motion limits of the simulated robot.
         schedule: Episodes of a run.
@@ -37,6 +38,7 @@ class Installed:
     """
 
     model: Path
+    instruction: str
     world: dict[str, Any]
     limits: GuardSettings
     schedule: ScheduleSettings
@@ -63,6 +65,7 @@ def installed(task: str) -> Installed:
     limit = {key: content[key] for key in ("time_limit_ticks", "time_limit")}
     return Installed(
         model=share / "models" / task,
+        instruction=content["instruction"],
         world=content["world"],
         limits=_take(GuardSettings, robot["chunk_controller"]),
         schedule=_take(ScheduleSettings, episodes | limit),

@@ -26,8 +26,9 @@ from rlt_core.records import FloatArray
 from rlt_core.rl_token import DECODERS, TokenEncoder
 from rlt_core.vla.model import CONTRACT_FILE
 from rlt_core.vla.tiny import TinyVLA
-from rlt_learner.assessment import CHUNK, embed, evaluate_base, probe_all, tokens_of
+from rlt_learner.assessment import embed, evaluate_base, probe_all, tokens_of
 from rlt_learner.dataset import Demonstrations, Frames, demonstrate, scatter
+from rlt_learner.installed import installed
 from rlt_learner.training import (
     POSE_SCALE,
     PROPRIO_NAMES,
@@ -38,12 +39,11 @@ from rlt_learner.training import (
 )
 from rlt_sim.world import TASKS, World, make_world
 
-INSTRUCTIONS = {"ethernet": "insert the ethernet plug into the socket"}
 RECORD_FILE = "pretrain.json"
 
 _AXIS_UNITS = ("m", "m", "m", "rad")
 _PROPRIO_UNITS = ("m", "m", "m", "rad", "N", "N", "N", "N m")
-_STRIDE = 2
+_CHUNK, _STRIDE = 10, 2
 
 
 def pretrain(
@@ -67,20 +67,20 @@ def pretrain(
         OSError: If the output cannot be written.
     """
     started = time.monotonic()
-    world = make_world(task)
+    threads = torch.get_num_threads()
+    defaults = installed(task)
+    world = make_world(task, **defaults.world)
     practice = make_world(task, clearance_m=budget.demonstration_clearance_m)
     folder = _working_folder(output)
     try:
-        instruction = INSTRUCTIONS[task]
         demos = demonstrate(
             practice, budget.demonstrations, budget.demonstration_ticks, 50, _STRIDE, seed
         )
         train, test = demos.split(budget.held_out_share)
         scattered = scatter(practice, budget.scattered, seed)
         labelled = scattered if privileged else None
-        network = train_base(train, labelled, instruction, budget, seed)
-        vla = TinyVLA(network, instruction)
-        base = evaluate_base(vla, world, budget)
+        network = train_base(train, labelled, defaults.instruction, budget, seed)
+        vla = TinyVLA(network, defaults.instruction)
 
         embeddings, test_embeddings = embed(vla, train), embed(vla, test)
         names = [decoder] if decoder else list(DECODERS)
@@ -99,10 +99,12 @@ def pretrain(
         vla.save(folder)
         encoder.save(folder)
         contract.save(folder / CONTRACT_FILE)
+        limit = defaults.schedule.time_limit_ticks
+        base = evaluate_base(folder, world, defaults.limits, limit, budget.evaluation_episodes)
         record = {
             "command": _command(task, seed, privileged, decoder),
             "seed": seed,
-            "threads": torch.get_num_threads(),
+            "threads": threads,
             "minutes": round((time.monotonic() - started) / 60.0, 1),
             "privileged_pretraining": privileged,
             "decoder": shipped,
@@ -145,7 +147,7 @@ def _contract(
         action=VectorSpec(tuple(world.axis_names), _AXIS_UNITS, "delta_tcp"),
         normaliser=normaliser,
         horizon=vla.horizon,
-        chunk=CHUNK,
+        chunk=_CHUNK,
         stride=_STRIDE,
         rate_hz=world.rate_hz,
     )

@@ -44,7 +44,6 @@ class Budget:
         token_batch: Embeddings per step of the RL token.
         learning_rate: Peak of the cosine schedule, for base and token.
         evaluation_episodes: Episodes of the base policy for the record.
-        evaluation_ticks: Time limit of these.
     """
 
     demonstrations: int = 150
@@ -61,7 +60,6 @@ class Budget:
     token_batch: int = 64
     learning_rate: float = 1e-3
     evaluation_episodes: int = 40
-    evaluation_ticks: int = 480
 
 
 def train_base(

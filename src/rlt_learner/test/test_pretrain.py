@@ -21,7 +21,7 @@ from rlt_sim.world import World, make_world
 
 MINUTE = Budget(
     demonstrations=6, held_out_share=0.34, scattered=40, base_steps=4, batch=4, scattered_batch=4,
-    token_steps=4, token_batch=8, evaluation_episodes=1, evaluation_ticks=20,
+    token_steps=4, token_batch=8, evaluation_episodes=1,
 )
 
 

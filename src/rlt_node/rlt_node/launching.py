@@ -76,7 +76,7 @@ class Graph:
         """Resolve the arguments.
 
         Raises:
-            ValueError: If the task is unknown.
+            ValueError: If the task is unknown, or nobody could judge success.
         """
         share = Path(FindPackageShare("rlt_bringup").perform(context))
         name = argument(context, "task")
@@ -85,10 +85,11 @@ class Graph:
             raise ValueError(f"unknown task {name!r}; known tasks: {', '.join(sorted(files))}")
         task = yaml.safe_load(files[name].read_text())
         configurations = context.launch_configurations
-        if (
-            configurations.get("supervisor") == "human"
-            or configurations.get("robot", "sim") != "sim"
-        ):
+        simulated = configurations.get("robot", "sim") == "sim"
+        supervisor = configurations.get("supervisor", "auto")
+        if not simulated and supervisor == "auto":
+            raise ValueError("only the simulator can judge success: add supervisor:=human")
+        if not simulated or supervisor == "human":
             mode = "real_time"
         output = configurations.get("output") or (
             f"runs/{name}-{time.strftime('%Y%m%d-%H%M%S')}-seed{configurations.get('seed', '0')}"
@@ -154,6 +155,7 @@ class Graph:
             self.agreed
             | {
                 "job": job,
+                "supervisor": argument(self.context, "supervisor"),
                 "task": self.task["task"],
                 "output": str(self.output),
                 "seed": int(argument(self.context, "seed")),

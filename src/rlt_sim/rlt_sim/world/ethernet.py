@@ -13,7 +13,7 @@ PLUG_HALF = np.array([0.00585, 0.0040, 0.0105])
 CAVITY_DEPTH = 0.014
 SUCCESS_DEPTH = 0.011
 HARD_PUSH, LIFTED = 4.0, 1.5
-"""Downward push [N] that strains the contacts, and the one below which the plug counts as lifted."""
+"""Downward push [N] that strains the contacts, and that below which the plug counts as lifted."""
 PUSHES = 3
 """Hard pushes, lifted in between, at which the contacts bend."""
 RIM_HEIGHT = 0.034
