@@ -41,11 +41,16 @@ def decode(data: bytes, sha256: str, origin: str = "policy weights") -> dict[str
     """
     found = hashlib.sha256(data).hexdigest()
     if found != sha256:
-        raise ValueError(f"{origin}: SHA-256 is {found}, expected {sha256}: the data is damaged")
+        raise ValueError(
+            f"{origin}: SHA-256 is {found}, expected {sha256}: the data is damaged, copy or save "
+            "it again"
+        )
     try:
         return safetensors.load(data)
     except SafetensorError as error:
-        raise ValueError(f"{origin}: no safetensors data: {error}") from error
+        raise ValueError(
+            f"{origin}: no safetensors data ({error}): send or name what this suite's learner saved"
+        ) from error
 
 
 def save(folder: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
@@ -70,15 +75,19 @@ def save(folder: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -
             old.unlink(missing_ok=True)
 
 
-def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def load(folder: Path, *needed: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read and verify a checkpoint.
+
+    Args:
+        folder: Folder of the checkpoint.
+        *needed: Names that its meta must hold.
 
     Returns:
         Tensors and meta, as saved.
 
     Raises:
         FileNotFoundError: If there is no checkpoint.
-        ValueError: If it is damaged or of another schema.
+        ValueError: If it is damaged, of another schema, or its meta lacks a needed name.
     """
     path = folder / MANIFEST
     if not path.is_file():
@@ -91,9 +100,16 @@ def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         schema, entry, meta = manifest["schema"], manifest["tensors"], manifest["meta"]
         file, sha256 = folder / entry["file"], entry["sha256"]
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is no checkpoint manifest: {error!r}") from error
+        raise ValueError(
+            f"{path} is no checkpoint manifest ({error!r}): name the folder `checkpoint` of a run"
+        ) from error
     if schema != SCHEMA:
         raise ValueError(f"{path} has schema {schema}, expected {SCHEMA}: use a matching version")
+    missing = [name for name in needed if not isinstance(meta, dict) or name not in meta]
+    if missing:
+        raise ValueError(
+            f"{path} lacks {', '.join(missing)}: name a checkpoint that this version's learner saved"
+        )
     if not file.is_file():
         raise FileNotFoundError(f"{path} names {file.name}, which is missing: copy all files")
     return decode(file.read_bytes(), sha256, str(file)), meta

@@ -138,7 +138,9 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise RunFolderError(
-            f"{path} is missing: {path.parent} is not the output folder of a run"
+            f"{path} is missing: {path.parent} is not the output folder of a run, name one that is"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise RunFolderError(f"{path} cannot be read: {error}") from error
+        raise RunFolderError(
+            f"{path} cannot be read ({error}): allow it (chmod), or copy it again if it is damaged"
+        ) from error

@@ -18,6 +18,7 @@ from rlt_learner.dataset import Demonstrations, demonstrate, scatter
 from rlt_learner.pretrain import pretrain
 from rlt_learner.training import Budget
 from rlt_sim.world import World, make_world
+from rlt_sim.world.ethernet import SUCCESS_DEPTH
 
 MINUTE = Budget(
     demonstrations=6, held_out_share=0.34, scattered=40, base_steps=4, batch=4, scattered_batch=4,
@@ -68,12 +69,13 @@ def test_episodes_are_held_out_whole(demos: Demonstrations) -> None:
     assert len(train) + len(test) == len(demos.frames)
 
 
-def test_only_takes_without_a_jam_are_kept(demos: Demonstrations) -> None:
-    """Nowhere does a kept demonstration pull the set-point up by a retreat's length."""
+def test_only_successes_are_kept(demos: Demonstrations) -> None:
+    """A kept demonstration ends with the plug's tip within a tick of the depth that succeeds."""
     frames = demos.frames
     assert demos.attempts >= 4
-    rise = frames.chunks[:, :10, 2].sum(axis=1)
-    assert rise.max() < 0.002
+    for episode in range(4):
+        depth = -frames.offsets[frames.episodes == episode][-1, 2]
+        assert depth > SUCCESS_DEPTH - 0.003
 
 
 def test_data_are_a_function_of_the_seed(world: World, demos: Demonstrations) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -49,20 +51,13 @@ class SelfStartingNode(Guarded, LifecycleNode):
         """
         if not self._start_alone:
             return
-        if self.trigger_configure() != TransitionCallbackReturn.SUCCESS:
-            raise Refused(self._problem)
-        self.trigger_activate()
+        for transition in (self.trigger_configure, self.trigger_activate):
+            if transition() != TransitionCallbackReturn.SUCCESS:
+                raise Refused(self._problem or "a transition failed without a word: see above")
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load; a foreseen problem is logged and leaves the node unconfigured."""
-        try:
-            self.configure()
-        except FORESEEN as error:
-            self._problem = str(error)
-            if not self._start_alone:
-                self.get_logger().error(self._problem)
-            return TransitionCallbackReturn.FAILURE
-        return TransitionCallbackReturn.SUCCESS
+        return self._attempt(self.configure)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin to work."""
@@ -76,8 +71,7 @@ class SelfStartingNode(Guarded, LifecycleNode):
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Forget what was loaded."""
-        self.cleanup()
-        return TransitionCallbackReturn.SUCCESS
+        return self._attempt(self.cleanup)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop working for good."""
@@ -87,4 +81,20 @@ class SelfStartingNode(Guarded, LifecycleNode):
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """An unforeseen error in a transition: back to unconfigured, so that it can be retried."""
         self.active = False
+        return TransitionCallbackReturn.SUCCESS
+
+    def _attempt(self, work: Callable[[], None]) -> TransitionCallbackReturn:
+        """Do the work of a transition; rclpy itself would swallow whatever it raises."""
+        try:
+            work()
+        except FORESEEN as error:
+            self._problem = str(error) or repr(error)
+            if not self._start_alone:
+                self.get_logger().error(self._problem)
+            return TransitionCallbackReturn.FAILURE
+        except Exception as error:
+            traceback.print_exception(error)
+            self._problem = f"unforeseen {error!r}: see the traceback above"
+            self.get_logger().error(self._problem)
+            return TransitionCallbackReturn.ERROR
         return TransitionCallbackReturn.SUCCESS

@@ -109,7 +109,7 @@ class PolicyNode(SelfStartingNode):
             self._timed(Seen(tick=0, images=images, proprio=proprio), nothing)
 
     def _load_checkpoint(self, folder: Path) -> None:
-        tensors, meta = checkpoint.load(folder)
+        tensors, meta = checkpoint.load(folder, "contract_hash", "policy_version")
         self._contract.require(meta["contract_hash"], f"checkpoint {folder}")
         actor = {
             name.removeprefix("actor."): tensor

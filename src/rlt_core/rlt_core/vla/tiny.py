@@ -249,7 +249,10 @@ class TinyVLA(VLA):
             network = TinyNetwork(TinyConfig.from_json(raw))
             network.load_state_dict(tensors)
         except (KeyError, TypeError, RuntimeError) as error:
-            raise ValueError(f"{path} does not hold a tiny policy: {error}") from error
+            raise ValueError(
+                f"{path} does not hold a tiny policy ({error}): make it with this version's "
+                f"`ros2 run rlt_learner pretrain --task {folder.name}`"
+            ) from error
         return cls(network, instruction)
 
     def save(self, folder: Path) -> None:

@@ -30,15 +30,17 @@ def load_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         FileNotFoundError: If the file is missing; names the command that makes it.
         ValueError: If it is no weight file.
     """
+    command = f"ros2 run rlt_learner pretrain --task {path.parent.name}"
     if not path.is_file():
-        command = f"ros2 run rlt_learner pretrain --task {path.parent.name}"
         raise FileNotFoundError(f"no model file at {path}: run `{command}`")
     try:
         with safe_open(path, framework="pt") as file:
             config = json.loads(file.metadata()["config"])
             return {name: file.get_tensor(name) for name in file.keys()}, config  # noqa: SIM118
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is no weight file of this suite: {error}") from error
+        raise ValueError(
+            f"{path} is no weight file of this suite ({error}): run `{command}`"
+        ) from error
 
 
 def weights_digest(tensors: Mapping[str, torch.Tensor], config: dict[str, Any]) -> str:
