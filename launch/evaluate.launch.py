@@ -33,7 +33,7 @@ def generate_launch_description() -> LaunchDescription:
     return LaunchDescription(
         [
             *arguments(
-                "robot", "task", "seed", "output", "namespace", "log_level",
+                "robot", "task", "seed", "supervisor", "output", "namespace", "log_level",
                 policy=("base", "'base', or the folder of a checkpoint"),
                 episodes=("100", "evaluation episodes"),
             ),

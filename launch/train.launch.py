@@ -4,7 +4,7 @@ from launch import LaunchContext, LaunchDescription
 from launch.action import Action
 from launch.actions import ExecuteProcess, LogInfo, Shutdown
 
-from rlt_node.launching import Graph, argument, arguments, finally_, required, whole, with_context
+from rlt_node.launching import Graph, arguments, finally_, required, whole, with_context
 
 
 def nodes(context: LaunchContext) -> list[Action]:
@@ -14,7 +14,6 @@ def nodes(context: LaunchContext) -> list[Action]:
     others = graph.learning() | graph.control() | graph.robot()
     episodes = graph.episodes(
         "train",
-        supervisor=argument(context, "supervisor"),
         episodes=whole(context, "episodes"),
         base_eval_episodes=whole(context, "base_eval_episodes"),
         eval_episodes=whole(context, "eval_episodes"),
