@@ -108,7 +108,7 @@ def load(folder: Path, *needed: str) -> tuple[dict[str, Tensor], dict[str, Any]]
     missing = [name for name in needed if not isinstance(meta, dict) or name not in meta]
     if missing:
         raise ValueError(
-            f"{path} lacks {', '.join(missing)}: name a checkpoint that this version's learner saved"
+            f"{path} lacks {', '.join(missing)}: name one that this version's learner saved"
         )
     if not file.is_file():
         raise FileNotFoundError(f"{path} names {file.name}, which is missing: copy all files")

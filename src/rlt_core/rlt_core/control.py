@@ -112,8 +112,7 @@ class ControlLoop:
             return None
         checked = self._gate.check_chunk(chunk)
         if isinstance(checked, Rejection):
-            if chunk.episode == self._episode:
-                self._scheduler.void(chunk.start_tick)
+            self._scheduler.void(chunk, self._next_tick)
             return self._refuse("chunk", checked)
         late = self._scheduler.offer(checked, self._next_tick)
         return None if late is None else self._refuse("chunk", late)
@@ -170,6 +169,7 @@ class ControlLoop:
         if self.trouble is not None or self._takeover.grip is not Grip.POLICY:
             self._scheduler.flush(tick + 1)
         command = self._guard.limit(planned.increment, measured)
+        joints = self.trouble is not None and self.trouble.code == "joints"
         return ControlStep(
             episode=self._episode if self._running else 0,
             tick=tick,
@@ -178,7 +178,7 @@ class ControlLoop:
             source=planned.source,
             obs_tick=planned.obs_tick,
             policy_version=planned.policy_version,
-            limited=command.limited,
+            limited=(*command.limited, "joints") if joints else command.limited,
         )
 
     def _measured(self, state: RobotState, now: float) -> NDArray[np.float64] | None:

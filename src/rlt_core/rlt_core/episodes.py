@@ -9,6 +9,7 @@ from typing import Any
 
 from rlt_core.records import EpisodeKind, EpisodeState, Outcome, Phase, Source
 from rlt_core.settings import ScheduleSettings
+from rlt_core.windows import KEPT_EPISODES
 
 SEEDS_PER_RUN = 1_000_000
 """Seeds below belong to pretraining and tuning; every run seed owns a block of this size."""
@@ -198,6 +199,12 @@ class EpisodeMachine:
             for number, state in sorted(self._ended.items())
         ]
 
+    @property
+    def upcoming(self) -> EpisodePlan | None:
+        """The episode that `next` opens; None if the schedule is done."""
+        number = self.state.episode
+        return self.schedule[number] if number < len(self.schedule) else None
+
     def next(self) -> EpisodeState:
         """Go on to the next scheduled episode, whose reset begins; or finish.
 
@@ -206,10 +213,10 @@ class EpisodeMachine:
         """
         if self.state.phase in (Phase.RESETTING, Phase.RUNNING):
             raise RuntimeError(f"episode {self.state.episode} has not ended: it must end first")
-        if self.state.episode == len(self.schedule):
+        plan = self.upcoming
+        if plan is None:
             self.state = dataclasses.replace(self.state, phase=Phase.FINISHED)
             return self.state
-        plan = self.schedule[self.state.episode]
         self._human_acting = False
         self.state = EpisodeState(
             run=self.state.run,
@@ -282,7 +289,8 @@ class EpisodeMachine:
 
         Without an id it ends the running episode at the current tick; between an episode's end
         and the next one's first executed tick it labels the ended one. Anything later needs the
-        id. A person's label overrides an automatic one.
+        id, and is possible for the last `KEPT_EPISODES` episodes. A person's label overrides an
+        automatic one.
         """
         number = self._addressed(episode_id)
         if isinstance(number, Reply):
@@ -347,6 +355,13 @@ class EpisodeMachine:
         run, _, number = episode_id.rpartition("/")
         if run == self.state.run and number.isdecimal():
             running = self.state.phase is Phase.RUNNING and int(number) == self.state.episode
+            if int(number) in self._ended and int(number) <= self.state.episode - KEPT_EPISODES:
+                return Reply(
+                    False,
+                    f"episode {number} is too old to be corrected: the records of the last "
+                    f"{KEPT_EPISODES} episodes are kept, now from "
+                    f"{self.state.episode - KEPT_EPISODES + 1} on",
+                )
             if running or int(number) in self._ended:
                 return int(number)
         return Reply(

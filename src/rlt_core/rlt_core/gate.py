@@ -27,7 +27,7 @@ class Rejection:
 
     Attributes:
         code: Short name, for counters: "nonfinite", "shape", "names", "contract", "scale",
-            "episode", "sequence", "late", "stale", "jump" or "gone".
+            "episode", "sequence", "late", "stale", "jump", "joints" or "gone".
         message: One sentence: what came, what was expected, what to do.
     """
 
@@ -149,7 +149,7 @@ class Gate:
         return increment
 
     def check_state(self, state: RobotState, previous: RobotState | None) -> Rejection | None:
-        """Refuse a robot state that is no position or that jumped since the `previous` good one.
+        """Refuse a state that is no position, has a fault, or jumped since the `previous` good one.
 
         A robot that follows within its leash cannot move further between two states than twice
         the leash and the set-point's own motion.
@@ -167,6 +167,8 @@ class Gate:
                 f"{what} has {position.size} elements, expected {len(self._axes)} "
                 f"({', '.join(self._axes)}): check the robot's configuration",
             )
+        if state.fault:
+            return Rejection("joints", state.fault)
         if previous is None:
             return None
         ticks = max(1, state.tick - previous.tick)

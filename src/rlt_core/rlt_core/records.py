@@ -149,11 +149,13 @@ class RobotState:
         tick: Control tick.
         position: float64 (A,), measured position on the action axes, SI.
         received: Monotonic receipt time in seconds (real time) or the tick (lockstep).
+        fault: Why the robot must not move now, empty if it may.
     """
 
     tick: int
     position: NDArray[np.float64]
     received: float
+    fault: str = ""
 
 
 @dataclass(frozen=True)

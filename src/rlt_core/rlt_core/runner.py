@@ -253,7 +253,7 @@ def build_runner(
         policy=PolicyStep(vla, token, contract, agent),
         control=ControlLoop(contract, limits, chunks or ChunkSettings()),
         machine=EpisodeMachine(run, schedule, training.warmup_episodes, contract.chunk),
-        builder=WindowBuilder(contract, training.intervention_reference),
+        builder=WindowBuilder(contract),
         log=TransitionLog(run),
         trainer=trainer,
     )

@@ -66,20 +66,53 @@ class ChunkScheduler:
             tick: The next tick to be executed.
 
         Returns:
-            Why the chunk is refused: another episode's, off the delay grid, a repeated or older
-            observation, or expired; None if it is queued.
+            Why the chunk is refused: another episode's, off the grid of chunks, an observation
+            that is repeated, older or still to come, or expired; None if it is queued.
         """
+        misplaced = self._misplaced(chunk, tick)
+        if misplaced is not None:
+            return misplaced
+        self._newest_obs = chunk.obs_tick
+        self._answered = max(self._answered, chunk.start_tick)
+        if chunk.start_tick + self._chunk <= tick:
+            return Rejection(
+                "late",
+                f"action chunk for tick {chunk.start_tick} came at tick {tick}, after its "
+                f"{self._chunk} ticks: raise planning_delay_ticks or speed up the policy",
+            )
+        self._queue.append(chunk)
+        return None
+
+    def void(self, chunk: ActionChunk, tick: int) -> None:
+        """Note that a chunk was refused: from its start on there is nothing.
+
+        A chunk that has no place in the episode changes nothing, as in `offer`.
+        """
+        if self._misplaced(chunk, tick) is None:
+            self._voids.append(chunk.start_tick)
+            self._answered = max(self._answered, chunk.start_tick)
+
+    def _misplaced(self, chunk: ActionChunk, tick: int) -> Rejection | None:
+        """Why no chunk of this episode and start is expected before `tick`; None if one is."""
         what = f"action chunk for tick {chunk.start_tick}"
         if chunk.episode != self._episode:
             return Rejection(
                 "episode", f"{what} is of episode {chunk.episode}, not {self._episode}: dropped"
             )
-        if chunk.start_tick != chunk.obs_tick + self._delay or chunk.obs_tick < self._first_tick:
+        shifted = chunk.start_tick != chunk.obs_tick + self._delay
+        if shifted or chunk.obs_tick < self._first_tick or chunk.obs_tick % self._chunk:
             return Rejection(
                 "sequence",
                 f"{what} answers tick {chunk.obs_tick}; expected a start {self._delay} tick(s) "
-                f"after an observation from tick {self._first_tick} on: check "
-                "planning_delay_ticks",
+                f"after an observation at a multiple of {self._chunk} from tick "
+                f"{self._first_tick} on: start policy and chunk_controller with the same model "
+                "and planning_delay_ticks",
+            )
+        if chunk.obs_tick > tick:
+            return Rejection(
+                "sequence",
+                f"{what} answers tick {chunk.obs_tick}, which is still to come at tick {tick}: "
+                "dropped; check who publishes action_chunk",
             )
         if chunk.obs_tick <= self._newest_obs:
             return Rejection(
@@ -87,21 +120,7 @@ class ChunkScheduler:
                 f"{what} answers tick {chunk.obs_tick}, tick {self._newest_obs} was answered "
                 "already: dropped",
             )
-        self._newest_obs = chunk.obs_tick
-        self._answered = max(self._answered, chunk.start_tick)
-        if chunk.start_tick + self._chunk <= tick:
-            return Rejection(
-                "late",
-                f"{what} came at tick {tick}, after its {self._chunk} ticks: raise "
-                "planning_delay_ticks or speed up the policy",
-            )
-        self._queue.append(chunk)
         return None
-
-    def void(self, start_tick: int) -> None:
-        """Note that the chunk of `start_tick` was refused: from there on there is nothing."""
-        self._voids.append(start_tick)
-        self._answered = max(self._answered, start_tick)
 
     def flush(self, before: int) -> None:
         """Drop every chunk whose observation is older than tick `before`."""

@@ -22,7 +22,6 @@ def setting(
     low: float | None = None,
     high: float | None = None,
     choices: tuple[str, ...] = (),
-    live: bool = False,
 ) -> Any:
     """Declare one setting.
 
@@ -32,14 +31,11 @@ def setting(
         low: Smallest allowed value.
         high: Largest allowed value.
         choices: Allowed strings.
-        live: Whether it may change while the node runs.
 
     Returns:
         A dataclass field that carries all of it as metadata.
     """
-    metadata = {
-        "description": description, "low": low, "high": high, "choices": choices, "live": live
-    }
+    metadata = {"description": description, "low": low, "high": high, "choices": choices}
     if isinstance(default, list):
         return field(default_factory=lambda: list(default), metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -120,9 +116,6 @@ class TrainingSettings:
     )
     warmup_critic_updates: int = setting(1000, "critic-only updates after warm-up", low=0)
     replay_capacity: int = setting(200_000, "transitions kept in memory", low=1)
-    intervention_reference: str = setting(
-        "human", "what the reference is where a person acted", choices=("human", "vla")
-    )
 
 
 @dataclass(frozen=True)

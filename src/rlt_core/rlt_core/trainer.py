@@ -62,7 +62,8 @@ class Trainer:
     Warm-up transitions earn nothing by themselves: when the last warm-up episode closes, the
     actor imitates the reference and the critic learns the base policy's values. From then on
     every transition of a training episode earns `updates_per_chunk * stride / C` updates, which
-    run before the next transition is folded. New weights are due whenever an episode has closed.
+    run before the next transition is folded. New weights are due whenever an episode has closed; a
+    corrected label changes replay at once and the weights after the next episode.
     All calls must come from one thread.
     """
 
@@ -93,6 +94,7 @@ class Trainer:
         self._accepted_seq = 0
         self._duplicates = 0
         self._folded_seq = 0
+        self._closed_episode = 0
         self._warmups = 0
         self._imitations_owed = 0
         self._critic_owed = 0
@@ -197,6 +199,7 @@ class Trainer:
         """Return (tensors, counters as JSON values) for a checkpoint; replay is in the log."""
         counters = {
             "folded_seq": self._folded_seq,
+            "closed_episode": self._closed_episode,
             "warmups": self._warmups,
             "imitations_owed": self._imitations_owed,
             "critic_owed": self._critic_owed,
@@ -227,6 +230,7 @@ class Trainer:
             ValueError: If the log ends before the checkpoint, or the tensors do not fit.
         """
         self.agent.load_state_dict(tensors)
+        self._closed_episode = counters["closed_episode"]
         self._warmups = counters["warmups"]
         self._imitations_owed = counters["imitations_owed"]
         self._critic_owed = counters["critic_owed"]
@@ -252,7 +256,7 @@ class Trainer:
         self._folded_seq = transition.seq
         self._remember(transition)
         if transition.commit == Commit.EPISODE_END:
-            self._close(transition.kind)
+            self._close(transition.episode, transition.kind)
         elif transition.commit == Commit.INSERT and transition.kind == EpisodeKind.TRAIN:
             self._joint_owed += self._earned
 
@@ -260,8 +264,14 @@ class Trainer:
         if transition.commit != Commit.EPISODE_END:
             self.replay.fold(transition)
 
-    def _close(self, kind: EpisodeKind) -> None:
-        """Start learning after the last warm-up episode; ask for weights when there are new."""
+    def _close(self, episode: int, kind: EpisodeKind) -> None:
+        """Start learning after the last warm-up episode; ask for weights when there are new.
+
+        Episodes close in order, so one that is not newer closes again: its label was corrected.
+        """
+        if episode <= self._closed_episode:
+            return
+        self._closed_episode = episode
         if kind == EpisodeKind.WARMUP:
             self._warmups += 1
             if self._warmups != self.settings.warmup_episodes:

@@ -49,17 +49,19 @@ class WindowBuilder:
         self._contract = contract
         self._human_reference = intervention_reference == "human"
         self._episodes: OrderedDict[int, _Episode] = OrderedDict()
+        self._newest = 0
         self._early: list[Features | ControlStep] = []
 
     def start(self, state: EpisodeState) -> list[Transition]:
-        """Open an episode; called again for a known one, it does nothing.
+        """Open an episode; for one that is not newer than all before, it does nothing.
 
         Returns:
             What became publishable: the rest of an ended episode that was still waiting for
             records, and windows of records that came before this call.
         """
-        if state.episode in self._episodes:
+        if state.episode <= self._newest:
             return []
+        self._newest = state.episode
         transitions = self.flush()
         self._episodes[state.episode] = _Episode(self._contract, self._human_reference, state)
         if len(self._episodes) > KEPT_EPISODES:
@@ -97,13 +99,16 @@ class WindowBuilder:
             )
         return list(self._episodes[state.episode].end(state))
 
+    def remembers(self, episode: int) -> bool:
+        """Whether the records of an episode are there, so that it can be ended or corrected."""
+        return episode in self._episodes
+
     def flush(self) -> list[Transition]:
         """Close ended episodes with what has arrived: a source fell silent."""
         return [t for episode in self._episodes.values() for t in episode.close()]
 
     def _add(self, record: Features | ControlStep) -> list[Transition]:
-        newest = next(reversed(self._episodes), 0)
-        if record.episode > newest:
+        if record.episode > self._newest:
             self._early.append(record)
         episode = self._episodes.get(record.episode)
         return [] if episode is None else list(episode.add(record))

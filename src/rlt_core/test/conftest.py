@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings as hypothesis_settings
 
 from rlt_core.contract import CameraSpec, Contract, Normaliser, VectorSpec
 from rlt_core.control import ControlLoop
@@ -30,6 +31,8 @@ from rlt_core.vla.base import VLA, Prefix
 from rlt_core.windows import WindowBuilder
 
 torch.set_num_threads(1)  # matrices this small are slower on more
+hypothesis_settings.register_profile("any machine", deadline=None)
+hypothesis_settings.load_profile("any machine")
 
 SCALE = 0.001  # m per tick, the action scale
 LIMITS = GuardSettings(
@@ -160,7 +163,7 @@ def make_runner(
         policy=PolicyStep(ToyVLA(contract), ToyToken(), contract, agent),
         control=ControlLoop(contract, LIMITS, ChunkSettings()),
         machine=EpisodeMachine("toy", schedule, training.warmup_episodes, contract.chunk),
-        builder=WindowBuilder(contract, training.intervention_reference),
+        builder=WindowBuilder(contract),
         log=TransitionLog("toy"),
         trainer=trainer,
     )

@@ -82,6 +82,13 @@ def test_a_broken_manifest_is_named(tmp_path, text):
         checkpoint.load(tmp_path)
 
 
+def test_missing_metadata_is_named_with_the_remedy(tmp_path):
+    checkpoint.save(tmp_path, TENSORS, META)
+    checkpoint.load(tmp_path, "version", "nested")
+    with pytest.raises(ValueError, match="manifest.json lacks contract_hash, run: name one"):
+        checkpoint.load(tmp_path, "version", "contract_hash", "run")
+
+
 def test_another_schema_is_refused(tmp_path):
     checkpoint.save(tmp_path, TENSORS, META)
     path = tmp_path / "manifest.json"

@@ -327,6 +327,15 @@ def test_real_time_measures_age_in_seconds():
     assert "0.102 s old" in loop.trouble.message
 
 
+def test_a_joint_at_its_limit_is_a_hold_that_is_recorded():
+    loop = ControlLoop(CONTRACT, LIMITS, ChunkSettings())
+    loop.start(make_episode(), np.zeros(2))
+    loop.offer_chunk(make_chunk(0))
+    step = loop.step(0, RobotState(0, np.zeros(2), 0.0, fault="joint lift is at 3.1 rad"))
+    assert (step.source, step.limited[-1]) == (Source.HOLD, "joints")
+    assert loop.trouble.message == "joint lift is at 3.1 rad"
+
+
 wild = st.one_of(
     hnp.arrays(np.float32, (CHUNK, 2), elements=st.floats(-(2.0**-9), 2.0**-9, width=32)),
     hnp.arrays(np.float32, hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=5)),

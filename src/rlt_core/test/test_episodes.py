@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from rlt_core.episodes import EpisodeMachine, EpisodeResult, make_schedule
 from rlt_core.records import EpisodeKind, Outcome, Phase, Source
 from rlt_core.settings import ScheduleSettings
+from rlt_core.windows import KEPT_EPISODES
 
 CHUNK = 10
 LIMIT = 50
@@ -225,6 +226,20 @@ def test_an_unknown_id_is_refused(episode_id):
     machine = ended()
     reply = machine.label(True, episode_id)
     assert not reply.applied and "expected 'run/<number>'" in reply.message
+
+
+def test_a_correction_is_refused_when_its_records_are_no_longer_kept():
+    machine = make_machine(base_eval_episodes=KEPT_EPISODES + 1)
+    for tick in range(0, (KEPT_EPISODES + 1) * CHUNK, CHUNK):
+        machine.next()
+        machine.begin(tick)
+        machine.observe(tick + 3, False)
+        machine.abort()
+    for request in (lambda: machine.label(True, "run/1"), lambda: machine.discard("run/1")):
+        reply = request()
+        assert not reply.applied and f"the last {KEPT_EPISODES} episodes" in reply.message
+    assert machine.results[0].outcome is Outcome.TRUNCATED
+    assert machine.label(True, "run/2").applied
 
 
 def test_a_label_before_any_episode_is_refused():

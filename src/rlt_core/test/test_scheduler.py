@@ -86,6 +86,8 @@ def test_an_early_chunk_waits_for_its_start():
         (make_chunk(START, episode=2), START, "episode"),
         (make_chunk(START, delay=1), START, "sequence"),
         (make_chunk(START - CHUNK), START, "sequence"),
+        (make_chunk(START + 2), START + 2, "sequence"),
+        (make_chunk(START + CHUNK), START, "sequence"),
         (make_chunk(START), START + CHUNK, "late"),
     ],
 )
@@ -98,27 +100,42 @@ def test_what_does_not_belong_is_refused(chunk, tick, code):
 
 def test_repeated_and_older_chunks_change_nothing():
     scheduler = make_scheduler()
-    scheduler.offer(make_chunk(START + CHUNK), START)
+    scheduler.offer(make_chunk(START + CHUNK), START + CHUNK)
     for obs_tick in (START + CHUNK, START):
-        assert scheduler.offer(make_chunk(obs_tick, version=8), START).code == "sequence"
+        assert scheduler.offer(make_chunk(obs_tick, version=8), START + CHUNK).code == "sequence"
     assert scheduler.action(START).increment is None
     assert scheduler.action(START + CHUNK).policy_version == 7
+
+
+@pytest.mark.parametrize("refused_by_the_gate", [False, True])
+def test_a_chunk_from_the_future_keeps_no_true_one_out(refused_by_the_gate):
+    scheduler = make_scheduler()
+    future = make_chunk(START + 5 * CHUNK)
+    if refused_by_the_gate:
+        scheduler.void(future, START)
+    else:
+        scheduler.offer(future, START)
+    assert not scheduler.ready(START)
+    for number in range(7):
+        obs_tick = START + number * CHUNK
+        assert scheduler.offer(make_chunk(obs_tick), obs_tick) is None
+        assert scheduler.action(obs_tick).increment == [obs_tick]
 
 
 def test_a_refused_chunk_is_followed_by_nothing_until_the_next():
     scheduler = make_scheduler()
     scheduler.offer(make_chunk(START), START)
-    scheduler.void(START + CHUNK)
+    scheduler.void(make_chunk(START + CHUNK), START + CHUNK)
     assert scheduler.action(START + CHUNK - 1).increment is not None
     assert scheduler.action(START + CHUNK).increment is None
-    scheduler.offer(make_chunk(START + 2 * CHUNK), START + CHUNK)
+    scheduler.offer(make_chunk(START + 2 * CHUNK), START + 2 * CHUNK)
     assert scheduler.action(START + 2 * CHUNK).increment == [START + 2 * CHUNK]
 
 
 def test_flush_drops_what_was_observed_before():
     scheduler = make_scheduler(delay=2)
     scheduler.offer(make_chunk(START, delay=2), START)
-    scheduler.offer(make_chunk(START + CHUNK, delay=2), START)
+    scheduler.offer(make_chunk(START + CHUNK, delay=2), START + CHUNK)
     scheduler.flush(START + 1)
     assert scheduler.action(START + 2).increment is None
     assert scheduler.action(START + 2 + CHUNK).increment == [START + 2 + CHUNK]
@@ -127,7 +144,7 @@ def test_flush_drops_what_was_observed_before():
 def test_a_new_episode_forgets_the_last():
     scheduler = make_scheduler()
     scheduler.offer(make_chunk(START), START)
-    scheduler.void(START + CHUNK)
+    scheduler.void(make_chunk(START + CHUNK), START + CHUNK)
     state = EpisodeState(
         "run", 4, EpisodeKind.TRAIN, Phase.RUNNING, Source.ACTOR, True, 1, START, START
     )
@@ -144,9 +161,9 @@ def test_lockstep_waits_exactly_for_the_chunks_that_started(delay, offered, data
     for number in range(offered):
         obs_tick = START + number * CHUNK
         if data.draw(st.booleans(), "refused by the gate"):
-            scheduler.void(obs_tick + delay)
+            scheduler.void(make_chunk(obs_tick, delay), obs_tick)
         else:
-            assert scheduler.offer(make_chunk(obs_tick, delay), START) is None
+            assert scheduler.offer(make_chunk(obs_tick, delay), obs_tick) is None
         scheduler.flush(data.draw(st.integers(0, START + 50), "flush"))
     for tick in range(START, START + 50):
         needed = 0 if tick < START + delay else 1 + (tick - START - delay) // CHUNK

@@ -198,6 +198,29 @@ def test_a_warm_up_without_a_transition_is_an_error(make_trainer, log):
         trainer.work()
 
 
+def test_a_corrected_label_is_no_further_episode(make_trainer, log):
+    training = dataclasses.replace(TRAINING, warmup_episodes=2)
+    end = next(t for t in log if t.kind == EpisodeKind.WARMUP and t.commit == Commit.EPISODE_END)
+    trainer = make_trainer(training)
+    for transition in (*log[: end.seq], dataclasses.replace(end, seq=end.seq + 1)):
+        trainer.ingest(transition)
+    assert drive(trainer) == [] and trainer.status().updates == 0
+
+
+def test_a_correction_publishes_nothing_even_after_a_checkpoint(make_trainer, log):
+    first, versions = trained_at_once(make_trainer, log)
+    trainer = make_trainer()
+    trainer.load_state_dict(*first.state_dict(), log)
+    corrected = next(
+        t for t in reversed(log)
+        if t.kind == EpisodeKind.TRAIN and t.commit == Commit.EPISODE_END
+    )
+    trainer.ingest(dataclasses.replace(corrected, seq=len(log) + 1))
+    assert drive(trainer) == []
+    status = trainer.status()
+    assert status.policy_version == len(versions) and status.ingested_seq == len(log) + 1
+
+
 def test_counters_are_json(make_trainer, log):
     import json
 

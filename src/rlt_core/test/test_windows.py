@@ -19,7 +19,7 @@ from rlt_core.records import (
     Phase,
     Source,
 )
-from rlt_core.windows import WindowBuilder
+from rlt_core.windows import KEPT_EPISODES, WindowBuilder
 
 START = 40  # first tick of the test episodes
 CHUNK, STRIDE = 4, 2  # of the toy contract
@@ -279,6 +279,23 @@ def test_ending_an_unknown_or_a_running_episode_is_refused(toy):
     builder.start(running())
     with pytest.raises(ValueError, match="RUNNING, expected ENDED"):
         builder.end(running())
+
+
+def test_a_forgotten_episode_is_not_opened_again(toy):
+    builder = WindowBuilder(toy.contract())
+    for episode in range(1, KEPT_EPISODES + 2):
+        builder.start(running(episode=episode))
+        builder.end(ended(0, Outcome.TRUNCATED, episode=episode))
+    late = ended(3, episode=1)
+    assert builder.start(late) == [] and not builder.remembers(1)
+    assert builder.remembers(2) and builder.remembers(KEPT_EPISODES + 1)
+    with pytest.raises(ValueError, match="episode 1 is not among the last"):
+        builder.end(late)
+    builder.add_step(control_step(0, episode=KEPT_EPISODES + 2))  # of the coming episode
+    builder.start(running(episode=KEPT_EPISODES + 2))
+    builder.add_features(features(0, episode=KEPT_EPISODES + 2))
+    *windows, _ = builder.end(ended(1, episode=KEPT_EPISODES + 2))
+    assert [t.step for t in windows] == [0]
 
 
 def test_an_episode_without_a_tick_just_ends(toy):

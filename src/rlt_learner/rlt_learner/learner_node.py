@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ from rlt_node.lifecycle import SelfStartingNode
 from rlt_node.parameters import declare, refuse_unknown
 
 LOOK_SECONDS = 0.5
+PAGE_SECONDS = 5.0
 SAVE_SECONDS = 20.0
 NICENESS = 10
 
@@ -48,10 +50,10 @@ class LearnerNode(SelfStartingNode):
     def __init__(self) -> None:
         """Declare the parameters; everything else waits for `configure`."""
         super().__init__("learner")
-        self._graph = declare(self, GraphSettings)
+        self._graph = declare(self, GraphSettings, without=("silence_s",))
         self._settings = declare(self, LearnerSettings)
-        self._agent, self._training = declare(self, AgentSettings), declare(self, TrainingSettings)
-        self._limits = declare(self, GuardSettings)
+        self._agent = declare(self, AgentSettings, without=("sigma", "sigma_chunk"))
+        self._training, self._limits = declare(self, TrainingSettings), declare(self, GuardSettings)
         refuse_unknown(self)
         torch.set_num_threads(1)
         if not self._graph.lockstep:
@@ -76,7 +78,8 @@ class LearnerNode(SelfStartingNode):
         self._next_seq = 1
         self._ahead: set[int] = set()
         self._gap = 0
-        self._fetching = False
+        self._page: Any = None
+        self._page_due = 0.0
         self._paused = False
         self._saved_version = 0
         self._worker = Worker(self._trainer, self._publish_weights, self._publish_status)
@@ -203,17 +206,20 @@ class LearnerNode(SelfStartingNode):
             raise self._worker.failure
         first = self._next_seq
         gap = first if self._recorder.committed >= first else 0
-        if not gap or gap != self._gap or self._fetching:
+        if not gap or gap != self._gap or time.monotonic() < self._page_due:
             self._gap = gap  # seen for the first time, it may still be on its way
             return
-        self._fetching = True
+        if self._page is not None:
+            self._pages.remove_pending_request(self._page)  # a reply that never came
         request = GetTransitions.Request(
             run=self._run, first_seq=first, count=GetTransitions.Request.MAX_PAGE
         )
-        self._pages.call_async(request).add_done_callback(self.guarded(self._on_page))
+        self._page_due = time.monotonic() + PAGE_SECONDS
+        self._page = self._pages.call_async(request)
+        self._page.add_done_callback(self.guarded(self._on_page))
 
     def _on_page(self, future: Any) -> None:
-        self._fetching = False
+        self._page_due = 0.0
         response = future.result()
         if not response.success:
             self.get_logger().error(response.message)
@@ -251,7 +257,7 @@ class LearnerNode(SelfStartingNode):
                 critic_loss=float(status.critic_loss),
                 q_mean=float(status.q_mean),
                 reference_distance=float(status.reference_distance),
-                learning=not self._paused,
+                learning=self._worker.learning,
             )
         )
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rlt_core.contract import ContractMismatch
 from rlt_core.log import TransitionLog
 from rlt_core.records import Commit, EpisodeKind, EpisodeState, Phase, Transition
 from rlt_core.settings import setting
@@ -34,6 +35,7 @@ from rlt_node.graph import GraphSettings
 from rlt_node.node import GuardedNode
 from rlt_node.parameters import declare, refuse_unknown
 
+REPEAT_SECONDS = 2.0
 PICTURED = (EpisodeKind.BASE_EVAL, EpisodeKind.EVAL)
 
 
@@ -56,7 +58,7 @@ class RecorderNode(GuardedNode):
     def __init__(self) -> None:
         """Connect; the log begins with the first episode state."""
         super().__init__("recorder")
-        self._graph = declare(self, GraphSettings)
+        self._graph = declare(self, GraphSettings, without=("silence_s",))
         self._settings = declare(self, RecorderSettings)
         refuse_unknown(self)
         self._contract = self._graph.contract()
@@ -67,6 +69,7 @@ class RecorderNode(GuardedNode):
         self._ended_at = 0.0
         self._pictured: set[EpisodeKind] = set()
         self._strip: FrameStrip | None = None
+        self._strip_episode = 0
         self._camera: Any = None
         self._transitions = self.create_publisher(TransitionMessage, "transitions", qos.LOG)
         self._statuses = self.create_publisher(RecorderStatus, "recorder_status", qos.LATCHED)
@@ -88,12 +91,31 @@ class RecorderNode(GuardedNode):
         elif state.phase is Phase.RUNNING:
             self._commit(self._builder.start(state))
         elif state.phase is Phase.ENDED:
-            self._ended_at = time.monotonic()
-            self._commit(self._builder.start(state))  # its first state may have been missed
-            self._commit(self._builder.end(state))
+            self._end(state)
             self._save_pictures(state)
 
+    def _end(self, state: EpisodeState) -> None:
+        """End an episode, or correct it: the newest verdict counts."""
+        self._commit(self._builder.start(state))  # its first state may have been missed
+        if not self._builder.remembers(state.episode):
+            self.get_logger().error(
+                f"episodes corrected episode {state.episode}, whose records are gone: its "
+                "transitions stay as they are; correct an episode sooner"
+            )
+            return
+        self._ended_at = time.monotonic()
+        self._commit(self._builder.end(state))
+
     def _on_features(self, message: Features) -> None:
+        try:
+            self._contract.require(message.contract_hash, "the policy")
+        except ContractMismatch as error:
+            if self._graph.lockstep:
+                raise
+            self.get_logger().error(
+                f"features: {error}", throttle_duration_sec=REPEAT_SECONDS
+            )
+            return
         self._commit(self._builder.add_features(features_from_msg(message)))
 
     def _on_step(self, message: ControlStep) -> None:
@@ -122,7 +144,6 @@ class RecorderNode(GuardedNode):
             self._status.committed = committed.seq
             self._status.published += 1
             if committed.commit is Commit.EPISODE_END:
-                self._ended_at = 0.0
                 self._status.episode = max(self._status.episode, committed.episode)
                 self._status.episode_seq = committed.seq
                 self._statuses.publish(self._status)
@@ -152,6 +173,7 @@ class RecorderNode(GuardedNode):
         if not self._settings.output or state.kind not in PICTURED or state.kind in self._pictured:
             return
         self._pictured.add(state.kind)
+        self._strip_episode = state.episode
         self._strip = FrameStrip(Path(self._settings.output) / "frames", state.kind.name.lower())
         self._camera = self.create_subscription(
             Observation, "observation", self._on_observation, qos.BARRIER
@@ -162,7 +184,7 @@ class RecorderNode(GuardedNode):
             self._strip.add(observation_from_msg(message))
 
     def _save_pictures(self, state: EpisodeState) -> None:
-        if self._strip is not None:
+        if self._strip is not None and state.episode == self._strip_episode:
             self._strip.save(state.start_tick)
             self._strip = None
             self.destroy_subscription(self._camera)

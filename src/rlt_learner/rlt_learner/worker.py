@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from rlt_core.records import Transition
+from rlt_core.records import Commit, Transition
 from rlt_core.trainer import Trainer, TrainerStatus
 
 UPDATES_PER_LOOK = 10  # after so many updates it looks up: an eighth of a second
@@ -46,6 +46,7 @@ class Worker:
         self._on_status = on_status
         self._inbox: queue.SimpleQueue[Transition | Job] = queue.SimpleQueue()
         self._status_at = 0.0
+        self._received_told = 0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="learner", daemon=True)
 
@@ -72,25 +73,33 @@ class Worker:
         try:
             self._report()
             while not self._stopping.is_set():
-                self._take_in()
+                closed = self._take_in()
                 if self.learning:
                     self._learn()
+                else:
+                    self._report_intake(closed)
         except Exception as error:
             self.failure = error
 
-    def _take_in(self) -> None:
-        """Take in all that has come; wait only if there is nothing else to do."""
+    def _take_in(self) -> bool:
+        """Take in all that has come; wait only if there is nothing else to do.
+
+        Returns:
+            Whether the end of an episode was among it.
+        """
         idle = not self.learning or self._trainer.owed < 1
+        closed = False
         try:
             item = self._inbox.get(block=idle, timeout=STATUS_SECONDS if idle else None)
             while True:
                 if isinstance(item, Transition):
                     self._trainer.ingest(item)
+                    closed = closed or item.commit is Commit.EPISODE_END
                 else:
                     item()
                 item = self._inbox.get_nowait()
         except queue.Empty:
-            return
+            return closed
 
     def _learn(self) -> None:
         before = self._trainer.status().ingested_seq
@@ -101,6 +110,13 @@ class Worker:
         if settled or (updates and time.monotonic() - self._status_at > STATUS_SECONDS):
             self._report()
 
+    def _report_intake(self, closed: bool) -> None:
+        """Tell what was taken in while nothing is learnt: nothing else would."""
+        overdue = time.monotonic() - self._status_at >= STATUS_SECONDS
+        if (closed or overdue) and self._trainer.status().received > self._received_told:
+            self._report()
+
     def _report(self) -> None:
-        self._status_at = time.monotonic()
-        self._on_status(self._trainer.status())
+        status = self._trainer.status()
+        self._status_at, self._received_told = time.monotonic(), status.received
+        self._on_status(status)

@@ -8,8 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from rlt_core.records import Observation
-from rlt_learner.frames import FRAMES, FrameStrip
+from rlt_core.records import Commit, EpisodeKind, Transition
 from rlt_learner.worker import Worker
 
 
@@ -20,6 +19,14 @@ def wait_for(condition):
         time.sleep(0.002)
 
 
+def commit(seq, kind):
+    nothing = np.zeros(0, np.float32)
+    return Transition(
+        "run", 1, seq, seq, kind, EpisodeKind.TRAIN, nothing, nothing, nothing, nothing, nothing,
+        nothing.astype(np.uint8), 0, nothing, False, nothing, nothing, nothing, nothing,
+    )
+
+
 class CountingTrainer:
     """Stands for a trainer that owes five updates and then a version."""
 
@@ -27,9 +34,10 @@ class CountingTrainer:
         self.owed = 5
         self.weights_due = False
         self.updates = 0
+        self.received = 0
 
     def ingest(self, item):
-        raise AssertionError("nothing is submitted here")
+        self.received += 1
 
     def work(self, max_updates):
         done = min(self.owed, max_updates)
@@ -43,7 +51,7 @@ class CountingTrainer:
         return 1, {}
 
     def status(self):
-        return SimpleNamespace(ingested_seq=self.updates)
+        return SimpleNamespace(ingested_seq=self.updates, received=self.received)
 
 
 @pytest.fixture
@@ -53,7 +61,7 @@ def made():
     worker = Worker(
         trainer,
         on_weights=lambda version, weights: events.append(("weights", version)),
-        on_status=lambda status: events.append(("status", status.ingested_seq)),
+        on_status=lambda status: events.append(("status", status.ingested_seq, status.received)),
     )
     worker.start()
     yield worker, trainer, events
@@ -62,7 +70,7 @@ def made():
 
 def test_it_learns_only_when_it_may(made):
     worker, trainer, events = made
-    wait_for(lambda: events == [("status", 0)])
+    wait_for(lambda: events == [("status", 0, 0)])
     done = []
     worker.submit(lambda: done.append("job"))
     wait_for(lambda: done)
@@ -77,8 +85,17 @@ def test_the_status_after_an_episode_follows_its_weights(made):
     worker, _, events = made
     worker.learning = True
     worker.report()
-    wait_for(lambda: ("status", 5) in events)
-    assert events.index(("weights", 1)) < events.index(("status", 5))
+    wait_for(lambda: ("status", 5, 0) in events)
+    assert events.index(("weights", 1)) < events.index(("status", 5, 0))
+
+
+@pytest.mark.parametrize("last", [Commit.INSERT, Commit.EPISODE_END])
+def test_what_is_taken_in_while_it_does_not_learn_is_told(made, last):
+    worker, trainer, events = made
+    for seq, kind in enumerate((Commit.INSERT, Commit.INSERT, last), start=1):
+        worker.submit(commit(seq, kind))
+    wait_for(lambda: ("status", 0, 3) in events)
+    assert trainer.updates == 0
 
 
 def test_a_failure_is_kept(made):
@@ -105,17 +122,3 @@ def test_stop_waits_for_the_job_in_hand(made):
     wait_for(lambda: worker._inbox.empty())
     worker.stop()
     assert done
-
-
-@pytest.mark.parametrize(("seen", "saved"), [(1, 1), (5, 5), (100, FRAMES)])
-def test_a_strip_of_frames(tmp_path, seen, saved):
-    strip = FrameStrip(tmp_path / "frames", "base_eval")
-    for k in range(seen):
-        image = np.full((4, 4, 3), (k, 0, 255), np.uint8)
-        strip.add(Observation(k, {"wrist": image}, np.zeros(1, np.float32)))
-    strip.save()
-    names = sorted(path.name for path in (tmp_path / "frames").iterdir())
-    assert names == [f"base_eval_wrist_{k}.png" for k in range(saved)]
-    cv2 = pytest.importorskip("cv2")
-    last = cv2.imread(str(tmp_path / "frames" / names[-1]))
-    assert last[0, 0].tolist() == [255, 0, seen - 1]  # BGR: red and blue were not swapped

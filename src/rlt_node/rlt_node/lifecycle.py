@@ -53,7 +53,7 @@ class SelfStartingNode(Guarded, LifecycleNode):
             return
         for transition in (self.trigger_configure, self.trigger_activate):
             if transition() != TransitionCallbackReturn.SUCCESS:
-                raise Refused(self._problem or "a transition failed without a word: see above")
+                raise Refused(self._problem or f"{transition.__name__} failed, and rclpy hides why")
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load; a foreseen problem is logged and leaves the node unconfigured."""

@@ -19,13 +19,16 @@ LARGEST_INTEGER = 2**63 - 1
 RCLPY_PREFIXES = ("use_sim_time", "start_type_description_service", "qos_overrides.")
 
 
-def declare(node: Node, settings: type[T], only: Sequence[str] = ()) -> T:
+def declare(
+    node: Node, settings: type[T], only: Sequence[str] = (), without: Sequence[str] = ()
+) -> T:
     """Declare the fields of a settings dataclass as read-only parameters and read them back.
 
     Args:
         node: The node that owns the parameters.
         settings: A dataclass whose fields were made with `rlt_core.settings.setting`.
         only: The fields that concern this node, if not all; the others keep their defaults.
+        without: The fields that do not concern this node; they keep their defaults.
 
     Returns:
         The settings with the parameters' values.
@@ -36,13 +39,15 @@ def declare(node: Node, settings: type[T], only: Sequence[str] = ()) -> T:
     """
     values = {}
     for item in dataclasses.fields(settings):  # type: ignore[arg-type]
-        if only and item.name not in only:
+        if item.name in without or (only and item.name not in only):
             continue
         default = _default(item)
         descriptor = _descriptor(item, default)
         if default == []:
             # An empty list has no type, and no value is better than a guessed one.
-            node.declare_parameter(item.name, Parameter.Type.DOUBLE_ARRAY, descriptor)
+            text = item.type in ("list[str]", list[str])
+            kind = Parameter.Type.STRING_ARRAY if text else Parameter.Type.DOUBLE_ARRAY
+            node.declare_parameter(item.name, kind, descriptor)
             value = node.get_parameter_or(item.name).value
             values[item.name] = [] if value is None else list(value)
         else:

@@ -51,6 +51,16 @@ def test_overrides(make):
     refuse_unknown(node)
 
 
+def test_a_node_offers_only_what_concerns_it(make):
+    node = make()
+    assert declare(node, Settings, without=("speed", "mode")) == Settings()
+    assert not node.has_parameter("speed") and node.has_parameter("ticks")
+    with pytest.raises(ValueError, match="speed"):
+        misled = make(speed=0.1)
+        declare(misled, Settings, without=("speed",))
+        refuse_unknown(misled)
+
+
 def test_description_range_and_write_protection(make):
     node = make()
     declare(node, Settings)

@@ -34,7 +34,6 @@ from rlt_node.conversions import (
 )
 from rlt_node.node import GuardedNode
 from rlt_node.parameters import declare, refuse_unknown
-from rlt_node.process import Refused
 from rlt_sim.world import RobotState, World, make_world
 from rlt_sim.world.world import Array
 
@@ -85,8 +84,18 @@ class SimulatorNode(GuardedNode):
         self._loop.close()
 
     def _on_reset(self, goal: ServerGoalHandle) -> Reset.Result:
+        """Place arm and task anew, at once; whatever fails is the goal's result."""
         request = goal.request
-        start_tick = self._loop.reset(request.seed, max(1, request.tick_multiple))
+        goal.publish_feedback(Reset.Feedback(state="placing the arm and the task"))
+        try:
+            start_tick = self._loop.reset(request.seed, max(1, request.tick_multiple))
+        except Exception as error:
+            goal.abort()
+            late = isinstance(error, TimeoutError)
+            return Reset.Result(
+                error_code=Reset.Goal.TIMEOUT if late else Reset.Goal.ROBOT_FAULT,
+                error_msg=str(error) or repr(error),
+            )
         goal.succeed()
         return Reset.Result(error_code=Reset.Goal.NONE, start_tick=start_tick)
 
@@ -138,7 +147,7 @@ class _Driver:
         self._tasks.publish(self._task)
 
     def _publish_for_users(self, stamp: Time, state: RobotState) -> None:
-        """Joints and clock: nothing of ours listens, so they are made only if somebody does."""
+        """Joints and clock: not every output needs them, so they are made only if asked for."""
         if self._joints.get_subscription_count():
             joints = JointState(name=state.joint_names)
             joints.header.stamp, joints.header.frame_id = stamp, BASE_FRAME
@@ -211,7 +220,8 @@ class _RealTime:
         with self._lock:
             self._seed = seed
         if not self._reset_done.wait(RESET_SECONDS):
-            raise Refused(f"the simulated robot did not reset within {RESET_SECONDS} s")
+            self.check()
+            raise TimeoutError(f"the simulated robot did not reset within {RESET_SECONDS:g} s")
         return 0
 
     def check(self) -> None:

@@ -10,13 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rclpy.action import ActionClient
-from rclpy.task import Future
-
-from rlt_core.episodes import EpisodeMachine, Reply
+from rlt_core.episodes import EpisodeMachine, EpisodePlan, Reply
 from rlt_core.records import EpisodeState, Phase, Source
 from rlt_core.settings import ScheduleSettings, setting
-from rlt_interfaces.action import Reset
 from rlt_interfaces.msg import (
     ControlStep,
     LearnerStatus,
@@ -32,6 +28,7 @@ from rlt_node.graph import GraphSettings
 from rlt_node.node import GuardedNode
 from rlt_node.parameters import declare, refuse_unknown
 from rlt_node.process import Finished, Refused
+from rlt_node.reset import RobotReset
 from rlt_teleop.progress import progress_line, summary_lines
 from rlt_teleop.readiness import waiting_for_learning
 from rlt_teleop.record import RunRecord, first_facts, last_facts
@@ -107,7 +104,7 @@ class EpisodesNode(GuardedNode):
 
     def _connect(self) -> None:
         self._publisher = self.create_publisher(EpisodeMessage, "episode_state", qos.BARRIER)
-        self._reset = ActionClient(self, Reset, "reset")
+        self._reset = RobotReset(self, self._begin)
         for message, topic, profile, name in (
             (PolicyInfo, "policy_info", qos.LATCHED, "_policy"),
             (LearnerStatus, "learner_status", qos.LATCHED, "_learner"),
@@ -198,13 +195,8 @@ class EpisodesNode(GuardedNode):
     def _advance(self) -> None:
         """Open the next episode once everybody has done with the last."""
         phase = self._machine.state.phase
-        silent = time.monotonic() - self._moved
-        if phase is Phase.RUNNING and self._graph.lockstep and silent > self._graph.silence_s:
-            raise Refused(
-                f"tick {self._machine.state.tick} of episode {self._machine.state.episode} has "
-                f"not ended within {self._graph.silence_s:g} s: check chunk_controller and "
-                "simulator"
-            )
+        if self._graph.lockstep and phase in (Phase.RESETTING, Phase.RUNNING):
+            self._check_silence()
         if phase not in (Phase.IDLE, Phase.ENDED):
             return
         reason = self._waiting_for()
@@ -216,6 +208,16 @@ class EpisodesNode(GuardedNode):
             self._reason_since = math.inf  # said once
             self.get_logger().info(f"waiting for {reason}")
 
+    def _check_silence(self) -> None:
+        """Lockstep: end the run if the robot does not move on."""
+        limit, state = self._graph.silence_s, self._machine.state
+        self._reset.check(limit)
+        if state.phase is Phase.RUNNING and time.monotonic() - self._moved > limit:
+            raise Refused(
+                f"tick {state.tick} of episode {state.episode} has not ended within {limit:g} s: "
+                "check chunk_controller and simulator"
+            )
+
     def _waiting_for(self) -> str:
         """What keeps the next episode from opening; empty if nothing does."""
         if self._policy is None:
@@ -224,14 +226,20 @@ class EpisodesNode(GuardedNode):
         if self._settings.job == "evaluate_actor" and not self._policy.policy_version:
             raise Refused("the policy has no actor weights: name a checkpoint")
         if self._settings.job == "train":
-            if self._learner is not None:
+            began = self._machine.state.phase is not Phase.IDLE
+            lockstep, upcoming = self._graph.lockstep, self._machine.upcoming
+            if self._learner is not None and (lockstep or not began):
                 self._contract.require(self._learner.contract_hash, "the learner")
-            reason = waiting_for_learning(
-                self._machine.state, self._policy, self._recorder, self._learner
-            )
-            if reason:
+            parties = (self._policy, self._recorder, self._learner)
+            reason = waiting_for_learning(self._machine.state, upcoming, *parties, lockstep)
+            if reason and not self._given_up(upcoming):
                 return reason
-        return "" if self._reset.server_is_ready() else "the robot's reset action"
+        return "" if self._reset.is_ready() else "the robot's reset action"
+
+    def _given_up(self, upcoming: EpisodePlan | None) -> bool:
+        """Real time: whether the run's last counts have been waited for long enough."""
+        waited = time.monotonic() - self._moved
+        return upcoming is None and not self._graph.lockstep and waited > PATIENCE_SECONDS
 
     def _open_next(self) -> None:
         if self._machine.state.phase is Phase.IDLE:
@@ -241,22 +249,12 @@ class EpisodesNode(GuardedNode):
         self._publish(state)
         if state.phase is Phase.FINISHED:
             self._finish()
-        goal = Reset.Goal(seed=state.seed, tick_multiple=self._contract.chunk)
-        self._reset.send_goal_async(goal).add_done_callback(self.guarded(self._on_accepted))
+        self._reset.ask(state.seed, self._contract.chunk)
 
-    def _on_accepted(self, future: Future) -> None:
-        handle = future.result()
-        if not handle.accepted:
-            raise Refused("the robot refused to reset: check its driver")
-        handle.get_result_async().add_done_callback(self.guarded(self._on_reset))
-
-    def _on_reset(self, future: Future) -> None:
-        result = future.result().result
-        if result.error_code != Reset.Goal.NONE:
-            raise Refused(f"the reset failed ({result.error_code}): {result.error_msg}")
-        chunk = self._contract.chunk
-        start_tick = result.start_tick
+    def _begin(self, start_tick: int) -> None:
+        """The reset is done: the episode runs."""
         if not self._graph.lockstep:
+            chunk = self._contract.chunk
             start_tick = (self._next_tick // chunk + 2) * chunk  # the controller owns the tick
         self._moved = time.monotonic()
         self._publish(self._machine.begin(start_tick))

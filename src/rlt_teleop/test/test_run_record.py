@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from rlt_core.episodes import EpisodeMachine, EpisodeResult, make_schedule
+from rlt_core.episodes import EpisodeMachine, EpisodePlan, EpisodeResult, make_schedule
 from rlt_core.records import EpisodeKind, Outcome
 from rlt_core.settings import ScheduleSettings
 from rlt_interfaces.msg import LearnerStatus, PolicyInfo, RecorderStatus
@@ -88,13 +88,19 @@ def test_summary():
     )
 
 
+ACTOR_NEXT = EpisodePlan(4, EpisodeKind.TRAIN, 1)
+DONE = {
+    "state": dataclasses.replace(EpisodeMachine("run", SCHEDULE, 1, 10).state, episode=3),
+    "upcoming": ACTOR_NEXT,
+    "policy": PolicyInfo(policy_version=2),
+    "recorder": RecorderStatus(run="run", episode=3, episode_seq=70),
+    "learner": LearnerStatus(run="run", ingested_seq=70, policy_version=2, learning=True),
+}
+"""Everybody has done with episode 3."""
+
+
 def test_the_next_episode_waits_for_everybody():
-    machine = EpisodeMachine("run", SCHEDULE, 1, 10)
-    state = dataclasses.replace(machine.state, episode=3)
-    policy = PolicyInfo(policy_version=2)
-    recorder = RecorderStatus(run="run", episode=3, episode_seq=70)
-    learner = LearnerStatus(run="run", ingested_seq=70, policy_version=2, learning=True)
-    assert waiting_for_learning(state, policy, recorder, learner) == ""
+    assert waiting_for_learning(**DONE, lockstep=True) == ""
     for change, expected in (
         ({"recorder": None}, "recorder to start"),
         ({"recorder": RecorderStatus(run="old")}, "recorder to start"),
@@ -109,12 +115,47 @@ def test_the_next_episode_waits_for_everybody():
         ),
         ({"policy": PolicyInfo(policy_version=1)}, "new weights"),
     ):
-        parties = {"policy": policy, "recorder": recorder, "learner": learner} | change
-        assert expected in waiting_for_learning(state, **parties), change
+        assert expected in waiting_for_learning(**DONE | change, lockstep=True), change
 
 
-def test_a_paused_learner_is_not_waited_for():
-    machine = EpisodeMachine("run", SCHEDULE, 1, 10)
-    recorder = RecorderStatus(run="run", episode=1, episode_seq=7)
-    paused = LearnerStatus(run="run", ingested_seq=3, learning=False)
-    assert waiting_for_learning(machine.state, PolicyInfo(), recorder, paused) == ""
+@pytest.mark.parametrize("status", [{"ingested_seq": 69}, {"ingested_seq": 70, "updates_owed": 3}])
+def test_a_paused_learner_keeps_a_lockstep_run_waiting_and_the_remedy_is_named(status):
+    paused = LearnerStatus(run="run", policy_version=2, learning=False)
+    for name, value in status.items():
+        setattr(paused, name, type(getattr(paused, name))(value))
+    reason = waiting_for_learning(**DONE | {"learner": paused}, lockstep=True)
+    assert "pause_learning, {pause: false}" in reason
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"learner": None},
+        {"learner": LearnerStatus(run="run", ingested_seq=3, learning=False)},
+        {"learner": LearnerStatus(run="run", ingested_seq=70, updates_owed=9.0, learning=True)},
+        {"policy": PolicyInfo(policy_version=1)},
+    ],
+)
+def test_in_real_time_no_episode_waits_for_the_learner(change):
+    assert waiting_for_learning(**DONE | change, lockstep=False) == ""
+
+
+def test_in_real_time_the_recorder_and_the_last_counts_are_waited_for():
+    open_still = {"recorder": RecorderStatus(run="run", episode=2)}
+    assert "recorder to close" in waiting_for_learning(**DONE | open_still, lockstep=False)
+    last = {"upcoming": None, "learner": LearnerStatus(run="run", ingested_seq=69)}
+    assert "take in the last" in waiting_for_learning(**DONE | last, lockstep=False)
+    paused = {"upcoming": None, "learner": LearnerStatus(run="run", ingested_seq=3, received=70)}
+    assert waiting_for_learning(**DONE | paused, lockstep=False) == ""
+
+
+@pytest.mark.parametrize("lockstep", [True, False])
+def test_the_actor_does_not_act_before_its_first_weights(lockstep):
+    untrained = {
+        "policy": PolicyInfo(),
+        "learner": LearnerStatus(run="run", ingested_seq=70, learning=True),
+    }
+    reason = waiting_for_learning(**DONE | untrained, lockstep=lockstep)
+    assert "first weights" in reason
+    base = untrained | {"upcoming": EpisodePlan(4, EpisodeKind.WARMUP, 1)}
+    assert waiting_for_learning(**DONE | base, lockstep=lockstep) == ""

@@ -1,0 +1,209 @@
+"""Recorder and learner as nodes: what they refuse, what they survive, what they tell."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+
+from rlt_core.contract import ContractMismatch
+from rlt_core.records import Commit, ControlStep, EpisodeKind, EpisodeState, Outcome, Phase, Source
+from rlt_core.windows import KEPT_EPISODES
+from rlt_interfaces.msg import ControlStep as StepMessage
+from rlt_interfaces.msg import EpisodeState as EpisodeMessage
+from rlt_interfaces.msg import Features, LearnerStatus, Observation, RecorderStatus, Transition
+from rlt_interfaces.srv import GetTransitions
+from rlt_learner import learner_node
+from rlt_learner.learner_node import LearnerNode
+from rlt_learner.recorder_node import RecorderNode
+from rlt_node import qos
+from rlt_node.conversions import episode_to_msg, image_to_msg, stamp_of_tick, step_to_msg
+
+ROOT = Path(__file__).resolve().parents[3]
+MODEL = ROOT / "models" / "ethernet"
+PATIENCE_S = 60.0
+
+
+class Bench:
+    """A node under test, and one that speaks and listens to it."""
+
+    def __init__(self, kind: Any, **parameters: Any) -> None:
+        given = {"model": MODEL, **parameters}
+        values = [word for name, value in given.items() for word in ("-p", f"{name}:={value}")]
+        robot = ROOT / "config" / "robots" / "sim.yaml"
+        rclpy.init(
+            args=["--ros-args", "--params-file", str(robot), *values],
+            domain_id=1 + os.getpid() % 100,
+        )
+        self.node = kind()
+        self.other = rclpy.create_node("other", use_global_arguments=False)
+        self.executor = SingleThreadedExecutor()
+        for each in (self.node, self.other):
+            self.executor.add_node(each)
+        self.publishers: dict[str, Any] = {}
+
+    def wait_for(self, condition) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while not condition():
+            assert time.monotonic() < deadline, "waited in vain"
+            self.executor.spin_once(timeout_sec=0.05)
+
+    def send(self, message, topic: str, profile=qos.BARRIER) -> None:
+        if topic not in self.publishers:
+            publisher = self.other.create_publisher(type(message), topic, profile)
+            self.wait_for(publisher.get_subscription_count)
+            self.publishers[topic] = publisher
+        self.publishers[topic].publish(message)
+
+    def hear(self, kind: Any, topic: str, profile) -> list[Any]:
+        heard: list[Any] = []
+        self.other.create_subscription(kind, topic, heard.append, profile)
+        return heard
+
+    def close(self) -> None:
+        self.executor.shutdown()
+        if hasattr(self.node, "close"):
+            self.node.close()
+        for each in (self.node, self.other):
+            each.destroy_node()
+        rclpy.shutdown()
+
+
+@pytest.fixture
+def make_bench():
+    made = []
+
+    def make(kind: Any, **parameters: Any) -> Bench:
+        made.append(Bench(kind, **parameters))
+        return made[-1]
+
+    yield make
+    for bench in made:
+        bench.close()
+
+
+def episode(number: int, phase: Phase, **changes: Any) -> EpisodeMessage:
+    values: dict[str, Any] = {
+        "run": "run", "episode": number, "kind": EpisodeKind.EVAL, "phase": phase,
+        "acting": Source.ACTOR, "explore": False, "seed": 0, "tick": 10 * number + 1,
+        "start_tick": 10 * number,
+    }
+    if phase is Phase.ENDED:
+        values |= {"end_tick": 10 * number + 1, "outcome": Outcome.FAILURE}
+    return episode_to_msg(EpisodeState(**(values | changes)))
+
+
+def step(number: int) -> StepMessage:
+    """The one step of an episode."""
+    record = ControlStep(number, 10 * number, np.zeros(4, np.float32), np.zeros(4), Source.ACTOR)
+    return step_to_msg(record, ("x", "y", "z", "yaw"))
+
+
+def run_episode(bench: Bench, number: int) -> None:
+    bench.send(episode(number, Phase.RUNNING), "episode_state")
+    bench.send(step(number), "control_step", qos.LOG)
+    bench.send(episode(number, Phase.ENDED), "episode_state")
+
+
+def test_a_correction_that_comes_too_late_changes_nothing(make_bench):
+    bench = make_bench(RecorderNode)
+    commits = bench.hear(Transition, "transitions", qos.LOG)
+    for number in range(1, KEPT_EPISODES + 2):
+        run_episode(bench, number)
+        bench.wait_for(lambda number=number: len(commits) == number)
+    for number, outcome in ((1, Outcome.NONE), (2, Outcome.SUCCESS)):
+        bench.send(episode(number, Phase.ENDED, outcome=outcome), "episode_state")
+    bench.wait_for(lambda: len(commits) == KEPT_EPISODES + 2)
+    run_episode(bench, KEPT_EPISODES + 2)
+    bench.wait_for(lambda: len(commits) == KEPT_EPISODES + 3)
+    assert [commit.seq for commit in commits] == list(range(1, KEPT_EPISODES + 4))
+    corrected, newest = commits[-2:]
+    assert (corrected.episode, corrected.outcome) == (2, Outcome.SUCCESS)
+    assert (newest.episode, newest.commit) == (KEPT_EPISODES + 2, Commit.EPISODE_END)
+    assert bench.node.ending is None
+
+
+@pytest.mark.parametrize("mode", ["lockstep", "real_time"])
+def test_features_of_another_contract_are_refused(make_bench, mode):
+    bench = make_bench(RecorderNode, mode=mode)
+    commits = bench.hear(Transition, "transitions", qos.LOG)
+    bench.send(Features(episode=1, contract_hash="beef"), "features", qos.LOG)
+    if mode == "lockstep":
+        bench.wait_for(lambda: bench.node.ending is not None)
+        assert isinstance(bench.node.ending, ContractMismatch)
+        assert "beef" in str(bench.node.ending)
+        assert bench.node._contract.hash() in str(bench.node.ending)
+    else:
+        run_episode(bench, 1)
+        bench.wait_for(lambda: commits)
+        assert bench.node.ending is None
+
+
+def test_a_correction_of_another_episode_does_not_end_the_pictures(make_bench, tmp_path):
+    bench = make_bench(RecorderNode, output=tmp_path)
+    commits = bench.hear(Transition, "transitions", qos.LOG)
+    bench.send(episode(1, Phase.RUNNING, kind=EpisodeKind.TRAIN), "episode_state")
+    bench.send(episode(1, Phase.ENDED, kind=EpisodeKind.TRAIN), "episode_state")
+    bench.send(episode(2, Phase.RESETTING), "episode_state")
+    bench.send(
+        episode(1, Phase.ENDED, kind=EpisodeKind.TRAIN, outcome=Outcome.SUCCESS), "episode_state"
+    )
+    stamp = stamp_of_tick(20, 50.0)
+    image = image_to_msg(np.zeros((4, 4, 3), np.uint8), stamp, "wrist")
+    seen = Observation(tick=20, camera_names=["wrist"], images=[image])
+    bench.send(episode(2, Phase.RUNNING), "episode_state")
+    bench.send(seen, "observation")
+    bench.wait_for(lambda: bench.node._strip._observations)
+    bench.send(step(2), "control_step", qos.LOG)
+    bench.send(episode(2, Phase.ENDED), "episode_state")
+    bench.wait_for(lambda: [commit.episode for commit in commits][-1:] == [2])
+    assert [path.name for path in (tmp_path / "frames").iterdir()] == ["eval_wrist_0.png"]
+
+
+def test_a_reply_that_is_lost_is_asked_for_again(make_bench, monkeypatch):
+    monkeypatch.setattr(learner_node, "PAGE_SECONDS", 0.5)
+    bench = make_bench(LearnerNode)
+    bench.node.autostart()
+    told = bench.hear(LearnerStatus, "learner_status", qos.LATCHED)
+    bench.send(episode(1, Phase.ENDED), "episode_state")
+    bench.wait_for(lambda: told and told[-1].run == "run")
+    bench.send(RecorderStatus(run="run", committed=1), "recorder_status", qos.LATCHED)
+    bench.wait_for(lambda: bench.node._page is not None)  # nobody is there to answer
+
+    def answer(request, response):
+        response.success, response.committed = True, 1
+        response.transitions = [
+            Transition(
+                run="run", episode=1, seq=1, commit=int(Commit.EPISODE_END),
+                kind=int(EpisodeKind.EVAL), contract_hash=bench.node._contract.hash(),
+                axis_names=["x", "y", "z", "yaw"],
+            )
+        ]
+        return response
+
+    bench.other.create_service(GetTransitions, "get_transitions", answer)
+    bench.wait_for(lambda: told[-1].received == 1)
+    assert told[-1].ingested_seq == 1 and told[-1].learning
+
+
+def test_an_inactive_learner_says_so_and_still_tells_what_it_received(make_bench):
+    bench = make_bench(LearnerNode, autostart=False)
+    told = bench.hear(LearnerStatus, "learner_status", qos.LATCHED)
+    bench.node.trigger_configure()
+    bench.send(episode(1, Phase.ENDED), "episode_state")
+    bench.wait_for(lambda: told and told[-1].run == "run")
+    assert not told[-1].learning
+    end = Transition(
+        run="run", episode=1, seq=1, commit=int(Commit.EPISODE_END), kind=int(EpisodeKind.EVAL),
+        contract_hash=bench.node._contract.hash(), axis_names=["x", "y", "z", "yaw"],
+    )
+    bench.send(end, "transitions", qos.LOG)
+    bench.wait_for(lambda: told[-1].received == 1)
+    bench.node.trigger_activate()
+    bench.wait_for(lambda: told[-1].learning and told[-1].ingested_seq == 1)
