@@ -18,12 +18,14 @@ def nodes(context: LaunchContext) -> list[Action]:
         base_eval_episodes=whole(context, "base_eval_episodes"),
         eval_episodes=whole(context, "eval_episodes"),
     )
+    # In real time the robot goes on with its last weights when the learner dies.
+    needed = {name: node for name, node in others.items() if graph.lockstep or name != "learner"}
     report = ExecuteProcess(
         cmd=["ros2", "run", "rlt_learner", "report", "--output", output], output="screen"
     )
     return [
         LogInfo(msg=f"output: {output}"),
-        *required(others),
+        *required(needed),
         finally_(episodes, "episodes", [report]),
         finally_(report, "report", [Shutdown(reason="the run is finished")]),
         *others.values(),

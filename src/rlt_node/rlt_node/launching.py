@@ -97,12 +97,17 @@ class Graph:
         return cls(context, share, task, mode, Path(output).absolute())
 
     @property
+    def lockstep(self) -> bool:
+        """Whether the simulator waits for every node."""
+        return self.mode == "lockstep"
+
+    @property
     def agreed(self) -> dict[str, Any]:
         """The parameters of `GraphSettings`."""
         return {
             "model": str(self.share / "models" / str(self.task["task"])),
             "mode": self.mode,
-            "planning_delay_ticks": 0 if self.mode == "lockstep" else REAL_TIME_DELAY_TICKS,
+            "planning_delay_ticks": 0 if self.lockstep else REAL_TIME_DELAY_TICKS,
         }
 
     def node(

@@ -35,6 +35,7 @@ from rlt_policy.outputs import load_output
 
 Vector = NDArray[np.float64]
 REPEAT_SECONDS = 2.0
+CLOSE_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,8 @@ class ChunkControllerNode(GuardedNode):
         self._graph = declare(self, GraphSettings)
         output = declare(self, OutputSettings).output
         limits, chunks = declare(self, GuardSettings), declare(self, ChunkSettings)
-        refuse_unknown(self)
         self._contract = contract = self._graph.contract()
+        self._hash = contract.hash()
         lockstep = self._graph.lockstep
         self._control = ControlLoop(contract, limits, chunks, real_time=not lockstep)
         self._lock = threading.Lock()  # real time: the clock's thread and the callbacks
@@ -66,11 +67,13 @@ class ChunkControllerNode(GuardedNode):
         self._answered_at = time.monotonic()
         self._steps = self.create_publisher(ControlStepMessage, "control_step", qos.LOG)
         self._output = load_output(output)(self, contract, lockstep, self._on_position)
+        refuse_unknown(self)  # the output has parameters of its own
         self.create_subscription(ActionChunk, "action_chunk", self._on_chunk, qos.BARRIER)
         self.create_subscription(EpisodeMessage, "episode_state", self._on_episode, qos.BARRIER)
         self.create_subscription(HumanCommand, "human_command", self._on_human, qos.COMMAND)
         self._closing = threading.Event()
         self._failure: Exception | None = None
+        self._counter: threading.Thread | None = None
         if lockstep:
             self.create_timer(0.5, self._watch)
         else:
@@ -81,17 +84,21 @@ class ChunkControllerNode(GuardedNode):
     def close(self) -> None:
         """Stop the clock: the robot keeps the last set-point that was sent."""
         self._closing.set()
+        if self._counter is not None:
+            self._counter.join(CLOSE_SECONDS)  # no tick may publish into a destroyed node
 
     # ---- What comes in ------------------------------------------------------------------------
 
-    def _on_position(self, tick: int, position: Vector) -> None:
+    def _on_position(self, tick: int, position: Vector, fault: str) -> None:
         with self._lock:
             lockstep = self._graph.lockstep
             received = float(tick) if lockstep else time.monotonic()
-            self._state = RobotState(tick if lockstep else self._tick, position, received)
+            self._state = RobotState(tick if lockstep else self._tick, position, received, fault)
         self._answer_if_complete()
 
     def _on_chunk(self, message: ActionChunk) -> None:
+        if self._graph.lockstep and message.contract_hash != self._hash:
+            self._contract.require(message.contract_hash, "the policy")  # nothing else would come
         with self._lock:
             rejection = self._control.offer_chunk(chunk_from_msg(message))
         if rejection is not None:

@@ -34,6 +34,7 @@ from rlt_node.process import Refused
 
 WARM_UP_STEPS = 3
 TIMED_CHUNKS = 200
+REPEAT_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,17 @@ class PolicyNode(SelfStartingNode):
     # ---- Act ----------------------------------------------------------------------------------
 
     def _on_observation(self, message: Observation) -> None:
+        expected = self._contract.proprio.names
+        if tuple(message.proprio_names) != expected:
+            problem = (
+                f"observation of tick {message.tick} holds proprioception "
+                f"{', '.join(message.proprio_names)}; the contract wants {', '.join(expected)}: "
+                "start observer and policy with the same model"
+            )
+            if self._graph.lockstep:
+                raise Refused(problem)
+            self.get_logger().error(problem, throttle_duration_sec=REPEAT_SECONDS)
+            return
         self._waiting.append(message)
         self._waiting_since = time.monotonic()
         self._act()
@@ -188,21 +200,41 @@ class PolicyNode(SelfStartingNode):
 
     def _on_weights(self, message: PolicyWeights) -> None:
         self._next_weights = message
-        if self._episode is None or self._episode.phase is not Phase.RUNNING:
+        if self._episode is not None and self._episode.phase is not Phase.RUNNING:
             self._swap_weights()
 
     def _swap_weights(self) -> None:
-        """Act with the newest weights from the next episode on."""
+        """Act with the newest weights from the next episode on.
+
+        In real time bad ones are said once and dropped: a robot must not stop for its learner.
+        """
         message, self._next_weights = self._next_weights, None
         if message is None:
             return
         try:
+            self._require_run(message.run)
             self._contract.require(message.contract_hash, "the learner")
             weights = checkpoint.decode(bytes(message.data), message.sha256)
             self._step.set_weights(message.version, weights)
         except ValueError as error:
-            raise Refused(f"policy_weights version {message.version}: {error}") from error
+            problem = f"policy_weights version {message.version}: {error}"
+            if self._graph.lockstep:
+                raise Refused(problem) from error
+            self.get_logger().error(f"{problem}; version {self._step.version} goes on acting")
+            return
         self._publish_info()
+
+    def _require_run(self, run: str) -> None:
+        """Refuse weights that were learnt in another run, which an old learner may still offer.
+
+        Raises:
+            ValueError: Naming both runs.
+        """
+        if self._episode is not None and run != self._episode.run:
+            raise ValueError(
+                f"they are of run {run!r}, this is run {self._episode.run!r}: end the learner "
+                "that still serves the old run"
+            )
 
     def _publish_info(self) -> None:
         contract, milliseconds = self._contract, 1e3 * np.array(self._seconds)

@@ -17,7 +17,7 @@ from rclpy.node import Node
 from rlt_core.contract import Contract
 
 GROUP = "rlt.robot_output"
-OnPosition = Callable[[int, NDArray[np.float64]], None]
+OnPosition = Callable[[int, NDArray[np.float64], str], None]
 
 
 class RobotOutput(abc.ABC):
@@ -30,11 +30,12 @@ class RobotOutput(abc.ABC):
         """Connect to the robot.
 
         Args:
-            node: The node that owns publishers and subscriptions.
+            node: The node that owns publishers, subscriptions and the output's own parameters.
             contract: The contract of the run.
             lockstep: Whether the simulator's stamps count the ticks.
-            on_position: Called with (tick, float64 (A,) measured position on the action axes, SI)
-                for every measured state; outside lockstep the tick is 0.
+            on_position: Called for every measured state with the tick (0 outside lockstep), the
+                measured position on the action axes, float64 (A,), SI, and the sentence why the
+                robot must not move, empty if it may.
 
         Raises:
             ValueError: If this output cannot drive the contract's action axes.
