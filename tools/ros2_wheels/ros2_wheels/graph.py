@@ -27,6 +27,11 @@ def temporary_node() -> "Iterator[Node]":
     node = Node(f"_ros2cli_{os.getpid()}", start_parameter_services=False, enable_rosout=False)
     try:
         yield node
+    except Exception:
+        # Ctrl-C shuts ROS down beneath whatever is waiting, which then fails in its own way.
+        if rclpy.ok():
+            raise
+        raise KeyboardInterrupt from None
     finally:
         node.destroy_node()
         rclpy.try_shutdown()
