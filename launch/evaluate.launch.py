@@ -4,9 +4,17 @@ from pathlib import Path
 
 from launch import LaunchContext, LaunchDescription
 from launch.action import Action
-from launch.actions import LogInfo, Shutdown
+from launch.actions import LogInfo
 
-from rlt_node.launching import Graph, argument, arguments, finally_, required, whole, with_context
+from rlt_node.launching import (
+    Graph,
+    argument,
+    arguments,
+    report_at_end,
+    required,
+    whole,
+    with_context,
+)
 
 
 def nodes(context: LaunchContext) -> list[Action]:
@@ -22,7 +30,7 @@ def nodes(context: LaunchContext) -> list[Action]:
     return [
         LogInfo(msg=f"output: {graph.output}"),
         *required(others),
-        finally_(episodes, "episodes", [Shutdown(reason="the evaluation is finished")]),
+        *report_at_end(episodes, graph.output),
         *others.values(),
         episodes,
     ]

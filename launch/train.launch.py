@@ -2,15 +2,14 @@
 
 from launch import LaunchContext, LaunchDescription
 from launch.action import Action
-from launch.actions import ExecuteProcess, LogInfo, Shutdown
+from launch.actions import LogInfo
 
-from rlt_node.launching import Graph, arguments, finally_, required, whole, with_context
+from rlt_node.launching import Graph, arguments, report_at_end, required, whole, with_context
 
 
 def nodes(context: LaunchContext) -> list[Action]:
     """The graph: robot, policy, control, recorder, learner, and the episodes that lead it."""
     graph = Graph.of(context)
-    output = str(graph.output)
     others = graph.learning() | graph.control() | graph.robot()
     episodes = graph.episodes(
         "train",
@@ -20,14 +19,10 @@ def nodes(context: LaunchContext) -> list[Action]:
     )
     # In real time the robot goes on with its last weights when the learner dies.
     needed = {name: node for name, node in others.items() if graph.lockstep or name != "learner"}
-    report = ExecuteProcess(
-        cmd=["ros2", "run", "rlt_learner", "report", "--output", output], output="screen"
-    )
     return [
-        LogInfo(msg=f"output: {output}"),
+        LogInfo(msg=f"output: {graph.output}"),
         *required(needed),
-        finally_(episodes, "episodes", [report]),
-        finally_(report, "report", [Shutdown(reason="the run is finished")]),
+        *report_at_end(episodes, graph.output),
         *others.values(),
         episodes,
     ]

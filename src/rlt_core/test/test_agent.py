@@ -170,7 +170,8 @@ def test_dropout_hides_the_reference_from_the_input_and_not_from_the_distance(to
     distance = ((blind - batch.reference) ** 2).sum((1, 2)).mean()
     value = agent.critic(batch.x, agent.actor.clamp(blind)).amin(0).mean()
     metrics = agent.update_actor(batch)
-    assert metrics["actor_loss"] == pytest.approx((agent.settings.beta_sum * distance - value).item(), abs=1e-5)
+    expected = agent.settings.beta_sum * distance - value
+    assert metrics["actor_loss"] == pytest.approx(expected.item(), abs=1e-5)
     assert metrics["reference_distance"] == 0.0  # measured where the reference is shown
 
 

@@ -12,7 +12,13 @@ from typing import Any
 import yaml
 from launch import LaunchContext
 from launch.action import Action
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, RegisterEventHandler
+from launch.actions import (
+    DeclareLaunchArgument,
+    ExecuteProcess,
+    OpaqueFunction,
+    RegisterEventHandler,
+    Shutdown,
+)
 from launch.event_handlers import OnProcessExit
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
@@ -231,6 +237,17 @@ def finally_(node: Action, name: str, then: list[Action]) -> RegisterEventHandle
         return [_failure(name, event.returncode)] if event.returncode else then
 
     return RegisterEventHandler(OnProcessExit(target_action=node, on_exit=ended))
+
+
+def report_at_end(episodes: Node, output: Path) -> list[RegisterEventHandler]:
+    """When the episodes are done, write the report; then end the launch with exit code 0."""
+    report = ExecuteProcess(
+        cmd=["ros2", "run", "rlt_learner", "report", "--output", str(output)], output="screen"
+    )
+    return [
+        finally_(episodes, "episodes", [report]),
+        finally_(report, "report", [Shutdown(reason="the run is finished")]),
+    ]
 
 
 def _failure(name: str, code: int) -> OpaqueFunction:
