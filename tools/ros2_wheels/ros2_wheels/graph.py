@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # imported when a node is made, so that `ros2 --help` and `ro
     from rclpy.node import Node
 
 DISCOVERY_S = 5.0  # how long discovery may take: announcements that are missed come again after 3 s
-QUIET_S = 0.5  # a graph that has not changed for so long is taken as complete
+QUIET_S = 1.5  # a graph that has not changed for so long is taken as complete
 
 Found = TypeVar("Found")
 
