@@ -12,7 +12,8 @@ if TYPE_CHECKING:  # imported when a node is made, so that `ros2 --help` and `ro
     from rclpy.node import Node
 
 DISCOVERY_S = 5.0  # how long discovery may take: announcements that are missed come again after 3 s
-QUIET_S = 1.5  # a graph that has not changed for so long is taken as complete
+REPEAT_S = 3.5  # by then every announcement has come twice
+QUIET_S = 0.5  # a graph that has not changed for so long is taken as complete
 
 Found = TypeVar("Found")
 
@@ -49,9 +50,8 @@ def settle(node: "Node") -> None:
     """Wait until the first foreign node is discovered and the graph has stopped changing."""
     wait_for(lambda: full_node_names(node))
     seen: object = None
-    since = time.monotonic()
-    end = since + DISCOVERY_S
-    while time.monotonic() < min(since + QUIET_S, end):
+    start = since = time.monotonic()
+    while time.monotonic() < min(max(since + QUIET_S, start + REPEAT_S), start + DISCOVERY_S):
         now = (
             sorted(node.get_node_names_and_namespaces()),
             sorted(node.get_topic_names_and_types()),
