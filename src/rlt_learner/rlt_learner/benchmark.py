@@ -1,11 +1,11 @@
-"""Command `benchmark`: how good the method is, beside its upper bound and its floor.
+"""Command `benchmark`: how good the method is, beside perfect eyes and the floor.
 
 `ros2 run rlt_learner benchmark --task ethernet --seeds 0 1 2` repeats the main job in process,
 without ROS, for several seeds and pools the paired evaluations. `--rows` chooses what stands in
 the table:
 
     rlt           base policy before, actor after, as `train.launch.py` runs them
-    privileged    the same with the simulator's state instead of the RL token: an upper bound
+    privileged    the same with the simulator's state instead of the RL token: perfect eyes
     demonstrator  the imperfect expert that the base policy was cloned from
     clean         the same expert without its faults: about the fastest that the task allows
 """
