@@ -46,6 +46,7 @@ class HumanInput:
         axis_names: Names of the elements of `increment`.
         received: Monotonic receipt time in seconds (real time) or the tick (lockstep).
         contract_hash: Hash of the contract under which the command was made.
+        fault: Why the device cannot be used now, empty if it can.
     """
 
     sequence: int
@@ -54,6 +55,7 @@ class HumanInput:
     axis_names: tuple[str, ...]
     received: float
     contract_hash: str
+    fault: str = ""
 
 
 class Gate:

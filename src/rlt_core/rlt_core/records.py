@@ -200,6 +200,8 @@ class EpisodeState:
         end_tick: One past the last tick of the episode (0 while it runs).
         outcome: How it ended.
         label_source: HUMAN or automatic: "human", "auto", "time_limit", "abort" or "".
+        critical: Whether the critical phase has begun: only its ticks are stored.
+        critical_tick: First tick of the critical phase, a chunk boundary; 0 before it is known.
     """
 
     run: str
@@ -214,6 +216,12 @@ class EpisodeState:
     end_tick: int = 0
     outcome: Outcome = Outcome.NONE
     label_source: str = ""
+    critical: bool = True
+    critical_tick: int = 0
+
+    def stores(self, tick: int) -> bool:
+        """Whether the transitions that begin at a tick of this episode enter replay."""
+        return self.kind.stored and self.critical and tick >= self.critical_tick
 
 
 @dataclass(frozen=True)
@@ -238,6 +246,7 @@ class Transition:
         next_token, next_proprio, next_committed, next_reference: x' and ã' (zeros if terminated).
         outcome: Outcome of the episode where known (EPISODE_END, revisions), else NONE.
         policy_version: Version of the actor's weights at the window's start (0: base).
+        limited: bool (C,), whether the guard changed the command of a tick; for the record only.
     """
 
     run: str
@@ -261,6 +270,7 @@ class Transition:
     next_reference: FloatArray
     outcome: Outcome = Outcome.NONE
     policy_version: int = 0
+    limited: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
 
     @property
     def key(self) -> tuple[str, int, int]:

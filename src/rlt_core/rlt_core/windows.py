@@ -239,6 +239,8 @@ class _Episode:
         )
         sources = np.full(contract.chunk, Source.UNKNOWN, np.uint8)
         sources[:valid] = [step.source for step in executed[start - observed :]]
+        limited = np.zeros(contract.chunk, np.bool_)
+        limited[:valid] = [bool(step.limited) for step in executed[start - observed :]]
         reference = np.array(here.reference, np.float32)
         if self._human_reference:
             by_person = np.isin(sources[:valid], (Source.HUMAN, Source.BLEND))
@@ -272,6 +274,7 @@ class _Episode:
             next_reference=_or_zeros(terminated, there, reference, "reference"),
             outcome=outcome if terminated else Outcome.NONE,
             policy_version=executed[start - observed].policy_version,
+            limited=limited,
         )
 
     def _episode_end(self) -> Transition:

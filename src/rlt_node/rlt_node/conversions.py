@@ -226,6 +226,7 @@ def human_from_msg(message: interfaces.HumanCommand, received: float) -> HumanIn
         axis_names=tuple(message.axis_names),
         received=received,
         contract_hash=message.contract_hash,
+        fault=message.fault,
     )
 
 
@@ -279,6 +280,8 @@ def episode_to_msg(record: EpisodeState) -> interfaces.EpisodeState:
         end_tick=record.end_tick,
         outcome=int(record.outcome),
         label_source=record.label_source,
+        critical=record.critical,
+        critical_tick=record.critical_tick,
     )
 
 
@@ -297,6 +300,8 @@ def episode_from_msg(message: interfaces.EpisodeState) -> EpisodeState:
         end_tick=message.end_tick,
         outcome=Outcome(message.outcome),
         label_source=message.label_source,
+        critical=message.critical,
+        critical_tick=message.critical_tick,
     )
 
 
@@ -322,6 +327,7 @@ def transition_to_msg(
         reference=floats(record.reference),
         actions=floats(record.actions),
         sources=octets(record.sources),
+        limited=record.limited.tolist(),
         valid=record.valid,
         rewards=floats(record.rewards),
         terminated=record.terminated,
@@ -359,6 +365,7 @@ def transition_from_msg(message: interfaces.Transition) -> Transition:
         next_reference=matrix(message.next_reference, columns),
         outcome=Outcome(message.outcome),
         policy_version=message.policy_version,
+        limited=np.asarray(message.limited, np.bool_),
     )
 
 
