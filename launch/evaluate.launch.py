@@ -4,12 +4,12 @@ from pathlib import Path
 
 from launch import LaunchContext, LaunchDescription
 from launch.action import Action
-from launch.actions import LogInfo
 
 from rlt_node.launching import (
     Graph,
     argument,
     arguments,
+    expendable,
     report_at_end,
     required,
     whole,
@@ -27,11 +27,14 @@ def nodes(context: LaunchContext) -> list[Action]:
     else:
         others = graph.control(str(Path(policy).absolute())) | graph.robot()
         episodes = graph.episodes("evaluate_actor", eval_episodes=count)
+    person = graph.person()
     return [
-        LogInfo(msg=f"output: {graph.output}"),
+        *graph.greeting,
         *required(others),
+        *expendable(person),
         *report_at_end(episodes, graph.output),
         *others.values(),
+        *person.values(),
         episodes,
     ]
 
@@ -41,7 +44,8 @@ def generate_launch_description() -> LaunchDescription:
     return LaunchDescription(
         [
             *arguments(
-                "robot", "task", "seed", "supervisor", "output", "namespace", "log_level",
+                "robot", "task", "full_task", "seed", "supervisor", "device", "profile", "output",
+                "namespace", "log_level",
                 policy=("base", "'base', or the folder of a checkpoint"),
                 episodes=("100", "evaluation episodes"),
             ),

@@ -24,6 +24,9 @@ setup(
         ],
         'rlt.robot_output': [
             'cartesian_pose = rlt_policy.outputs.cartesian_pose:CartesianPose',
+            'joint_trajectory = rlt_policy.outputs.joint_trajectory:JointTrajectories',
+            'forward_position = rlt_policy.outputs.forward_position:ForwardPosition',
+            'twist = rlt_policy.outputs.twist:Twists',
         ],
     },
 )

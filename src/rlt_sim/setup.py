@@ -18,6 +18,7 @@ setup(
     zip_safe=False,
     entry_points={
         'console_scripts': [
+            'person = rlt_sim.main:person',
             'simulator = rlt_sim.main:simulator',
         ],
     },

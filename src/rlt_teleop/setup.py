@@ -5,7 +5,7 @@ package_name = 'rlt_teleop'
 setup(
     name=package_name,
     version='0.1.0',
-    description="The person's side: the episodes node, the only writer of labels and phases.",
+    description="The person's side: gamepad, keyboard, operator; and the episodes node, the only writer of labels.",
     author='RLT for ROS 2 maintainers',
     author_email='maintainers@rlt-ros2.example',
     license='Apache-2.0',
@@ -19,6 +19,9 @@ setup(
     entry_points={
         'console_scripts': [
             'episodes = rlt_teleop.main:episodes',
+            'gamepad = rlt_teleop.main:gamepad',
+            'keyboard = rlt_teleop.main:keyboard',
+            'operator = rlt_teleop.main:operator',
         ],
     },
 )

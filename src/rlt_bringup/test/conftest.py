@@ -12,7 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import rclpy
 import yaml
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+
+from rlt_interfaces.msg import ControlStep, EpisodeState
+from rlt_node import qos
 
 ROOT = Path(__file__).resolve().parents[3]
 MODEL = ROOT / "models" / "ethernet"
@@ -20,7 +26,7 @@ SIM = ROOT / "config" / "robots" / "sim.yaml"
 ENTRY = {
     "simulator": "rlt_sim", "observer": "rlt_policy", "policy": "rlt_policy",
     "chunk_controller": "rlt_policy", "recorder": "rlt_learner", "learner": "rlt_learner",
-    "episodes": "rlt_teleop",
+    "episodes": "rlt_teleop", "operator": "rlt_teleop",
 }
 PATIENCE_S = 90.0  # far more than anything here takes, so that a busy machine fails no test
 
@@ -81,6 +87,29 @@ class Graph:
                 process.wait()
 
 
+class Watcher:
+    """Sees every control step and every episode state of the graph."""
+
+    def __init__(self, domain: int) -> None:
+        self.context = Context()
+        rclpy.init(context=self.context, domain_id=domain)
+        self.node = rclpy.create_node("watcher", namespace="/rlt", context=self.context)
+        self.executor = SingleThreadedExecutor(context=self.context)
+        self.executor.add_node(self.node)
+        self.steps: list[ControlStep] = []
+        self.states: list[EpisodeState] = []
+        self.node.create_subscription(ControlStep, "control_step", self.steps.append, qos.LOG)
+        self.node.create_subscription(
+            EpisodeState, "episode_state", self.states.append, qos.BARRIER
+        )
+
+    def wait_for(self, condition, what: str, seconds: float = 90.0) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, f"waited in vain for {what}"
+            self.executor.spin_once(timeout_sec=0.1)
+
+
 @pytest.fixture
 def domain() -> int:
     """A ROS domain, 1 to 100, by worker, process and time."""
@@ -94,3 +123,12 @@ def graph(domain: int, tmp_path: Path) -> Iterator[Graph]:
     made = Graph(domain, tmp_path)
     yield made
     made.end()
+
+
+@pytest.fixture
+def watcher(domain: int) -> Iterator[Watcher]:
+    made = Watcher(domain)
+    yield made
+    made.executor.shutdown()
+    made.node.destroy_node()
+    rclpy.shutdown(context=made.context)

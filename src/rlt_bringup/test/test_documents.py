@@ -18,7 +18,9 @@ import yaml
 from rlt_core import settings as shared_settings
 
 ROOT = Path(__file__).resolve().parents[3]
-NODES = {path.stem.removesuffix("_node"): path for path in sorted(ROOT.glob("src/*/*/*_node.py"))}
+NODES = {
+    path.stem.removesuffix("_node"): path for path in sorted(ROOT.glob("src/*/rlt_*/*_node.py"))
+}
 ROS_PACKAGES = sorted({path.parents[1].name for path in NODES.values()})
 INTERFACE_FILES = sorted((ROOT / "src/rlt_interfaces").glob("*/*.*"))
 DOCUMENTS = sorted(
@@ -210,7 +212,8 @@ def test_command_exists(document, command):
             options = {word for word in arguments if word.startswith("--")}
             assert all(f'"{option}"' in source for option in options)
         case ["ros2", "topic", _, name, *_]:
-            assert name.removeprefix("/rlt/") in {row[1] for row in interfaces()}
+            known = {row[1] for row in interfaces()} | {"/diagnostics"}
+            assert name.removeprefix("/rlt/") in known
         case ["ros2", "service", "call", name, kind, *_]:
             short = kind.rpartition("/")[2]
             assert ("serves", name.removeprefix("/rlt/"), short) in interfaces()

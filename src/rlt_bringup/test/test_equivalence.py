@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import rclpy
 import torch
 import yaml
 from rclpy.context import Context
 
 from rlt_core import checkpoint
+from rlt_core.episodes import EpisodeResult
 from rlt_core.pose import as_sent
-from rlt_core.records import Transition
+from rlt_core.records import Commit, Transition
 from rlt_core.runner import build_runner
 from rlt_core.settings import GuardSettings, ScheduleSettings, TrainingSettings, build
 from rlt_interfaces.srv import GetTransitions
@@ -29,8 +31,12 @@ LIMITS = yaml.safe_load((ROOT / "config" / "robots" / "sim.yaml").read_text())
 SEED = 7
 SCHEDULE = {
     "base_eval_episodes": 1, "episodes": 3, "eval_episodes": 1, "seed": SEED,
-    "time_limit_ticks": 70,
 }
+RUNS = {
+    "critical": ({"time_limit_ticks": 70}, {}),
+    "full_task": ({"time_limit_ticks": 40, "full_task": True}, {"start": "home"}),
+}
+"""What a run asks of its schedule and of its world."""
 TRAINING = {"warmup_episodes": 2, "warmup_bc_updates": 20, "warmup_critic_updates": 20}
 
 
@@ -85,17 +91,32 @@ def differences(left: Transition, right: Transition) -> list[str]:
     ]
 
 
-def test_graph_and_runner_produce_the_same_transitions_and_weights(graph, domain, tmp_path):
+def assert_only_critical(transitions: list[Transition], results: list[EpisodeResult]) -> None:
+    """The windows of every stored episode are those of its critical phase."""
+    for result in results:
+        steps = [
+            transition.step for transition in transitions
+            if transition.episode == result.episode and transition.commit is Commit.INSERT
+        ]
+        first = result.steps - result.critical_steps
+        expected = range(first, result.steps, 2) if result.kind.stored else range(0)
+        assert steps == list(expected)
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_graph_and_runner_produce_the_same_transitions_and_weights(graph, domain, tmp_path, run):
+    asked, start = RUNS[run]
+    schedule, world = SCHEDULE | asked, TASK["world"] | start
     output = tmp_path / "run"
     agreed = {"model": str(MODEL)}
     graph.start("learner", **agreed, **TRAINING, seed=SEED, output=str(output))
     graph.start("policy", **agreed)
     graph.start("observer", **agreed)
     graph.start("chunk_controller", **agreed)
-    graph.start("simulator", **TASK["world"])
+    graph.start("simulator", **world)
     graph.start("recorder", **agreed)
     graph.start(
-        "episodes", **agreed, **SCHEDULE, output=str(output),
+        "episodes", **agreed, **schedule, output=str(output),
         warmup_episodes=TRAINING["warmup_episodes"],
     )
     assert graph.ended("episodes") == 0, graph.log("episodes")
@@ -103,13 +124,13 @@ def test_graph_and_runner_produce_the_same_transitions_and_weights(graph, domain
     assert graph.stop("learner") == 0
 
     runner = build_runner(
-        PosedWorld(make_world("ethernet", **TASK["world"])),
+        PosedWorld(make_world("ethernet", **world)),
         MODEL,
         GuardSettings(**{
             name: value
             for name, value in LIMITS["/**/learner"]["ros__parameters"].items()
         }),
-        build(ScheduleSettings, SCHEDULE),
+        build(ScheduleSettings, schedule),
         training=build(TrainingSettings, TRAINING),
         run="run",
     )
@@ -117,6 +138,9 @@ def test_graph_and_runner_produce_the_same_transitions_and_weights(graph, domain
     from_runner = runner.log.page(1, len(runner.log))
 
     assert len(results) == 5
+    if schedule.get("full_task"):
+        assert all(0 < result.critical_steps < result.steps for result in results)
+        assert_only_critical(from_graph, results)
     assert len(from_graph) == len(from_runner)
     for left, right in zip(from_graph, from_runner, strict=True):
         assert not differences(left, right), (left.key, differences(left, right))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import re
 import signal
 import subprocess
@@ -12,24 +13,38 @@ from pathlib import Path
 
 import pytest
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.action.graph import (
     get_action_client_names_and_types_by_node,
     get_action_server_names_and_types_by_node,
 )
 from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
 ROOT = Path(__file__).resolve().parents[3]
 NAMESPACE = "/rlt"
-NODES = {path.stem.removesuffix("_node"): path for path in sorted(ROOT.glob("src/*/*/*_node.py"))}
+NODES = {
+    path.stem.removesuffix("_node"): path for path in sorted(ROOT.glob("src/*/rlt_*/*_node.py"))
+}
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 EVERY_NODE_HAS = re.compile(
     r"/parameter_events|/rosout|.*/_action/.*|.*/\w+_parameters\w*|.*/get_parameter_types"
     r"|.*/get_type_description|.*/(change|get)_state|.*/get_available_\w+"
-    r"|.*/get_transition_graph|.*/transition_event"
+    r"|.*/get_transition_graph|.*/transition_event|/diagnostics"
 )
-"""Parameters, lifecycle and the inside of actions."""
+"""Parameters, lifecycle, the inside of actions, and diagnostics."""
+
+BY_HAND = {
+    "operator": (
+        "rlt_teleop", "--profile", "xbox", "--ros-args", "-p", f"model:={ROOT / 'models/ethernet'}",
+    ),
+    "gamepad": ("rlt_teleop",),
+    "keyboard": ("rlt_teleop",),
+    "person": ("rlt_sim", "--ros-args", "-r", f"__ns:={NAMESPACE}"),
+}
+"""A person's nodes, which an unattended run does not start: package and arguments."""
 
 Row = tuple[str, str, str, str]
 """Node, what it does, name, type: as in the READMEs' tables."""
@@ -71,6 +86,19 @@ def running(observer: Node) -> set[Row]:
     return rows
 
 
+def reported() -> dict[str, re.Pattern[str]]:
+    """Nodes of the table "Diagnostics" in docs/architecture.md, and what their keys look like."""
+    _, _, below = (ROOT / "docs/architecture.md").read_text().partition("\n## Diagnostics\n")
+    lines = [line for line in below.partition("\n## ")[0].splitlines() if line[:1] == "|"]
+    patterns = {}
+    for line in lines[2:]:
+        node, values, _ = (cell.strip() for cell in line.strip("|").split("|"))
+        keys = [re.escape(key) for key in re.findall(r"`([^`]+)`", values)]
+        any_key = "|".join(re.sub(r"<\w+>|\\\*", r"[\\w.]+", key) for key in keys)
+        patterns[node] = re.compile(rf"({any_key})(_worst_second)?")
+    return patterns
+
+
 @pytest.fixture
 def observer(domain: int) -> Iterator[Node]:
     context = Context()
@@ -88,17 +116,47 @@ def test_interface_tables(tmp_path: Path, domain: int, observer: Node) -> None:
         env={**os.environ, "ROS_DOMAIN_ID": str(domain)},
         stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
     )
+    patterns, statuses = reported(), {}
+    observer.create_subscription(
+        DiagnosticArray, "/diagnostics",
+        lambda message: statuses.update({s.name.rpartition("/")[2]: s for s in message.status}), 10,
+    )
+    executor = SingleThreadedExecutor(context=observer.context)
+    executor.add_node(observer)
+    ends = pty.openpty()
+    by_hand = [
+        subprocess.Popen(
+            ["ros2", "run", package, node, *arguments],
+            env={**os.environ, "ROS_DOMAIN_ID": str(domain)},
+            stdin=ends[1], stdout=log, stderr=subprocess.STDOUT,
+        )
+        for node, (package, *arguments) in BY_HAND.items()
+    ]
     try:
         expected, deadline = documented(), time.monotonic() + START_SECONDS
         seen: set[Row] = set()  # over time: some exist only while they are needed
         while not seen >= expected and time.monotonic() < deadline:
             assert launch.poll() is None, (tmp_path / "log").read_text()
             seen |= running(observer)
-            time.sleep(0.1)
+            executor.spin_once(timeout_sec=0.1)
         assert seen == expected
+        while not statuses.keys() >= patterns.keys() and time.monotonic() < deadline:
+            executor.spin_once(timeout_sec=0.1)
+        assert statuses.keys() == patterns.keys()
+        for node, status in statuses.items():
+            keys = {pair.key for pair in status.values}
+            assert not {key for key in keys if not patterns[node].fullmatch(key)}, node
+        for process in by_hand:
+            process.send_signal(signal.SIGINT)
+            assert process.wait(STOP_SECONDS) == 0, (tmp_path / "log").read_text()
         launch.send_signal(signal.SIGINT)
         assert launch.wait(STOP_SECONDS) == 0, (tmp_path / "log").read_text()
     finally:
+        for process in by_hand:
+            process.kill()
+            process.wait()
+        for end in ends:
+            os.close(end)
         if launch.poll() is None:
             os.killpg(launch.pid, signal.SIGKILL)
         log.close()

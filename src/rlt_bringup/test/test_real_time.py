@@ -4,52 +4,17 @@ from __future__ import annotations
 
 import json
 import signal
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-import rclpy
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
-from rclpy.context import Context
-from rclpy.executors import SingleThreadedExecutor
 
 from rlt_core.records import Source
 from rlt_interfaces.msg import ControlStep
-from rlt_node import qos
 
 MODEL = Path(__file__).resolve().parents[3] / "models" / "ethernet"
 AGREED = {"model": str(MODEL), "mode": "real_time", "planning_delay_ticks": 4}
 EPISODES = {"job": "evaluate_base", "base_eval_episodes": 3, "time_limit_ticks": 150}
-
-
-class Watcher:
-    """Sees every control step of the graph."""
-
-    def __init__(self, domain: int) -> None:
-        self.context = Context()
-        rclpy.init(context=self.context, domain_id=domain)
-        self.node = rclpy.create_node("watcher", namespace="/rlt", context=self.context)
-        self.executor = SingleThreadedExecutor(context=self.context)
-        self.executor.add_node(self.node)
-        self.steps: list[ControlStep] = []
-        self.node.create_subscription(ControlStep, "control_step", self.steps.append, qos.LOG)
-
-    def wait_for(self, condition, what: str, seconds: float = 90.0) -> None:
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, f"waited in vain for {what}"
-            self.executor.spin_once(timeout_sec=0.1)
-
-
-@pytest.fixture
-def watcher(domain: int) -> Iterator[Watcher]:
-    made = Watcher(domain)
-    yield made
-    made.executor.shutdown()
-    made.node.destroy_node()
-    rclpy.shutdown(context=made.context)
 
 
 def start(graph, output: Path) -> None:

@@ -1,15 +1,15 @@
 """Checkpoints and weights as safetensors with a JSON manifest: atomic, verified, no pickle.
 
-A checkpoint is a folder with one tensor file and `manifest.json`, which names the file and its
+A checkpoint is a folder with a tensor file and `manifest.json`, which names the file and its
 SHA-256. Replacing the manifest is the one step that makes a new checkpoint valid: killed at any
-moment, the folder holds the old checkpoint or the new one.
+moment, the folder holds the old checkpoint or the new one. The generation before stays beside it
+under `previous.json`, for the case that a disk damages the newest.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,13 @@ from safetensors import SafetensorError
 from safetensors import torch as safetensors
 from torch import Tensor
 
+from rlt_core.files import replace_file
+
 SCHEMA = 1
 MANIFEST = "manifest.json"
+PREVIOUS = "previous.json"
+MAX_BYTES = 1 << 30
+"""Hundreds of times an actor-critic of this suite: what is larger is not read at all."""
 
 
 def encode(tensors: Mapping[str, Tensor]) -> tuple[bytes, str]:
@@ -37,8 +42,9 @@ def decode(data: bytes, sha256: str, origin: str = "policy weights") -> dict[str
         origin: Where they come from, for the error.
 
     Raises:
-        ValueError: If the bytes are damaged.
+        ValueError: If the bytes are damaged, or more than anything that this suite saves.
     """
+    _require_size(len(data), origin)
     found = hashlib.sha256(data).hexdigest()
     if found != sha256:
         raise ValueError(
@@ -54,7 +60,7 @@ def decode(data: bytes, sha256: str, origin: str = "policy weights") -> dict[str
 
 
 def save(folder: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
-    """Write or replace a checkpoint.
+    """Write or replace a checkpoint; the one before stays as the previous generation.
 
     Args:
         folder: Folder of the checkpoint; made if missing.
@@ -62,21 +68,23 @@ def save(folder: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -
         meta: JSON values to save beside them.
 
     Raises:
-        OSError: If the folder cannot be written.
+        OSError: If the folder cannot be written; what it held still stands.
     """
     folder.mkdir(parents=True, exist_ok=True)
     data, sha256 = encode(tensors)
     name = f"tensors-{sha256[:16]}.safetensors"
-    _write(folder / name, data)
+    replace_file(folder / name, data)
     manifest = {"schema": SCHEMA, "tensors": {"file": name, "sha256": sha256}, "meta": meta}
-    _write(folder / MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())
+    _keep_previous(folder)
+    replace_file(folder / MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())
+    named = {name, *_named(folder / PREVIOUS)}
     for old in folder.glob("tensors-*.safetensors*"):
-        if old.name != name:
+        if old.name not in named:
             old.unlink(missing_ok=True)
 
 
 def load(folder: Path, *needed: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read and verify a checkpoint.
+    """Read and verify the newest checkpoint of a folder.
 
     Args:
         folder: Folder of the checkpoint.
@@ -89,16 +97,44 @@ def load(folder: Path, *needed: str) -> tuple[dict[str, Tensor], dict[str, Any]]
         FileNotFoundError: If there is no checkpoint.
         ValueError: If it is damaged, of another schema, or its meta lacks a needed name.
     """
-    path = folder / MANIFEST
-    if not path.is_file():
+    if not (folder / MANIFEST).is_file():
         raise FileNotFoundError(
             f"no checkpoint in {folder}: {MANIFEST} is missing; name the folder `checkpoint` of a "
             "finished run"
         )
+    return _load(folder / MANIFEST, needed)
+
+
+def recover(folder: Path, *needed: str) -> tuple[dict[str, Tensor], dict[str, Any], str]:
+    """As `load`; if the newest generation is damaged, the previous one is read instead.
+
+    Returns:
+        Tensors, meta, and what was wrong with the newest generation, empty if nothing.
+
+    Raises:
+        FileNotFoundError: If there is no checkpoint of either generation.
+        ValueError: If none is sound: nothing was ever begun anew in place of a damaged one.
+    """
+    try:
+        return *load(folder, *needed), ""
+    except (OSError, ValueError) as newest:
+        if not (folder / PREVIOUS).is_file():
+            raise
+        try:
+            return *_load(folder / PREVIOUS, needed), str(newest)
+        except (OSError, ValueError) as previous:
+            raise ValueError(
+                f"both generations in {folder} are damaged ({newest}; {previous}): copy the "
+                "folder from a backup, or remove it to learn again from the run's log"
+            ) from previous
+
+
+def _load(path: Path, needed: tuple[str, ...]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read and verify the generation of one manifest."""
     try:
         manifest = json.loads(path.read_text())
         schema, entry, meta = manifest["schema"], manifest["tensors"], manifest["meta"]
-        file, sha256 = folder / entry["file"], entry["sha256"]
+        file, sha256 = path.parent / entry["file"], entry["sha256"]
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"{path} is no checkpoint manifest ({error!r}): name the folder `checkpoint` of a run"
@@ -112,19 +148,32 @@ def load(folder: Path, *needed: str) -> tuple[dict[str, Tensor], dict[str, Any]]
         )
     if not file.is_file():
         raise FileNotFoundError(f"{path} names {file.name}, which is missing: copy all files")
+    _require_size(file.stat().st_size, str(file))
     return decode(file.read_bytes(), sha256, str(file)), meta
 
 
-def _write(path: Path, data: bytes) -> None:
-    """Write a file so that it exists completely or not at all, also after a power cut."""
-    temporary = path.with_name(path.name + ".part")
-    with open(temporary, "wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(temporary, path)
-    directory = os.open(path.parent, os.O_RDONLY)
+def _keep_previous(folder: Path) -> None:
+    """Make the newest generation the previous one, unless it is damaged."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        return
     try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+        _load(path, ())
+    except (OSError, ValueError):
+        return  # the previous generation is the better one
+    replace_file(folder / PREVIOUS, path.read_bytes())
+
+
+def _named(manifest: Path) -> set[str]:
+    """Name of the tensor file that a manifest points to, if there is one."""
+    try:
+        return {str(json.loads(manifest.read_text())["tensors"]["file"])}
+    except (OSError, KeyError, TypeError, ValueError):
+        return set()
+
+
+def _require_size(size: int, origin: str) -> None:
+    if size > MAX_BYTES:
+        raise ValueError(
+            f"{origin}: {size} bytes, expected at most {MAX_BYTES}: it was not saved by this suite"
+        )

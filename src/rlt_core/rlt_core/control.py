@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +13,7 @@ from rlt_core.contract import Contract
 from rlt_core.gate import Gate, Rejection
 from rlt_core.gate import HumanInput as HumanInput
 from rlt_core.guard import Guard
+from rlt_core.pace import Lateness, Pace
 from rlt_core.records import (
     ActionChunk,
     ControlStep,
@@ -24,14 +27,43 @@ from rlt_core.takeover import Grip, Takeover
 
 EARLY_CHUNKS = 4
 """Chunks of an episode that this loop has not heard of yet; more would be a policy gone wild."""
+TRIP_CHUNKS = 3
+"""So many chunks in a row that are refused for what they contain end the policy's turn."""
+LATCHED = ("jump", "joints")
+"""Troubles of the robot after which only a new episode moves it again."""
+
+
+@dataclass(frozen=True)
+class ControlHealth:
+    """What the control loop has to tell about itself.
+
+    Attributes:
+        trouble: Why the robot holds now, None while all is well.
+        takeover: Who may move the robot.
+        rejections: Number of refused inputs by "source.code", e.g. "chunk.nonfinite".
+        holds: How often the robot began to hold, by the code of the trouble.
+        limited: Ticks at which a limit changed the command, by the limit's name.
+        underruns: Ticks of a running episode without a chunk though the policy should act.
+        stretched: Ticks that bridged a late chunk.
+        lateness: How late the ticks were; all zero in lockstep.
+    """
+
+    trouble: Rejection | None
+    takeover: Grip
+    rejections: Mapping[str, int]
+    holds: Mapping[str, int]
+    limited: Mapping[str, int]
+    underruns: int
+    stretched: int
+    lateness: Lateness
 
 
 class ControlLoop:
     """Chooses, guards and records one command per tick.
 
     It trusts nobody: whatever is refused, stale or missing ends in a decelerated hold. After a
-    takeover, and after a robot state that could not be used, the policy acts again only on a
-    chunk that was observed since. Calls must not overlap: one thread, or a lock around each.
+    takeover, and after any trouble that held the robot, the policy acts again only on a chunk
+    that was observed since. Calls must not overlap: one thread, or a lock around each.
 
     Args:
         contract: The contract of the run.
@@ -43,6 +75,8 @@ class ControlLoop:
         ValueError: If a limit is missing or invalid.
 
     Attributes:
+        pace: The clock of real time, which the caller beats at every tick, also where no episode
+            is executed; unused in lockstep.
         trouble: Why the robot holds now, None while all is well.
         rejections: Number of refused inputs by "source.code", e.g. "chunk.nonfinite".
     """
@@ -55,14 +89,17 @@ class ControlLoop:
         *,
         real_time: bool = False,
     ) -> None:
+        unit = contract.dt if real_time else 1.0
+        self.pace = Pace(contract.dt, limits.max_age_ticks)
         self.trouble: Rejection | None = None
         self.rejections: Counter[str] = Counter()
         self._guard = Guard(contract.action.names, contract.dt, limits)
         self._gate = Gate(contract, self._guard.max_increment, self._guard.leash)
         self._scheduler = ChunkScheduler(contract, chunks)
-        self._takeover = Takeover()
-        self._max_age = limits.max_age_ticks * (contract.dt if real_time else 1.0)
+        self._takeover = Takeover(chunks.human_silence_ticks * unit)
+        self._max_age = limits.max_age_ticks * unit
         self._real_time = real_time
+        self._operator_required = chunks.operator_required
         self._blend_ticks = chunks.blend_ticks
         self._episode = 0
         self._running = False
@@ -70,9 +107,22 @@ class ControlLoop:
         self._early: deque[ActionChunk] = deque(maxlen=EARLY_CHUNKS)
         self._state: RobotState | None = None
         self._fault: Rejection | None = None
+        self._refused = 0
         self._sequence = -1
         self._human_ticks = 0
         self._blend_from: NDArray[np.float64] = np.zeros(contract.action.size)
+        self._holds: Counter[str] = Counter()
+        self._limited: Counter[str] = Counter()
+        self._underruns = 0
+        self._stretched = 0
+
+    def unfit(self, state: RobotState | None, now: float) -> Rejection | None:
+        """Why no episode can start in this robot state at the time `now`; None if one can."""
+        if state is None:
+            return Rejection(
+                "stale", "no robot state has come yet: start the robot driver or remap its topics"
+            )
+        return self._state_trouble(state, None, now)
 
     def start(self, episode: EpisodeState, measured: NDArray[np.float64]) -> None:
         """Begin an episode at rest, with the measured position (A,) as the set-point sent last.
@@ -87,6 +137,7 @@ class ControlLoop:
         self._next_tick = episode.start_tick
         self._state = None
         self._fault = None
+        self._refused = 0
         self.trouble = None
         self._human_ticks = 0
         early = [chunk for chunk in self._early if chunk.episode >= episode.episode]
@@ -113,30 +164,36 @@ class ControlLoop:
         checked = self._gate.check_chunk(chunk)
         if isinstance(checked, Rejection):
             self._scheduler.void(chunk, self._next_tick)
-            return self._refuse("chunk", checked)
+            return self._refuse("chunk", self._count_refusal(chunk, checked))
         late = self._scheduler.offer(checked, self._next_tick)
-        return None if late is None else self._refuse("chunk", late)
+        if late is not None:
+            return self._refuse("chunk", late)
+        if self._refused < TRIP_CHUNKS:
+            self._refused = 0
+        return None
 
-    def offer_human(self, human: HumanInput | None) -> Rejection | None:
-        """Take in a person's command, None if the input device is gone.
+    def offer_human(self, human: HumanInput) -> Rejection | None:
+        """Take in a person's command.
 
-        A refused command of a person who holds the button is a hold, never the policy.
+        A refused command of a person who holds the button is a hold, never the policy; so is a
+        fault of the device, which is told as `trouble` where it matters.
 
         Returns:
             Why the command is refused, None if it is accepted.
         """
-        if human is None:
-            return self._silence("gone", "the input device is gone")
-        restarted = human.received - self._takeover.received > self._max_age
-        if human.sequence <= self._sequence and not restarted:
+        if human.sequence <= self._sequence and not self._takeover.silent(human.received):
             return self._refuse(
                 "human",
                 Rejection(
                     "sequence",
-                    f"human command {human.sequence} came after {self._sequence}: dropped",
+                    f"human command {human.sequence} came after {self._sequence}: dropped; check "
+                    "that one operator node publishes human_command",
                 ),
             )
         self._sequence = human.sequence
+        if human.fault:
+            self._takeover.fault(human.fault)
+            return None
         checked = self._gate.check_human(human)
         if isinstance(checked, Rejection):
             self._takeover.update(human.takeover, None, human.received)
@@ -164,61 +221,112 @@ class ControlLoop:
                 raise ValueError("in real time, step needs the monotonic time `now`")
             now = float(tick)
         self._next_tick = tick + 1
-        measured = self._measured(state, now)
+        before = self.trouble
+        latch = self._takeover.check(now)
+        self.trouble = self._robot_trouble(state, now) or latch or self._policy_trouble(now)
         planned = self._choose(tick, now) if self.trouble is None else NOTHING
-        if self.trouble is not None or self._takeover.grip is not Grip.POLICY:
+        grip = self._takeover.grip
+        if grip is not Grip.HUMAN:
+            self._human_ticks = 0
+        if self.trouble is not None or grip is not Grip.POLICY:
             self._scheduler.flush(tick + 1)
-        command = self._guard.limit(planned.increment, measured)
-        joints = self.trouble is not None and self.trouble.code == "joints"
-        return ControlStep(
-            episode=self._episode if self._running else 0,
-            tick=tick,
-            increment=command.increment.astype(np.float32),
-            setpoint=command.setpoint,
-            source=planned.source,
-            obs_tick=planned.obs_tick,
-            policy_version=planned.policy_version,
-            limited=(*command.limited, "joints") if joints else command.limited,
+        elif self._running and planned.increment is None:
+            self._underruns += 1
+            self.trouble = self._scheduler.silence(tick)
+        if self.trouble is not None and (before is None or before.code != self.trouble.code):
+            self._holds[self.trouble.code] += 1
+        measured = None if self._state is not state else state.position
+        return self._send(tick, planned, measured)
+
+    def health(self) -> ControlHealth:
+        """How the loop is, and what it has refused and limited since it was made."""
+        return ControlHealth(
+            self.trouble,
+            self._takeover.grip,
+            dict(self.rejections),
+            dict(self._holds),
+            dict(self._limited),
+            self._underruns,
+            self._stretched,
+            self.pace.summary(),
         )
 
-    def _measured(self, state: RobotState, now: float) -> NDArray[np.float64] | None:
-        """The measured position if the state is usable; sets `trouble` if it is not."""
-        self.trouble = self._fault
+    # ---- What is wrong --------------------------------------------------------------------------
+
+    def _robot_trouble(self, state: RobotState, now: float) -> Rejection | None:
+        """Why nobody may move the robot; else the state becomes the newest usable one."""
         if self._fault is not None:
-            return None
-        rejection = self._gate.check_state(state, self._state)
-        if rejection is None and now - state.received > self._max_age:
-            rejection = Rejection(
-                "stale",
-                f"robot state of tick {state.tick} is {now - state.received:.3g} "
-                f"{'s' if self._real_time else 'ticks'} old, more than {self._max_age:.3g}: check "
-                "the robot driver; the controller holds until a fresh one comes",
-            )
+            return self._fault
+        if self.pace.trouble is not None:
+            return self.pace.trouble
+        rejection = self._state_trouble(state, self._state, now)
         if rejection is None:
             self._state = state
-            return state.position
-        self.trouble = self._refuse("state", rejection)
-        if rejection.code == "jump":
+            return None
+        if rejection.code in LATCHED:
             self._fault = rejection
-        return None
+        return self._refuse("state", rejection)
+
+    def _state_trouble(
+        self, state: RobotState, previous: RobotState | None, now: float
+    ) -> Rejection | None:
+        """Why a robot state cannot be used after the `previous` good one."""
+        rejection = self._gate.check_state(state, previous)
+        if rejection is not None or now - state.received <= self._max_age:
+            return rejection
+        return Rejection(
+            "stale",
+            f"robot state of tick {state.tick} is {now - state.received:.3g} "
+            f"{'s' if self._real_time else 'ticks'} old, more than {self._max_age:.3g}: check "
+            "the robot driver; the controller holds until a fresh one comes",
+        )
+
+    def _policy_trouble(self, now: float) -> Rejection | None:
+        """Why the policy must not act, though a person may."""
+        if self._takeover.grip is not Grip.POLICY or not self._running:
+            return None
+        if self._refused >= TRIP_CHUNKS:
+            return Rejection(
+                "trip",
+                f"{TRIP_CHUNKS} action chunks in a row were refused: the policy does not act until "
+                "the next episode; check the policy's model and units",
+            )
+        absent = self._takeover.absent(now) if self._operator_required else ""
+        if not absent:
+            return None
+        return Rejection(
+            "operator",
+            f"nobody could take over: {absent}: the policy does not act until commands come with "
+            "the takeover button up; check the operator node and its device",
+        )
+
+    def _count_refusal(self, chunk: ActionChunk, rejection: Rejection) -> Rejection:
+        """Count the refused chunks in a row, and say what they lead to."""
+        if chunk.episode == self._episode:
+            self._refused += 1
+        return Rejection(
+            rejection.code,
+            f"{rejection.message}; {TRIP_CHUNKS} refusals in a row hold the policy until the next "
+            "episode",
+        )
+
+    # ---- Who decides ----------------------------------------------------------------------------
 
     def _choose(self, tick: int, now: float) -> Planned:
         """Human, else policy, else hold."""
-        grip = self._takeover.grip
-        if grip is Grip.HUMAN and now - self._takeover.received > self._max_age:
-            self._silence("stale", "no human command in takeover")
-            grip = self._takeover.grip
-        if grip is Grip.HUMAN:
-            return self._human()
-        self._human_ticks = 0
-        if grip is Grip.POLICY and self._running:
-            return self._scheduler.action(tick)
-        return NOTHING
+        if self._takeover.grip is Grip.HUMAN:
+            return self._human(now)
+        planned = self._scheduler.action(tick) if self._running else NOTHING
+        self._stretched += planned.stretched
+        return planned
 
-    def _human(self) -> Planned:
-        """The person's increment, blended in from the increment sent when the takeover began."""
+    def _human(self, now: float) -> Planned:
+        """The person's increment, blended in from the increment sent when the takeover began.
+
+        A command that is too old is not repeated: the robot holds until the next one.
+        """
         increment = self._takeover.increment
-        if increment is None:
+        if increment is None or now - self._takeover.received > self._max_age:
             return NOTHING
         if self._human_ticks == 0:
             self._blend_from = self._guard.increment
@@ -229,16 +337,26 @@ class ControlLoop:
         blended = weight * increment + (1.0 - weight) * self._blend_from
         return Planned(blended.astype(np.float32), Source.BLEND)
 
-    def _silence(self, code: str, what: str) -> Rejection | None:
-        if not self._takeover.silence():
-            return None
-        return self._refuse(
-            "human",
-            Rejection(
-                code,
-                f"{what}: the controller holds until the takeover button is released and pressed "
-                "again; check the gamepad and its link",
-            ),
+    # ---- What is sent ---------------------------------------------------------------------------
+
+    def _send(
+        self, tick: int, planned: Planned, measured: NDArray[np.float64] | None
+    ) -> ControlStep:
+        """Guard what was chosen and make the record of it."""
+        command = self._guard.limit(planned.increment, measured)
+        limited = command.limited
+        if self.trouble is not None and self.trouble.code == "joints":
+            limited = (*limited, "joints")
+        self._limited.update(limited)
+        return ControlStep(
+            episode=self._episode if self._running else 0,
+            tick=tick,
+            increment=command.increment.astype(np.float32),
+            setpoint=command.setpoint,
+            source=planned.source,
+            obs_tick=planned.obs_tick,
+            policy_version=planned.policy_version,
+            limited=limited,
         )
 
     def _refuse(self, source: str, rejection: Rejection) -> Rejection:

@@ -18,24 +18,24 @@ def encode_state(
 
     Args:
         contract: Carries normaliser and sizes.
-        token: float32 (Z,), raw RL token.
-        proprio: float32 (P,), SI.
-        committed: float32 (d, A), SI increments already committed when x was observed.
+        token: float32 (..., Z), raw RL token.
+        proprio: float32 (..., P), SI.
+        committed: float32 (..., d, A), SI increments already committed when x was observed.
 
     Returns:
-        float32 (X,) with X = Z + P + d A.
+        float32 (..., X) with X = Z + P + d A.
 
     Raises:
         ValueError: If a size does not match the contract.
     """
     scales = contract.normaliser
-    state = np.concatenate(
-        (scales.token(token), scales.proprio(proprio), scales.actions(committed).ravel())
-    )
-    if state.shape != (contract.state_size,):
+    rows = token.shape[:-1]
+    increments = scales.actions(committed).reshape(*rows, committed.shape[-2] * committed.shape[-1])
+    state = np.concatenate((scales.token(token), scales.proprio(proprio), increments), axis=-1)
+    if state.shape != (*rows, contract.state_size):
         raise ValueError(
             f"state of token {token.shape}, proprioception {proprio.shape} and committed actions "
-            f"{committed.shape} has {state.size} elements, the contract expects "
+            f"{committed.shape} has {state.shape[-1]} elements, the contract expects "
             f"{contract.state_size}: use features of the same model"
         )
     return state

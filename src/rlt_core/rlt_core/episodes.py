@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,9 +38,11 @@ class EpisodeResult:
         kind: What it was for.
         seed: Its seed.
         outcome: How it ended; NONE if it was discarded.
-        steps: Executed control ticks.
+        steps: Executed control ticks, those of the approach included.
         label_source: Who judged: "human", "auto", "time_limit", "abort" or "discard".
         interventions: Number of takeovers.
+        critical_steps: Executed control ticks of the critical phase.
+        human_ticks: Executed control ticks that a person decided, blending included.
     """
 
     episode: int
@@ -49,6 +52,8 @@ class EpisodeResult:
     steps: int
     label_source: str
     interventions: int
+    critical_steps: int
+    human_ticks: int
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: kind and outcome by their lower-case names."""
@@ -62,9 +67,13 @@ class EpisodeResult:
     def from_dict(cls, values: Mapping[str, Any]) -> EpisodeResult:
         """Inverse of `to_dict`; other keys are ignored.
 
+        Records of versions that knew no approach and no person lack `critical_steps` and
+        `human_ticks`: their whole episodes were critical, and no person acted in them.
+
         Raises:
             ValueError: If a field is missing or has no meaning; names it.
         """
+        values = {"critical_steps": values.get("steps"), "human_ticks": 0, **values}
         names = [item.name for item in dataclasses.fields(cls)]
         missing = [name for name in names if name not in values]
         if missing:
@@ -143,7 +152,8 @@ class EpisodeMachine:
     """Phases and labels of the episodes of one run.
 
     The state's `tick` is the first tick not yet executed: an episode that ends at tick k has
-    executed start_tick ... k - 1.
+    executed start_tick ... k - 1. A full-task episode begins with an approach, which the base
+    policy drives until the handover: there the critical phase begins, the only one that is stored.
 
     Args:
         run: Identifier of the run.
@@ -174,13 +184,17 @@ class EpisodeMachine:
             tick=0,
             start_tick=0,
         )
+        self._full_task = settings.full_task
+        self._approach_limit = settings.approach_limit_ticks
         self._time_limit = settings.time_limit_ticks
         self._limit_outcome = (
             Outcome.FAILURE if settings.time_limit == "failure" else Outcome.TRUNCATED
         )
+        self._label_guard = settings.label_guard_ticks
         self._chunk = chunk
         self._ended: dict[int, EpisodeState] = {}
-        self._interventions: dict[int, int] = {}
+        self._interventions: Counter[int] = Counter()
+        self._human_ticks: Counter[int] = Counter()
         self._human_acting = False
 
     @property
@@ -194,7 +208,9 @@ class EpisodeMachine:
                 outcome=state.outcome,
                 steps=state.end_tick - state.start_tick,
                 label_source=state.label_source,
-                interventions=self._interventions.get(number, 0),
+                interventions=self._interventions[number],
+                critical_steps=state.critical_steps,
+                human_ticks=self._human_ticks[number],
             )
             for number, state in sorted(self._ended.items())
         ]
@@ -204,6 +220,40 @@ class EpisodeMachine:
         """The episode that `next` opens; None if the schedule is done."""
         number = self.state.episode
         return self.schedule[number] if number < len(self.schedule) else None
+
+    def restore(self, results: Iterable[EpisodeResult]) -> None:
+        """Go on after the episodes of an earlier process; ticks are counted from 0 again.
+
+        Args:
+            results: Its ended episodes, from the first one on.
+
+        Raises:
+            ValueError: If they are not those of this schedule.
+        """
+        for plan, result in zip(self.schedule, results, strict=False):
+            if (result.episode, result.kind, result.seed) != (plan.episode, plan.kind, plan.seed):
+                raise ValueError(
+                    f"episode {result.episode} was a {result.kind.name.lower()} episode of seed "
+                    f"{result.seed}, this schedule has a {plan.kind.name.lower()} episode of seed "
+                    f"{plan.seed}: resume with the arguments of the first start"
+                )
+            self.state = self._ended[plan.episode] = EpisodeState(
+                run=self.state.run,
+                episode=plan.episode,
+                kind=plan.kind,
+                phase=Phase.ENDED,
+                acting=plan.kind.acting,
+                explore=plan.kind is EpisodeKind.TRAIN,
+                seed=plan.seed,
+                tick=0,
+                start_tick=0,
+                end_tick=result.steps,
+                outcome=result.outcome,
+                label_source=result.label_source,
+                critical_tick=result.steps - result.critical_steps,
+            )
+            self._interventions[plan.episode] = result.interventions
+            self._human_ticks[plan.episode] = result.human_ticks
 
     def next(self) -> EpisodeState:
         """Go on to the next scheduled episode, whose reset begins; or finish.
@@ -223,11 +273,12 @@ class EpisodeMachine:
             episode=plan.episode,
             kind=plan.kind,
             phase=Phase.RESETTING,
-            acting=plan.kind.acting,
+            acting=Source.BASE if self._full_task else plan.kind.acting,
             explore=plan.kind is EpisodeKind.TRAIN,
             seed=plan.seed,
             tick=self.state.tick,
             start_tick=0,
+            critical=not self._full_task,
         )
         return self.state
 
@@ -246,20 +297,27 @@ class EpisodeMachine:
                 f"multiple of {self._chunk} from {self.state.tick} on"
             )
         self.state = dataclasses.replace(
-            self.state, phase=Phase.RUNNING, start_tick=start_tick, tick=start_tick
+            self.state,
+            phase=Phase.RUNNING,
+            start_tick=start_tick,
+            tick=start_tick,
+            critical_tick=start_tick if self.state.critical else 0,
         )
         return self.state
 
-    def observe(self, tick: int, success: bool, failure: bool = False) -> EpisodeState:
+    def observe(
+        self, tick: int, success: bool, failure: bool = False, critical: bool = False
+    ) -> EpisodeState:
         """Note that all ticks before `tick` are executed, and how the task stands then.
 
-        A verdict ends the episode, and so does the time limit. Ticks of the past, and ticks
-        outside a running episode, change nothing.
+        A verdict ends the episode, and so does a time limit: one for the approach, one for the
+        critical phase. Ticks of the past, and ticks outside a running episode, change nothing.
 
         Args:
             tick: First tick not yet executed.
             success: Automatic verdict; False where only people judge.
             failure: Automatic verdict that the task cannot be done any more; success wins.
+            critical: Automatic sign that the critical phase is reached: it hands over.
 
         Returns:
             The state, ended or not.
@@ -267,21 +325,24 @@ class EpisodeMachine:
         if self.state.phase is not Phase.RUNNING or tick < self.state.tick:
             return self.state
         self.state = dataclasses.replace(self.state, tick=tick)
+        if critical and not self.state.critical:
+            self._begin_critical()
         steps = tick - self.state.start_tick
         if success and steps > 0:
             return self._end(Outcome.SUCCESS, "auto")
         if failure and steps > 0:
             return self._end(Outcome.FAILURE, "auto")
-        if steps >= self._time_limit:
+        if self._overdue():
             return self._end(self._limit_outcome, "time_limit")
         return self.state
 
     def executed(self, source: Source) -> None:
-        """Note who decided an executed tick, to count the takeovers of the episode."""
+        """Note who decided an executed tick, to count what a person did in the episode."""
         human = source in _PEOPLE
-        if human and not self._human_acting and self.state.phase is Phase.RUNNING:
+        if human and self.state.phase is Phase.RUNNING:
             number = self.state.episode
-            self._interventions[number] = self._interventions.get(number, 0) + 1
+            self._human_ticks[number] += 1
+            self._interventions[number] += not self._human_acting
         self._human_acting = human
 
     def label(self, success: bool, episode_id: str = "") -> Reply:
@@ -289,8 +350,9 @@ class EpisodeMachine:
 
         Without an id it ends the running episode at the current tick; between an episode's end
         and the next one's first executed tick it labels the ended one. Anything later needs the
-        id, and is possible for the last `KEPT_EPISODES` episodes. A person's label overrides an
-        automatic one.
+        id, and is possible for the last `KEPT_EPISODES` episodes. Within the first ticks of an
+        episode (`label_guard_ticks`) a label without an id is refused: a person who judges that
+        fast most likely means the episode before. A person's label overrides an automatic one.
         """
         number = self._addressed(episode_id)
         if isinstance(number, Reply):
@@ -328,29 +390,70 @@ class EpisodeMachine:
         return Reply(True, f"episode {number} was discarded", state)
 
     def handover(self, to_actor: bool) -> Reply:
-        """Let the actor drive the running episode from now on, or the base policy again."""
-        if self.state.phase is not Phase.RUNNING:
-            return Reply(False, f"no episode runs (phase {self.state.phase.name}): no handover")
-        if self.state.kind.acting is not Source.ACTOR:
+        """Begin the critical phase of the running episode, or change who drives it.
+
+        The first handover ends the approach: the critical phase begins at the next chunk boundary,
+        and where the actor may drive, it drives from there. Later ones switch between the base
+        policy and the actor; the critical phase goes on.
+        """
+        state = self.state
+        if state.phase is not Phase.RUNNING:
+            return Reply(False, f"no episode runs (phase {state.phase.name}): no handover")
+        if to_actor and not state.critical:
+            state = self._begin_critical()
+            return Reply(
+                True,
+                f"the critical phase of episode {state.episode} begins at tick "
+                f"{state.critical_tick}: the {state.acting.name.lower()} policy drives it",
+                state,
+            )
+        if state.critical and state.kind.acting is not Source.ACTOR:
             return Reply(
                 False,
-                f"episode {self.state.episode} is a {self.state.kind.name.lower()} episode, which "
+                f"episode {state.episode} is a {state.kind.name.lower()} episode, which "
                 "the base policy drives throughout: no handover",
             )
         acting = Source.ACTOR if to_actor else Source.BASE
-        if acting is self.state.acting:
+        if acting is state.acting:
             return Reply(False, f"the {acting.name.lower()} policy drives already")
-        self.state = dataclasses.replace(self.state, acting=acting)
+        self.state = dataclasses.replace(state, acting=acting)
         return Reply(True, f"the {acting.name.lower()} policy drives from now on", self.state)
+
+    def _begin_critical(self) -> EpisodeState:
+        """The critical phase begins at the first chunk boundary that is not executed yet."""
+        self.state = dataclasses.replace(
+            self.state,
+            acting=self.state.kind.acting,
+            critical=True,
+            critical_tick=-(-self.state.tick // self._chunk) * self._chunk,
+        )
+        return self.state
+
+    def _overdue(self) -> bool:
+        """Whether the time limit of the approach, or of the critical phase, is reached."""
+        state = self.state
+        if state.critical:
+            return state.tick - state.critical_tick >= self._time_limit
+        return state.tick - state.start_tick >= self._approach_limit
 
     def _addressed(self, episode_id: str) -> int | Reply:
         """Number of the episode that a request means, or why none is meant."""
-        started = self.state.phase is Phase.RUNNING and self.state.tick > self.state.start_tick
+        steps = self.state.tick - self.state.start_tick
+        started = self.state.phase is Phase.RUNNING and steps > 0
         if not episode_id:
+            last = self.state.episode - 1
+            if started and steps < self._label_guard and last in self._ended:
+                return Reply(
+                    False,
+                    f"episode {self.state.episode} began only {steps} ticks ago, so this may be "
+                    f"meant for episode {last}: nothing was applied; name '{self.state.run}/{last}'"
+                    f" or '{self.state.run}/{self.state.episode}' as episode_id, or repeat it "
+                    "later for the running episode",
+                )
             if started or self.state.episode in self._ended:
                 return self.state.episode
-            if self.state.episode - 1 in self._ended:
-                return self.state.episode - 1
+            if last in self._ended:
+                return last
             return Reply(False, "no episode has begun yet: nothing to label or discard")
         run, _, number = episode_id.rpartition("/")
         if run == self.state.run and number.isdecimal():

@@ -26,8 +26,7 @@ class Rejection:
     """Why an input was refused.
 
     Attributes:
-        code: Short name, for counters: "nonfinite", "shape", "names", "contract", "scale",
-            "episode", "sequence", "late", "stale", "jump", "joints" or "gone".
+        code: Short name, for counters and diagnostics, e.g. "nonfinite", "late" or "jump".
         message: One sentence: what came, what was expected, what to do.
     """
 

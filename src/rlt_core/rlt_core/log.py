@@ -3,12 +3,50 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable, Iterator
+from typing import Protocol
 
 from rlt_core.records import Transition
 
+PAGE = 512
+
+
+class Log(Protocol):
+    """Commits of one run, numbered gaplessly from 1; once a commit returns, it stays.
+
+    Attributes:
+        run: Identifier of the run.
+    """
+
+    run: str
+
+    def __len__(self) -> int:
+        """Number of commits, which is the highest seq."""
+
+    def commit(self, transition: Transition) -> Transition:
+        """Append a transition and return it with its seq.
+
+        Raises:
+            ValueError: If it belongs to another run or does not fit the log.
+            OSError: If it cannot be stored now; nothing is appended.
+        """
+
+    def commit_all(self, transitions: Iterable[Transition]) -> list[Transition]:
+        """As `commit` for several: all of them or none."""
+
+    def page(self, first: int, count: int) -> list[Transition]:
+        """Return up to `count` commits from seq `first` on, for a reader that missed some.
+
+        Raises:
+            ValueError: If `first` is not a seq, `count` is negative, or a commit is damaged.
+        """
+
+    def close(self) -> None:
+        """Take no more commits."""
+
 
 class TransitionLog:
-    """Commits of one run, numbered gaplessly from 1, in memory."""
+    """A log in memory: it ends with the process."""
 
     def __init__(self, run: str) -> None:
         """Start an empty log.
@@ -16,7 +54,7 @@ class TransitionLog:
         Args:
             run: Identifier of the run.
         """
-        self._run = run
+        self.run = run
         self._commits: list[Transition] = []
 
     def __len__(self) -> int:
@@ -29,13 +67,12 @@ class TransitionLog:
         Raises:
             ValueError: If it belongs to another run.
         """
-        if transition.run != self._run:
-            raise ValueError(
-                f"transition of run {transition.run!r} does not belong into the log of run "
-                f"{self._run!r}: restart the node that still serves the old run"
-            )
-        committed = dataclasses.replace(transition, seq=len(self._commits) + 1)
-        self._commits.append(committed)
+        return self.commit_all([transition])[0]
+
+    def commit_all(self, transitions: Iterable[Transition]) -> list[Transition]:
+        """As `commit` for several: all of them or none."""
+        committed = numbered(transitions, self.run, len(self._commits) + 1)
+        self._commits += committed
         return committed
 
     def page(self, first: int, count: int) -> list[Transition]:
@@ -44,6 +81,42 @@ class TransitionLog:
         Raises:
             ValueError: If `first` is not a seq or `count` is negative.
         """
-        if first < 1 or count < 0:
-            raise ValueError(f"page of {count} commits from seq {first}: seq counts from 1")
+        require_page(first, count)
         return self._commits[first - 1 : first - 1 + count]
+
+    def close(self) -> None:
+        """Nothing is left to do."""
+
+
+def pages(log: Log, first: int = 1) -> Iterator[list[Transition]]:
+    """Yield all commits from seq `first` on, a bounded page at a time."""
+    while page := log.page(first, PAGE):
+        yield page
+        first += len(page)
+
+
+def numbered(transitions: Iterable[Transition], run: str, first: int) -> list[Transition]:
+    """Return transitions of a run with their seqs, from `first` on.
+
+    Raises:
+        ValueError: If one belongs to another run.
+    """
+    committed = []
+    for seq, transition in enumerate(transitions, start=first):
+        if transition.run != run:
+            raise ValueError(
+                f"transition of run {transition.run!r} does not belong into the log of run "
+                f"{run!r}: restart the node that still serves the old run"
+            )
+        committed.append(dataclasses.replace(transition, seq=seq))
+    return committed
+
+
+def require_page(first: int, count: int) -> None:
+    """Check the bounds of a page.
+
+    Raises:
+        ValueError: If `first` is not a seq or `count` is negative.
+    """
+    if first < 1 or count < 0:
+        raise ValueError(f"page of {count} commits from seq {first}: seq counts from 1")

@@ -14,10 +14,13 @@ from rlt_core.encoding import encode_state
 from rlt_core.networks import Actor
 from rlt_core.records import (
     ActionChunk,
+    EpisodeKind,
     EpisodeState,
     Features,
     FloatArray,
+    ImageArray,
     Observation,
+    Phase,
     Source,
 )
 from rlt_core.settings import AgentSettings
@@ -25,6 +28,10 @@ from rlt_core.vla.base import VLA, Prefix
 
 REFERENCE_STREAM = 1
 EXPLORATION_STREAM = 2
+
+
+class NotFinite(ValueError):
+    """An input or a result of the networks that is no number: nothing may act on it."""
 
 
 class TokenSource(Protocol):
@@ -105,7 +112,20 @@ class PolicyStep:
         """
         if tick % self._contract.chunk == 0:
             return True
-        return episode.kind.stored and tick % self._contract.stride == 0
+        return episode.stores(tick) and tick % self._contract.stride == 0
+
+    def rehearse(self) -> None:
+        """Run everything on an empty scene: the first calls of a network are slow ones."""
+        contract = self._contract
+        images: dict[str, ImageArray] = {
+            camera.name: np.zeros((camera.height, camera.width, 3), np.uint8)
+            for camera in contract.cameras
+        }
+        nothing = EpisodeState(
+            run="", episode=0, kind=EpisodeKind.WARMUP, phase=Phase.RUNNING, acting=Source.BASE,
+            explore=False, seed=0, tick=0, start_tick=0,
+        )
+        self.observe(Observation(0, images, np.zeros(contract.proprio.size, np.float32)), nothing)
 
     def observe(
         self, observation: Observation, episode: EpisodeState
@@ -123,22 +143,26 @@ class PolicyStep:
 
         Raises:
             RuntimeError: If the actor shall act and has no weights.
+            NotFinite: If proprioception, token, reference or the actor's chunk is not finite. What
+                was planned before stays; the next observations are processed as usual.
         """
         tick = observation.tick
         boundary = tick % self._contract.chunk == 0
         if not self.wants(tick, episode) or not (boundary or self._proposed_for(tick, episode)):
             return None, None
-        acting = boundary and episode.acting == Source.ACTOR
+        acting = boundary and episode.driver(tick) == Source.ACTOR
+        stored = episode.stores(tick)
+        _require_finite("proprioception", observation.proprio, tick)
         with torch.inference_mode():
             prefix = self._vla.embed([observation])
             if boundary:
                 self._propose(prefix, tick, episode)
             features = None
-            if acting or episode.kind.stored:
+            if acting or stored:
                 features = Features(
                     episode=episode.episode,
                     tick=tick,
-                    token=self._token.encode(prefix)[0],
+                    token=_require_finite("RL token", self._token.encode(prefix)[0], tick),
                     proprio=observation.proprio,
                     reference=self._window(tick),
                 )
@@ -147,7 +171,7 @@ class PolicyStep:
                 chunk = self._chunk(tick, self._edit(features, episode), Source.ACTOR)
             elif boundary:
                 chunk = self._chunk(tick, self._window(tick), Source.BASE)
-        return (features if episode.kind.stored else None), chunk
+        return (features if stored else None), chunk
 
     def _proposed_for(self, tick: int, episode: EpisodeState) -> bool:
         """Whether the newest reference is that of the chunk boundary before `tick`."""
@@ -158,11 +182,12 @@ class PolicyStep:
         """Sample the reference of the chunk boundary at `tick`."""
         if episode.episode != self._episode:
             self._planned.clear()
-        self._episode, self._boundary = episode.episode, tick
         rng = _noise(episode, tick, REFERENCE_STREAM)
         shape = (1, self._contract.horizon, self._contract.action.size)
         noise = rng.standard_normal(shape, dtype=np.float32)
-        self._reference = np.asarray(self._vla.sample(prefix, noise)[0], np.float32)
+        reference = np.asarray(self._vla.sample(prefix, noise)[0], np.float32)
+        self._reference = _require_finite("base policy's reference", reference, tick)
+        self._episode, self._boundary = episode.episode, tick
 
     def _window(self, tick: int) -> FloatArray:
         """The reference for ticks tick + d ... tick + d + C - 1, float32 (C, A).
@@ -191,7 +216,7 @@ class PolicyStep:
             noise = self._settings.sigma * rng.standard_normal(size, dtype=np.float32)
             noise += self._settings.sigma_chunk * rng.standard_normal(size[1], dtype=np.float32)
             chunk = self._actor.clamp(chunk + torch.from_numpy(noise))
-        return scales.to_si(chunk[0].numpy())
+        return _require_finite("actor's chunk", scales.to_si(chunk[0].numpy()), features.tick)
 
     def _committed(self, tick: int) -> FloatArray:
         """What this policy has planned for the d ticks from `tick` on, SI (d, A); 0 is hold."""
@@ -216,6 +241,21 @@ class PolicyStep:
             axis_names=self._contract.action.names,
             contract_hash=self._hash,
         )
+
+
+def _require_finite(what: str, values: FloatArray, tick: int) -> FloatArray:
+    """The values, if all of them are numbers.
+
+    Raises:
+        NotFinite: Naming the first that is none.
+    """
+    finite = np.isfinite(values)
+    if not finite.all():
+        raise NotFinite(
+            f"the {what} for the observation of tick {tick} holds {values[~finite][0]}: neither "
+            "features nor chunk of it are used; check the observation and the model"
+        )
+    return values
 
 
 def _noise(episode: EpisodeState, tick: int, stream: int) -> np.random.Generator:

@@ -192,7 +192,7 @@ class EpisodeState:
         episode: Number of the episode in the run, from 1.
         kind: What the episode is for.
         phase: Where the episode is.
-        acting: Policy that drives: BASE or ACTOR (after handover).
+        acting: Policy that drives the critical phase: BASE or ACTOR (after handover).
         explore: Whether exploration noise is added.
         seed: Seed of the episode (robot reset, policy sampling, exploration).
         tick: The tick up to which this state is known to hold.
@@ -221,7 +221,19 @@ class EpisodeState:
 
     def stores(self, tick: int) -> bool:
         """Whether the transitions that begin at a tick of this episode enter replay."""
-        return self.kind.stored and self.critical and tick >= self.critical_tick
+        return self.kind.stored and self._is_critical(tick)
+
+    def driver(self, tick: int) -> Source:
+        """Policy that answers the observation of a tick: before the critical phase, the base."""
+        return self.acting if self._is_critical(tick) else Source.BASE
+
+    @property
+    def critical_steps(self) -> int:
+        """Executed ticks of an ended episode's critical phase."""
+        return max(0, self.end_tick - self.critical_tick) if self.critical else 0
+
+    def _is_critical(self, tick: int) -> bool:
+        return self.critical and tick >= self.critical_tick
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,6 +61,18 @@ class Replay:
         self._keys: list[Key] = []
         state = (contract.state_size,)
         chunk = (contract.chunk, contract.action.size)
+        ends = {
+            "token": (contract.token_size,),
+            "proprio": (contract.proprio.size,),
+            "committed": (contract.planning_delay_ticks, contract.action.size),
+            "reference": chunk,
+        }
+        self._shapes: dict[str, tuple[int, ...]] = {
+            **ends,
+            **{f"next_{name}": shape for name, shape in ends.items()},
+            "actions": chunk,
+            "rewards": chunk[:1],
+        }
         self._columns = {
             name: np.zeros((capacity, *shape), np.float32)
             for name, shape in (
@@ -78,27 +91,41 @@ class Replay:
         """Number of live transitions."""
         return len(self._keys)
 
-    def fold(self, transition: Transition) -> None:
-        """Apply one commit of the log.
+    def fold(self, transition: Transition) -> int:
+        """Apply one commit of the log; see `fold_all`."""
+        return self.fold_all([transition])
+
+    def fold_all(self, transitions: Sequence[Transition]) -> int:
+        """Apply commits of the log in order; many at once cost far less each.
+
+        Returns:
+            How many were left out since they hold a number that is not finite.
 
         Raises:
-            ValueError: If the transition belongs to an episode that must not be trained on, or
-                does not match the contract.
+            ValueError: If a transition belongs to an episode that must not be trained on, or does
+                not match the contract; nothing is applied.
         """
-        if not transition.kind.stored:
-            raise ValueError(
-                f"transition {transition.key} of a {transition.kind.name} episode must not enter "
-                "replay: only WARMUP and TRAIN episodes may"
-            )
-        if transition.commit == Commit.TOMBSTONE:
-            self._remove(transition.key)
-        elif transition.commit in (Commit.INSERT, Commit.REVISION):
-            row = self._normalise(transition)
-            slot = self._slot_of(transition.key)
-            for name, value in row.items():
-                self._columns[name][slot] = value
-        else:
-            raise ValueError(f"a {transition.commit.name} commit is no transition of replay")
+        for transition in transitions:
+            self._require_foldable(transition)
+        windows = [t for t in transitions if t.commit != Commit.TOMBSTONE]
+        arrays = self._stacked(windows)
+        finite = np.ones(len(windows), np.bool_)
+        for rows in arrays.values():
+            finite &= np.isfinite(rows).all(axis=tuple(range(1, rows.ndim)))
+        columns = self._normalised({name: rows[finite] for name, rows in arrays.items()})
+        sound = iter(finite)
+        # Slots first, in order: a later commit of the same slot then overwrites the earlier one.
+        slots: list[int] = []
+        for transition in transitions:
+            if transition.commit == Commit.TOMBSTONE:
+                self._write(slots, columns)
+                columns = {name: rows[len(slots) :] for name, rows in columns.items()}
+                slots = []
+                self._remove(transition.key)
+            elif next(sound):
+                slots.append(self._slot_of(transition.key))
+        self._write(slots, columns)
+        return len(windows) - int(finite.sum())
 
     def sample(self, batch: int, rng: np.random.Generator) -> Batch:
         """Draw transitions uniformly, with replacement.
@@ -113,33 +140,56 @@ class Replay:
             **{name: torch.from_numpy(column[rows]) for name, column in self._columns.items()}
         )
 
-    def _normalise(self, t: Transition) -> dict[str, FloatArray | float]:
-        """Turn a transition from SI into network units: the only place where the learner does."""
-        scales = self._contract.normaliser
-        shape = (self._contract.chunk, self._contract.action.size)
-        names = ["reference", "actions"] + ([] if t.terminated else ["next_reference"])
-        for name in names:
-            if getattr(t, name).shape != shape:
+    def _write(self, slots: list[int], columns: Mapping[str, FloatArray]) -> None:
+        """Write the first rows of the columns into these slots."""
+        for name, rows in columns.items():
+            self._columns[name][slots] = rows[: len(slots)]
+
+    def _require_foldable(self, t: Transition) -> None:
+        if not t.kind.stored:
+            raise ValueError(
+                f"transition {t.key} of a {t.kind.name} episode must not enter replay: only "
+                "WARMUP and TRAIN episodes may"
+            )
+        if t.commit not in (Commit.INSERT, Commit.REVISION, Commit.TOMBSTONE):
+            raise ValueError(f"a {t.commit.name} commit is no transition of replay")
+        for name, shape in self._shapes.items():
+            needed = not (t.terminated and name.startswith("next_"))
+            if needed and getattr(t, name).shape != shape:
                 raise ValueError(
                     f"`{name}` of transition {t.key} has shape {getattr(t, name).shape}, the "
                     f"contract expects {shape}"
                 )
-        row: dict[str, FloatArray | float] = {
-            "x": encode_state(self._contract, t.token, t.proprio, t.committed),
-            "reference": scales.actions(t.reference),
-            "actions": scales.actions(t.actions),
-            "rewards": t.rewards,
-            "valid": float(t.valid),
-            "terminated": float(t.terminated),
-            "next_x": 0.0,
-            "next_reference": 0.0,
+
+    def _stacked(self, windows: Sequence[Transition]) -> dict[str, FloatArray]:
+        """The arrays of all windows in SI, one row each; 0 for x' and ã' where none follows."""
+        arrays: dict[str, FloatArray] = {
+            name: np.zeros((len(windows), *shape), np.float32)
+            for name, shape in self._shapes.items()
         }
-        if not t.terminated:
-            row["next_x"] = encode_state(
-                self._contract, t.next_token, t.next_proprio, t.next_committed
-            )
-            row["next_reference"] = scales.actions(t.next_reference)
-        return row
+        for row, t in enumerate(windows):
+            for name, rows in arrays.items():
+                if not (t.terminated and name.startswith("next_")):
+                    rows[row] = getattr(t, name)
+        arrays["valid"] = np.array([t.valid for t in windows], np.float32)
+        arrays["terminated"] = np.array([t.terminated for t in windows], np.float32)
+        return arrays
+
+    def _normalised(self, si: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+        """Rows in network units: the only place where the learner turns SI into them."""
+        contract, scales = self._contract, self._contract.normaliser
+        follows = (1.0 - si["terminated"])[:, None]  # 0 does not stay 0 under a normaliser
+        return {
+            "x": encode_state(contract, si["token"], si["proprio"], si["committed"]),
+            "reference": scales.actions(si["reference"]),
+            "actions": scales.actions(si["actions"]),
+            "rewards": si["rewards"],
+            "valid": si["valid"],
+            "terminated": si["terminated"],
+            "next_x": follows
+            * encode_state(contract, si["next_token"], si["next_proprio"], si["next_committed"]),
+            "next_reference": scales.actions(si["next_reference"]),
+        }
 
     def _slot_of(self, key: Key) -> int:
         """Return the key's slot, or a new one, evicting the oldest key when full."""

@@ -7,7 +7,7 @@ same transitions and the same weights, bit for bit. Tuning, benchmarks and tests
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from rlt_core.contract import Contract
 from rlt_core.control import ControlLoop
 from rlt_core.episodes import EpisodeMachine, EpisodeResult
+from rlt_core.gate import HumanInput
 from rlt_core.guard import normalised_bound
-from rlt_core.log import TransitionLog
+from rlt_core.log import Log, TransitionLog
 from rlt_core.policy_step import PolicyStep, TokenSource
 from rlt_core.records import (
     EpisodeState,
@@ -67,6 +68,10 @@ class Judgement(Protocol):
         """Whether it cannot be done any more."""
 
     @property
+    def critical(self) -> bool:
+        """Whether the critical phase is reached."""
+
+    @property
     def offset(self) -> NDArray[np.float64]:
         """Pose (4,) of the plug relative to the socket: m, m, m, rad."""
 
@@ -88,6 +93,33 @@ class World(Protocol):
 
     def task_state(self) -> Judgement:
         """Judge the task."""
+
+
+class PersonAction(Protocol):
+    """What a person does with the gamepad at one tick."""
+
+    @property
+    def takeover(self) -> bool:
+        """Whether the takeover button is down."""
+
+    @property
+    def increment(self) -> NDArray[np.float64]:
+        """What the sticks ask for on the action axes (A,), SI per tick."""
+
+    @property
+    def presses(self) -> tuple[str, ...]:
+        """Labels pressed at this tick: "success" or "failure"."""
+
+
+class Person(Protocol):
+    """A bystander during one episode, as `rlt_sim.person` has one."""
+
+    @property
+    def satisfied(self) -> bool:
+        """Whether an ended episode has the label that the person wants."""
+
+    def act(self, task: Judgement, robot: MeasuredState, running: bool) -> PersonAction:
+        """Watch one tick and act; goes on after the end, until satisfied."""
 
 
 class PrivilegedToken:
@@ -126,8 +158,9 @@ class Runner:
         control: ControlLoop,
         machine: EpisodeMachine,
         builder: WindowBuilder,
-        log: TransitionLog,
+        log: Log,
         trainer: Trainer | None,
+        person: Callable[[int], Person] | None = None,
     ) -> None:
         """Connect the objects.
 
@@ -140,6 +173,7 @@ class Runner:
             builder: Makes transitions.
             log: Takes them.
             trainer: Learns from them; None to evaluate only.
+            person: Makes the bystander of an episode from its seed; None: nobody is there.
         """
         self.world = world
         self.contract = contract
@@ -149,6 +183,9 @@ class Runner:
         self.builder = builder
         self.log = log
         self.trainer = trainer
+        self.person = person
+        self._hash = contract.hash()
+        self._commands = 0
 
     def run(self) -> Iterator[EpisodeResult]:
         """Run the schedule; yield the result of every episode when its updates are done."""
@@ -165,16 +202,23 @@ class Runner:
         state = self.machine.begin(tick)
         self.control.start(state, self.world.state().tcp)
         self._record(self.builder.start(state))
+        # Evaluations are of the policy alone: nobody helps.
+        person = self.person(state.seed) if self.person and state.kind.stored else None
         while state.phase == Phase.RUNNING:
-            self._tick(tick, state)
+            self._tick(tick, state, person)
             tick += 1
             verdict = self.world.task_state()
-            state = self.machine.observe(tick, verdict.success, verdict.failure)
+            state = self.machine.observe(
+                tick, verdict.success, verdict.failure, verdict.critical
+            )
+            self._record(self.builder.start(state))
         self.control.stop()
         self._record(self.builder.end(state))
+        if person is not None:
+            self._judge(tick, person)
         return tick
 
-    def _tick(self, tick: int, state: EpisodeState) -> None:
+    def _tick(self, tick: int, state: EpisodeState, person: Person | None) -> None:
         """Observe, decide and execute one control tick."""
         measured = self.world.state()
         if self.policy.wants(tick, state):
@@ -185,10 +229,40 @@ class Runner:
                 self.control.offer_chunk(chunk)
             if features is not None:
                 self._record(self.builder.add_features(features))
+        if person is not None:
+            self._offer(person.act(self.world.task_state(), measured, running=True), tick)
         step = self.control.step(tick, RobotState(tick, measured.tcp, float(tick)))
         self.machine.executed(step.source)
         self._record(self.builder.add_step(step))
         self.world.step(step.setpoint)
+
+    def _offer(self, action: PersonAction, tick: int) -> None:
+        """Hand the person's sticks and button to the control loop."""
+        self._commands += 1
+        self.control.offer_human(
+            HumanInput(
+                sequence=self._commands,
+                takeover=action.takeover,
+                increment=action.increment.astype(np.float32),
+                axis_names=self.contract.action.names,
+                received=float(tick),
+                contract_hash=self._hash,
+            )
+        )
+
+    def _judge(self, tick: int, person: Person) -> None:
+        """Let the person label the ended episode while the robot waits; corrections are recorded.
+
+        The verdict that ended the episode is the simulator's: a person who only labels changes
+        nothing about when it ends.
+        """
+        while not person.satisfied:
+            action = person.act(self.world.task_state(), self.world.state(), running=False)
+            self._offer(action, tick)
+            for button in action.presses:
+                reply = self.machine.label(button == "success")
+                if reply.state is not None:
+                    self._record(self.builder.end(reply.state))
 
     def _record(self, transitions: Iterable[Transition]) -> None:
         """Commit transitions to the log and hand them to the trainer."""
@@ -216,6 +290,7 @@ def build_runner(
     training: TrainingSettings | None = None,
     chunks: ChunkSettings | None = None,
     privileged: bool = False,
+    person: Callable[[int], Person] | None = None,
     run: str = "run",
 ) -> Runner:
     """Assemble a runner as the launch file assembles the graph.
@@ -231,6 +306,8 @@ def build_runner(
         training: Updates; defaults if None. Without training episodes there is no trainer.
         chunks: Late chunks and takeovers; defaults if None.
         privileged: Give the actor-critic the simulator's state instead of the RL token.
+        person: Makes the bystander of an episode from its seed, e.g. `rlt_sim.person.
+            ScriptedPerson`, who helps in warm-up and training; None: nobody is there.
         run: Identifier of the run.
 
     Raises:
@@ -256,4 +333,5 @@ def build_runner(
         builder=WindowBuilder(contract),
         log=TransitionLog(run),
         trainer=trainer,
+        person=person,
     )

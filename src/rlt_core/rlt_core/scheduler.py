@@ -19,12 +19,14 @@ class Planned:
         source: BASE, ACTOR or HOLD.
         obs_tick: Observation behind the chunk, 0 if none.
         policy_version: Version of the actor's weights behind it, 0 for other sources.
+        stretched: Whether it is of the tail that bridges a late chunk.
     """
 
     increment: FloatArray | None
     source: Source
     obs_tick: int = 0
     policy_version: int = 0
+    stretched: bool = False
 
 
 NOTHING = Planned(None, Source.HOLD)
@@ -48,6 +50,8 @@ class ChunkScheduler:
         self._first_tick = 0
         self._newest_obs = -1
         self._answered = -1
+        self._not_before = 0
+        self._served = 0
 
     def start(self, episode: EpisodeState) -> None:
         """Forget everything and expect the chunks of `episode` from its first tick on."""
@@ -57,6 +61,8 @@ class ChunkScheduler:
         self._voids.clear()
         self._newest_obs = -1
         self._answered = -1
+        self._not_before = episode.start_tick
+        self._served = episode.start_tick
 
     def offer(self, chunk: ActionChunk, tick: int) -> Rejection | None:
         """Queue a chunk that the gate let through.
@@ -67,13 +73,16 @@ class ChunkScheduler:
 
         Returns:
             Why the chunk is refused: another episode's, off the grid of chunks, an observation
-            that is repeated, older or still to come, or expired; None if it is queued.
+            that is repeated, older or still to come, or expired; None if it is queued, or was
+            flushed before it came.
         """
         misplaced = self._misplaced(chunk, tick)
         if misplaced is not None:
             return misplaced
         self._newest_obs = chunk.obs_tick
         self._answered = max(self._answered, chunk.start_tick)
+        if chunk.obs_tick < self._not_before:
+            return None
         if chunk.start_tick + self._chunk <= tick:
             return Rejection(
                 "late",
@@ -81,6 +90,7 @@ class ChunkScheduler:
                 f"{self._chunk} ticks: raise planning_delay_ticks or speed up the policy",
             )
         self._queue.append(chunk)
+        self._served = max(self._served, chunk.start_tick)
         return None
 
     def void(self, chunk: ActionChunk, tick: int) -> None:
@@ -91,6 +101,7 @@ class ChunkScheduler:
         if self._misplaced(chunk, tick) is None:
             self._voids.append(chunk.start_tick)
             self._answered = max(self._answered, chunk.start_tick)
+            self._served = max(self._served, chunk.start_tick)
 
     def _misplaced(self, chunk: ActionChunk, tick: int) -> Rejection | None:
         """Why no chunk of this episode and start is expected before `tick`; None if one is."""
@@ -123,8 +134,24 @@ class ChunkScheduler:
         return None
 
     def flush(self, before: int) -> None:
-        """Drop every chunk whose observation is older than tick `before`."""
+        """Drop every chunk whose observation is older than tick `before`, and those to come."""
+        self._not_before = max(self._not_before, before)
         self._queue = [chunk for chunk in self._queue if chunk.obs_tick >= before]
+
+    def silence(self, tick: int) -> Rejection | None:
+        """Why a policy that proposes nothing for `tick` counts as silent; None while it may.
+
+        It may be for as long as an answer to the observation of the next chunk boundary and the
+        bridging of its delay can take.
+        """
+        since = max(self._served, self._not_before)
+        if tick - since < self._delay + self._chunk + self._stretch:
+            return None
+        return Rejection(
+            "silent",
+            f"no action chunk for tick {tick} came in time, the last was for tick {self._served}: "
+            "the controller holds until one comes; check that the policy is active and keeps up",
+        )
 
     def ready(self, tick: int) -> bool:
         """Whether the policy has answered for every chunk that starts at or before `tick`."""
@@ -147,5 +174,5 @@ class ChunkScheduler:
             return Planned(chunk.actions[row], chunk.source, chunk.obs_tick, chunk.policy_version)
         row -= self._chunk
         if row < min(self._stretch, len(chunk.tail)):
-            return Planned(chunk.tail[row], Source.BASE, chunk.obs_tick)
+            return Planned(chunk.tail[row], Source.BASE, chunk.obs_tick, stretched=True)
         return NOTHING

@@ -134,7 +134,9 @@ class GuardSettings:
     leash: list[float] = setting(
         [], "largest distance of the set-point from the measured position, m or rad", low=0.0
     )
-    max_age_ticks: int = setting(5, "oldest robot state that may be acted upon, ticks", low=1)
+    max_age_ticks: int = setting(
+        5, "oldest robot state or human command that may be acted upon, ticks", low=1
+    )
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,12 @@ class ChunkSettings:
         10, "ticks for which a late chunk's predecessor may go on with its reference tail", low=0
     )
     blend_ticks: int = setting(5, "ticks over which a takeover's command is blended in", low=0)
+    human_silence_ticks: int = setting(
+        10, "ticks without a command after which a person in takeover counts as gone", low=1
+    )
+    operator_required: bool = setting(
+        False, "whether the policy acts only while somebody could take over"
+    )
 
 
 @dataclass(frozen=True)
@@ -155,7 +163,16 @@ class ScheduleSettings:
     episodes: int = setting(220, "training episodes including warm-up", low=1)
     eval_episodes: int = setting(100, "evaluation episodes of the trained policy", low=0)
     seed: int = setting(0, "seed of the run", low=0)
-    time_limit_ticks: int = setting(480, "longest episode, control ticks", low=1)
+    time_limit_ticks: int = setting(480, "longest critical phase, control ticks", low=1)
     time_limit: str = setting(
-        "failure", "what reaching the time limit means", choices=("failure", "truncation")
+        "failure", "what reaching a time limit means", choices=("failure", "truncation")
+    )
+    full_task: bool = setting(
+        False, "whether episodes begin with an approach by the base policy, until a handover"
+    )
+    approach_limit_ticks: int = setting(
+        400, "longest approach of a full-task episode, control ticks", low=1
+    )
+    label_guard_ticks: int = setting(
+        20, "first ticks of an episode in which a label must name its episode", low=0
     )

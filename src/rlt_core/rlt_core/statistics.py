@@ -30,6 +30,7 @@ class Summary:
         success_rate_ci95: Wilson interval.
         median_steps: Median control ticks, a failure counted as the time limit.
         median_steps_success: Median control ticks of successes, None without any.
+        median_critical_steps: Median control ticks of their critical phases, None without any.
         throughput_per_10min: successes x 600 s / (all executed ticks x dt), resets excluded.
         throughput_ci95: Bootstrap over episodes.
     """
@@ -40,6 +41,7 @@ class Summary:
     success_rate_ci95: Interval
     median_steps: float
     median_steps_success: float | None
+    median_critical_steps: float | None
     throughput_per_10min: float
     throughput_ci95: Interval
 
@@ -143,6 +145,7 @@ def summarise(
         raise ValueError("no judged episode to summarise: the run ended before its evaluation")
     success = np.array([result.outcome is Outcome.SUCCESS for result in counted])
     steps = np.array([result.steps for result in counted], dtype=np.float64)
+    critical = np.array([result.critical_steps for result in counted], dtype=np.float64)
     wins = int(success.sum())
     return Summary(
         episodes=len(counted),
@@ -151,6 +154,7 @@ def summarise(
         success_rate_ci95=wilson(wins, len(counted)),
         median_steps=float(np.median(np.where(success, steps, time_limit_ticks))),
         median_steps_success=float(np.median(steps[success])) if wins else None,
+        median_critical_steps=float(np.median(critical[success])) if wins else None,
         throughput_per_10min=throughput(counted, dt),
         throughput_ci95=_throughput_interval(success, steps, dt, rng),
     )

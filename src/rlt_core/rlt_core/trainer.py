@@ -6,9 +6,10 @@ and the seed alone, not on when transitions arrive or how fast the machine is.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +18,17 @@ from torch import Tensor
 
 from rlt_core.agent import Agent
 from rlt_core.contract import Contract
+from rlt_core.log import PAGE
 from rlt_core.records import Commit, EpisodeKind, FloatArray, Transition
 from rlt_core.replay import Replay
 from rlt_core.settings import AgentSettings, TrainingSettings
 
 SAMPLING_STREAM = 101  # keeps the replay's random numbers apart from the agent's
+
+Q_RANGE = (-1.0, 2.0)
+"""Where a batch's mean value may lie: returns lie in [0, 1], and so do the critic's targets."""
+Q_PATIENCE = 200
+"""Updates in a row after which values outside that range are a divergence, not a start."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +47,16 @@ class TrainerStatus:
         updates_per_second: Rate while updating, over the last episode's updates.
         policy_version: Version of the last published weights, 0 before the first.
         critic_loss, q_mean, reference_distance: Means over the last episode's updates.
+        refused: Commits left out of replay since they hold a number that is not finite.
+        trouble: Why nothing is learnt and published any more; empty if all is well.
     """
 
     ingested_seq: int = 0
     received: int = 0
     duplicates: int = 0
     missing: int = 0
+    refused: int = 0
+    trouble: str = ""
     replay_size: int = 0
     updates: int = 0
     updates_owed: float = 0.0
@@ -63,7 +74,8 @@ class Trainer:
     actor imitates the reference and the critic learns the base policy's values. From then on
     every transition of a training episode earns `updates_per_chunk * stride / C` updates, which
     run before the next transition is folded. New weights are due whenever an episode has closed; a
-    corrected label changes replay at once and the weights after the next episode.
+    corrected label changes replay at once and the weights after the next episode. Once the updates
+    diverge, commits are still taken in, but nothing is learnt or published any more.
     All calls must come from one thread.
     """
 
@@ -94,6 +106,10 @@ class Trainer:
         self._accepted_seq = 0
         self._duplicates = 0
         self._folded_seq = 0
+        self._restored_seq = 0
+        self._refused = 0
+        self._trouble = ""
+        self._q_outside = 0
         self._closed_episode = 0
         self._warmups = 0
         self._imitations_owed = 0
@@ -118,9 +134,14 @@ class Trainer:
         return range(first, min(self._parked, default=first))
 
     @property
+    def rebuilding(self) -> bool:
+        """Whether replay still lacks commits that the loaded checkpoint had learnt from."""
+        return self._folded_seq < self._restored_seq
+
+    @property
     def weights_due(self) -> bool:
         """Whether an episode has closed whose updates are done: call `publish`."""
-        return self._episode_closed and self.owed < 1
+        return self._episode_closed and self.owed < 1 and not self.rebuilding
 
     def ingest(self, transition: Transition) -> bool:
         """Take a commit in, exactly once, in any order; those after a gap wait for it to close.
@@ -153,7 +174,10 @@ class Trainer:
         """
         done = 0
         while not self.weights_due:
-            if self.owed >= 1:
+            if self.rebuilding:
+                if not self._rebuild():
+                    break
+            elif self.owed >= 1:
                 if done == max_updates:
                     break
                 self._update()
@@ -188,6 +212,8 @@ class Trainer:
             missing=max(self._parked, default=self._accepted_seq)
             - self._accepted_seq
             - len(self._parked),
+            refused=self._refused,
+            trouble=self._trouble,
             replay_size=len(self.replay),
             updates=self._updates,
             updates_owed=self.owed,
@@ -212,24 +238,24 @@ class Trainer:
         }
         return self.agent.state_dict(), counters
 
-    def load_state_dict(
-        self,
-        tensors: Mapping[str, Tensor],
-        counters: Mapping[str, Any],
-        log: Iterable[Transition],
-    ) -> None:
+    def load_state_dict(self, tensors: Mapping[str, Tensor], counters: Mapping[str, Any]) -> None:
         """Continue exactly where `state_dict` was taken, in a newly made trainer.
+
+        Replay is not part of a checkpoint: `ingest` the run's commits from seq 1 on. Those that
+        the checkpoint had learnt from rebuild replay, the others are learnt from.
 
         Args:
             tensors: The agent's state.
             counters: The other half of `state_dict`.
-            log: The run's commits from seq 1 on, of which replay is rebuilt; those past the
-                checkpoint wait for `work`.
 
         Raises:
-            ValueError: If the log ends before the checkpoint, or the tensors do not fit.
+            ValueError: If a counter is missing or the tensors do not fit.
         """
+        missing = self.state_dict()[1].keys() - counters.keys()
+        if missing:
+            raise ValueError(f"the checkpoint lacks {', '.join(sorted(missing))}")
         self.agent.load_state_dict(tensors)
+        self._restored_seq = counters["folded_seq"]
         self._closed_episode = counters["closed_episode"]
         self._warmups = counters["warmups"]
         self._imitations_owed = counters["imitations_owed"]
@@ -240,29 +266,42 @@ class Trainer:
         self._version = counters["version"]
         self._episode_closed = counters["episode_closed"]
         self._rng.bit_generator.state = counters["sampling"]
-        for transition in log:
-            self.ingest(transition)
-        if self._accepted_seq < counters["folded_seq"]:
+
+    def require_log(self, committed: int) -> None:
+        """Check that a log holds what the loaded checkpoint was learnt from.
+
+        Args:
+            committed: Highest seq of the log.
+
+        Raises:
+            ValueError: If the log ends before the checkpoint.
+        """
+        if committed < self._restored_seq:
             raise ValueError(
-                f"the log ends at seq {self._accepted_seq}, the checkpoint was taken at seq "
-                f"{counters['folded_seq']}: resume with the log of the same run"
+                f"the log ends at seq {committed}, the checkpoint was taken at seq "
+                f"{self._restored_seq}: resume with the log of the same run"
             )
-        while self._folded_seq < counters["folded_seq"]:
-            self._folded_seq += 1
-            self._remember(self._queue.popleft())
+
+    def _rebuild(self) -> bool:
+        """Fold the next commits that the checkpoint has learnt from; False if none has come."""
+        known = min(len(self._queue), self._restored_seq - self._folded_seq, PAGE)
+        page = [self._queue.popleft() for _ in range(known)]
+        windows = [t for t in page if t.commit != Commit.EPISODE_END]
+        self._refused += self.replay.fold_all(windows)
+        self._folded_seq += known
+        return known > 0
 
     def _fold(self, transition: Transition) -> None:
         """Apply one commit and note what it earns."""
         self._folded_seq = transition.seq
-        self._remember(transition)
         if transition.commit == Commit.EPISODE_END:
             self._close(transition.episode, transition.kind)
-        elif transition.commit == Commit.INSERT and transition.kind == EpisodeKind.TRAIN:
+            return
+        refused = self.replay.fold(transition)
+        self._refused += refused
+        earns = transition.commit == Commit.INSERT and transition.kind == EpisodeKind.TRAIN
+        if earns and not refused and not self._trouble:
             self._joint_owed += self._earned
-
-    def _remember(self, transition: Transition) -> None:
-        if transition.commit != Commit.EPISODE_END:
-            self.replay.fold(transition)
 
     def _close(self, episode: int, kind: EpisodeKind) -> None:
         """Start learning after the last warm-up episode; ask for weights when there are new.
@@ -272,6 +311,8 @@ class Trainer:
         if episode <= self._closed_episode:
             return
         self._closed_episode = episode
+        if self._trouble:
+            return
         if kind == EpisodeKind.WARMUP:
             self._warmups += 1
             if self._warmups != self.settings.warmup_episodes:
@@ -303,6 +344,26 @@ class Trainer:
                 actor = self._joint_updates % self.agent.settings.actor_every == 0
                 metrics = self.agent.update(batch, actor)
             self._metrics.add(metrics, time.perf_counter() - started)
+        self._check(metrics)
+
+    def _check(self, metrics: Mapping[str, float]) -> None:
+        """Stop learning for good once the updates diverge."""
+        wild = [f"{name} is {value}" for name, value in metrics.items() if not math.isfinite(value)]
+        q_mean = metrics.get("q_mean", 0.0)
+        low, high = Q_RANGE
+        self._q_outside = 0 if low <= q_mean <= high else self._q_outside + 1
+        if self._q_outside >= Q_PATIENCE:
+            wild.append(f"the mean Q is {q_mean:.3g}, although returns lie in [0, 1]")
+        if not wild:
+            return
+        self._trouble = (
+            f"learning diverged at update {self._updates} ({', '.join(wild)}): version "
+            f"{self._version} stays the last; lower learning_rate and restart the learner, which "
+            "goes on from its last checkpoint"
+        )
+        self._imitations_owed = self._critic_owed = 0
+        self._joint_owed = 0.0
+        self._episode_closed = False
 
 
 class _Means:

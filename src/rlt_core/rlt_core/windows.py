@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -35,7 +35,7 @@ class WindowBuilder:
 
     Each of the two streams must arrive in order of ticks; a record that is missing when a later
     one has come is lost, and so are the windows that need it: nothing is made up. Evaluation
-    episodes yield no windows, only their end.
+    episodes, and the approach before a critical phase, yield no windows.
     """
 
     def __init__(self, contract: Contract, intervention_reference: str = "human") -> None:
@@ -52,18 +52,31 @@ class WindowBuilder:
         self._newest = 0
         self._early: list[Features | ControlStep] = []
 
-    def start(self, state: EpisodeState) -> list[Transition]:
-        """Open an episode; for one that is not newer than all before, it does nothing.
+    def start(
+        self, state: EpisodeState, committed: Iterable[Transition] = ()
+    ) -> list[Transition]:
+        """Open an episode; for the newest one, learn that its critical phase has begun.
+
+        A state of an older episode does nothing.
+
+        Args:
+            state: The episode's state.
+            committed: Its windows that an earlier process has emitted: they are not emitted again,
+                and what is lost of their records does not undo them.
 
         Returns:
             What became publishable: the rest of an ended episode that was still waiting for
             records, and windows of records that came before this call.
         """
+        if state.episode == self._newest and state.episode in self._episodes:
+            return list(self._episodes[state.episode].update(state))
         if state.episode <= self._newest:
             return []
         self._newest = state.episode
         transitions = self.flush()
-        self._episodes[state.episode] = _Episode(self._contract, self._human_reference, state)
+        self._episodes[state.episode] = _Episode(
+            self._contract, self._human_reference, state, committed
+        )
         if len(self._episodes) > KEPT_EPISODES:
             self._episodes.popitem(last=False)
         early, self._early = self._early, []
@@ -117,7 +130,13 @@ class WindowBuilder:
 class _Episode:
     """The records of one episode, and what was emitted of them."""
 
-    def __init__(self, contract: Contract, human_reference: bool, state: EpisodeState) -> None:
+    def __init__(
+        self,
+        contract: Contract,
+        human_reference: bool,
+        state: EpisodeState,
+        committed: Iterable[Transition],
+    ) -> None:
         self._contract = contract
         self._human_reference = human_reference
         self._state = state
@@ -125,9 +144,20 @@ class _Episode:
         self._steps: dict[int, ControlStep] = {}
         self._newest_features = state.start_tick - 1
         self._newest_step = state.start_tick - 1
-        self._next = state.start_tick
-        self._emitted: dict[int, Transition] = {}
+        self._next = max(state.start_tick, state.critical_tick)
+        self._before = {
+            state.start_tick + t.step - contract.planning_delay_ticks: t for t in committed
+        }
+        self._emitted = dict(self._before)
+        if self._before:
+            self._next = max(self._before) + contract.stride
         self._closed = False
+
+    def update(self, state: EpisodeState) -> Iterator[Transition]:
+        """Learn that the critical phase has begun; yield what became publishable."""
+        if state.critical and not self._state.critical:
+            self._take(state)
+            yield from self._live()
 
     def add(self, record: Features | ControlStep) -> Iterator[Transition]:
         """Store a record; yield what became publishable."""
@@ -144,7 +174,7 @@ class _Episode:
     def end(self, state: EpisodeState) -> Iterator[Transition]:
         """Store the verdict; yield what became publishable."""
         corrected = self._closed and state.outcome != self._state.outcome
-        self._state = state
+        self._take(state)
         if corrected:
             yield from self._settle()
         yield from self._close_if_complete()
@@ -155,9 +185,14 @@ class _Episode:
             self._closed = True
             yield from self._settle()
 
+    def _take(self, state: EpisodeState) -> None:
+        """Take over a newer state: no window begins before its critical phase."""
+        self._state = state
+        self._next = max(self._next, state.critical_tick)
+
     def _live(self) -> Iterator[Transition]:
         """Yield windows that end well before the newest step: the label cannot touch them."""
-        if not self._state.kind.stored or self._closed:
+        if not self._state.stores(self._next) or self._closed:
             return
         chunk, delay = self._contract.chunk, self._contract.planning_delay_ticks
         while (
@@ -176,7 +211,7 @@ class _Episode:
             return
         last = self._state.end_tick - 1
         last_observed = last - last % self._contract.stride
-        observed = not self._state.kind.stored or self._newest_features >= last_observed
+        observed = not self._state.stores(last_observed) or self._newest_features >= last_observed
         if self._newest_step >= last and observed:
             yield from self.close()
 
@@ -193,16 +228,17 @@ class _Episode:
             elif new is not None and old is not None and not _same(old, new):
                 yield dataclasses.replace(new, commit=Commit.REVISION, outcome=outcome)
         self._emitted = wanted
-        yield self._episode_end()
+        yield episode_end(self._state, self._contract.action.size)
 
     def _windows(self) -> dict[int, Transition]:
         """All windows of the ended episode by the tick of their observation."""
         state = self._state
-        if not state.kind.stored or state.outcome == Outcome.NONE:
+        first = max(state.start_tick, state.critical_tick)
+        if not state.stores(first) or state.outcome == Outcome.NONE:
             return {}
         windows = {}
-        for tick in range(state.start_tick, state.end_tick, self._contract.stride):
-            window = self._window(tick, state.end_tick, state.outcome)
+        for tick in range(first, state.end_tick, self._contract.stride):
+            window = self._window(tick, state.end_tick, state.outcome) or self._before.get(tick)
             if window is not None:
                 windows[tick] = window
         return windows
@@ -277,32 +313,38 @@ class _Episode:
             limited=limited,
         )
 
-    def _episode_end(self) -> Transition:
-        """The record that closes the episode: its length and outcome, empty arrays."""
-        vector = np.zeros(0, np.float32)
-        rows = np.zeros((0, self._contract.action.size), np.float32)
-        return Transition(
-            run=self._state.run,
-            episode=self._state.episode,
-            step=self._state.end_tick - self._state.start_tick,
-            seq=0,
-            commit=Commit.EPISODE_END,
-            kind=self._state.kind,
-            token=vector,
-            proprio=vector,
-            committed=rows,
-            reference=rows,
-            actions=rows,
-            sources=np.zeros(0, np.uint8),
-            valid=0,
-            rewards=vector,
-            terminated=self._state.outcome in (Outcome.SUCCESS, Outcome.FAILURE),
-            next_token=vector,
-            next_proprio=vector,
-            next_committed=rows,
-            next_reference=rows,
-            outcome=self._state.outcome,
-        )
+
+def episode_end(state: EpisodeState, axes: int) -> Transition:
+    """The record that closes an ended episode: its length and outcome, empty arrays.
+
+    Args:
+        state: The ended episode's state.
+        axes: Number of action axes.
+    """
+    vector = np.zeros(0, np.float32)
+    rows = np.zeros((0, axes), np.float32)
+    return Transition(
+        run=state.run,
+        episode=state.episode,
+        step=state.end_tick - state.start_tick,
+        seq=0,
+        commit=Commit.EPISODE_END,
+        kind=state.kind,
+        token=vector,
+        proprio=vector,
+        committed=rows,
+        reference=rows,
+        actions=rows,
+        sources=np.zeros(0, np.uint8),
+        valid=0,
+        rewards=vector,
+        terminated=state.outcome in (Outcome.SUCCESS, Outcome.FAILURE),
+        next_token=vector,
+        next_proprio=vector,
+        next_committed=rows,
+        next_reference=rows,
+        outcome=state.outcome,
+    )
 
 
 def _or_zeros(

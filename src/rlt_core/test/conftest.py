@@ -99,7 +99,8 @@ class ToyWorld:
     def task_state(self) -> SimpleNamespace:
         offset = self.tcp - self.goal
         return SimpleNamespace(
-            success=bool(np.abs(offset).max() < 0.001), failure=False, offset=offset
+            success=bool(np.abs(offset).max() < 0.001), failure=False,
+            critical=bool(np.abs(offset).max() < 0.008), offset=offset,
         )
 
 

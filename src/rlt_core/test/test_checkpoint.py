@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import pickle
+import random
+import resource
+import signal
+import time
 
 import pytest
 import torch
@@ -21,16 +28,100 @@ def test_what_was_saved_comes_back(tmp_path):
     assert tensors["b"].dtype == torch.int64
 
 
-def test_a_new_checkpoint_replaces_the_old_and_leaves_nothing_behind(tmp_path):
-    checkpoint.save(tmp_path, TENSORS, META)
-    checkpoint.save(tmp_path, {"a": torch.zeros(1)}, {"version": 4})
+def test_a_new_checkpoint_replaces_the_old_and_two_generations_stay(tmp_path):
+    for version in (1, 2, 3):
+        checkpoint.save(tmp_path, {"a": torch.full((1,), version)}, {"version": version})
     tensors, meta = checkpoint.load(tmp_path)
-    assert meta == {"version": 4} and torch.equal(tensors["a"], torch.zeros(1))
-    assert len(list(tmp_path.iterdir())) == 2
+    assert meta == {"version": 3} and tensors["a"].item() == 3
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [
+        ".json", ".json", ".safetensors", ".safetensors"
+    ]
 
 
-@pytest.mark.parametrize("step", [1, 2, 3, 4])
+def damage(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def newest_tensors(folder):
+    return folder / json.loads((folder / "manifest.json").read_text())["tensors"]["file"]
+
+
+@pytest.mark.parametrize(
+    ("harm", "finding"),
+    [
+        (lambda folder: damage(newest_tensors(folder)), "SHA-256"),
+        (lambda folder: os.truncate(newest_tensors(folder), 9), "SHA-256"),
+        (lambda folder: newest_tensors(folder).unlink(), "which is missing"),
+        (lambda folder: os.truncate(folder / "manifest.json", 30), "no checkpoint manifest"),
+        (lambda folder: (folder / "manifest.json").unlink(), "manifest.json is missing"),
+    ],
+)
+def test_a_damaged_generation_falls_back_to_the_one_before_and_says_so(tmp_path, harm, finding):
+    for version in (1, 2):
+        checkpoint.save(tmp_path, {"a": torch.full((1,), version)}, {"version": version})
+    assert checkpoint.recover(tmp_path)[2] == ""
+    harm(tmp_path)
+    with pytest.raises((OSError, ValueError), match=finding):
+        checkpoint.load(tmp_path)
+    tensors, meta, problem = checkpoint.recover(tmp_path)
+    assert meta["version"] == 1 and tensors["a"].item() == 1 and finding in problem
+    checkpoint.save(tmp_path, {"a": torch.full((1,), 3)}, {"version": 3})
+    assert checkpoint.load(tmp_path)[1]["version"] == 3
+    damage(newest_tensors(tmp_path))
+    assert checkpoint.recover(tmp_path)[1]["version"] == 1  # the damaged one was never kept
+
+
+def test_two_damaged_generations_are_an_error_never_a_new_beginning(tmp_path):
+    for version in (1, 2):
+        checkpoint.save(tmp_path, {"a": torch.full((1,), version)}, {"version": version})
+    for file in tmp_path.glob("*.safetensors"):
+        damage(file)
+    with pytest.raises(ValueError, match="both generations in .* are damaged"):
+        checkpoint.recover(tmp_path)
+
+
+def test_no_checkpoint_at_all_is_no_damage(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no checkpoint in"):
+        checkpoint.recover(tmp_path)
+
+
+class Canary:
+    """Leaves a file behind when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.path}",)
+
+
+def test_a_pickle_is_refused_and_never_run(tmp_path):
+    checkpoint.save(tmp_path / "c", TENSORS, META)
+    file = newest_tensors(tmp_path / "c")
+    file.write_bytes(pickle.dumps(Canary(tmp_path / "canary")))
+    manifest = tmp_path / "c" / "manifest.json"
+    entry = json.loads(manifest.read_text())
+    entry["tensors"]["sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
+    manifest.write_text(json.dumps(entry))
+    with pytest.raises(ValueError, match="no safetensors data"):
+        checkpoint.load(tmp_path / "c")
+    assert not (tmp_path / "canary").exists()
+    pickle.loads(file.read_bytes())
+    assert (tmp_path / "canary").exists(), "the canary does not sing: this test proves nothing"
+
+
+def test_an_oversized_file_is_not_read(tmp_path):
+    checkpoint.save(tmp_path, TENSORS, META)
+    os.truncate(newest_tensors(tmp_path), checkpoint.MAX_BYTES + 1)  # sparse: no disk is used
+    with pytest.raises(ValueError, match="1073741825 bytes, expected at most 1073741824"):
+        checkpoint.load(tmp_path)
+
+
+@pytest.mark.parametrize("step", range(1, 10))
 def test_killed_at_any_step_the_folder_holds_the_old_or_the_new(tmp_path, monkeypatch, step):
+    checkpoint.save(tmp_path, TENSORS, {"version": 0})
     checkpoint.save(tmp_path, TENSORS, {"version": 1})
     calls = 0
 
@@ -47,8 +138,8 @@ def test_killed_at_any_step_the_folder_holds_the_old_or_the_new(tmp_path, monkey
 
         return call
 
-    monkeypatch.setattr(checkpoint.os, "replace", dying(checkpoint.os.replace))
-    monkeypatch.setattr(checkpoint.os, "fsync", dying(checkpoint.os.fsync))
+    monkeypatch.setattr(os, "replace", dying(os.replace))
+    monkeypatch.setattr(os, "fsync", dying(os.fsync))
     with pytest.raises(Killed):
         checkpoint.save(tmp_path, {"a": torch.zeros(1)}, {"version": 2})
     monkeypatch.undo()
@@ -102,8 +193,6 @@ def test_weights_survive_the_wire_and_damage_does_not():
     assert torch.equal(checkpoint.decode(data, digest)["a"], TENSORS["a"])
     with pytest.raises(ValueError, match="damaged"):
         checkpoint.decode(data[:-1], digest)
-    import hashlib
-
     junk = b"not safetensors at all"
     with pytest.raises(ValueError, match="no safetensors data"):
         checkpoint.decode(junk, hashlib.sha256(junk).hexdigest())
@@ -111,3 +200,69 @@ def test_weights_survive_the_wire_and_damage_does_not():
 
 def test_encoding_is_deterministic():
     assert checkpoint.encode(TENSORS) == checkpoint.encode(dict(TENSORS))
+
+
+# ---- Killed inside a write --------------------------------------------------------------------
+
+
+def generation(version):
+    generator = torch.Generator().manual_seed(version)
+    return {"a": torch.randn(100_000, generator=generator), "version": torch.tensor(version)}
+
+
+def is_exactly(tensors, version):
+    expected = generation(version)
+    return all(torch.equal(tensors[name], expected[name]) for name in expected)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_killed_at_any_byte_of_a_write_the_generation_before_loads_bit_exactly(tmp_path, seed):
+    """The kernel ends the process at the byte: the file size limit, with its signal's default."""
+    for version in (1, 2):
+        checkpoint.save(tmp_path, generation(version), {"version": version})
+    size = newest_tensors(tmp_path).stat().st_size
+    offset = random.Random(seed).randrange(size)
+
+    def save_until_the_limit():
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (offset, size))
+        checkpoint.save(tmp_path, generation(3), {"version": 3})
+
+    child = os.fork()
+    if not child:
+        try:
+            save_until_the_limit()
+        finally:
+            os._exit(0)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGXFSZ
+    tensors, meta, problem = checkpoint.recover(tmp_path)
+    assert meta["version"] == 2 and is_exactly(tensors, 2) and problem == ""
+    checkpoint.save(tmp_path, generation(4), {"version": 4})
+    assert is_exactly(checkpoint.load(tmp_path)[0], 4)
+    assert len(list(tmp_path.iterdir())) == 4, "what the kill left was not cleaned up"
+
+
+def test_killed_at_any_moment_the_newest_whole_generation_loads_bit_exactly(tmp_path):
+    """SIGKILL at random moments of a process that does nothing but save."""
+    rng = random.Random()
+    checkpoint.save(tmp_path, generation(0), {"version": 0})
+    for _ in range(10):
+        begun = checkpoint.load(tmp_path)[1]["version"]
+        told, tell = os.pipe()
+
+        child = os.fork()
+        if not child:
+            for version in range(begun + 1, begun + 1000):
+                checkpoint.save(tmp_path, generation(version), {"version": version})
+                os.write(tell, b".")
+        os.read(told, 1)
+        time.sleep(rng.uniform(0.0, 0.05))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        os.close(tell)
+        saved = begun + 1 + len(os.read(told, 10_000))
+        os.close(told)
+        tensors, meta, problem = checkpoint.recover(tmp_path)
+        assert meta["version"] in (saved, saved + 1) and problem == ""
+        assert is_exactly(tensors, meta["version"])

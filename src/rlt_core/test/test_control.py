@@ -247,31 +247,190 @@ def test_lockstep_does_not_wait_for_chunks_that_a_takeover_dropped():
     assert arm.loop.ready(6)
 
 
-@pytest.mark.parametrize("gone", [False, True])
-def test_silence_in_takeover_latches_until_the_button_is_pressed_again(gone):
-    arm = Arm()
+def lift(tick):
+    return make_human(tick, takeover=False)
+
+
+@pytest.mark.parametrize("fault", ["", "the gamepad is unplugged"])
+def test_a_person_lost_in_takeover_latches_until_the_button_is_pressed_again(fault):
+    arm = Arm(human_silence_ticks=2 * MAX_AGE)
     arm.run(8, human=lambda tick: press(tick, since=1))
-    if gone:
-        assert arm.loop.offer_human(None).code == "gone"
-    steps = arm.run(3 * MAX_AGE)
+    if fault:
+        assert arm.loop.offer_human(make_human(8, fault=fault)) is None, "told as trouble, once"
+    steps = arm.run(4 * MAX_AGE)
     moving = [source is Source.HUMAN for source in sources(steps)]
-    assert moving == [not gone] * MAX_AGE + [False] * (2 * MAX_AGE)
-    code = "gone" if gone else "stale"
-    assert arm.loop.rejections == {f"human.{code}": 1}
+    assert moving == [not fault] * MAX_AGE + [False] * (3 * MAX_AGE), "an old command is not news"
+    assert arm.loop.trouble.code == ("device" if fault else "silence")
+    assert fault in arm.loop.trouble.message and "human_command" in arm.loop.trouble.message
     held = arm.run(CHUNK + 1, human=press)
     assert sources(held) == [Source.HOLD] * (CHUNK + 1), "still down: no new press"
-    released = arm.run(CHUNK + 1, human=lambda tick: make_human(tick, takeover=False))
+    released = arm.run(CHUNK + 1, human=lift)
     assert sources(released) == [Source.HOLD] * (CHUNK + 1), "never back to the policy"
     assert sources(arm.run(1, human=press)) == [Source.BLEND]
-    back = arm.run(2 * CHUNK, human=lambda tick: make_human(tick, takeover=False))
+    assert arm.loop.trouble is None
+    back = arm.run(2 * CHUNK, human=lift)
     assert back[-1].source is Source.ACTOR
+
+
+def test_a_short_silence_in_takeover_only_stops_the_motion():
+    arm = Arm(human_silence_ticks=2 * MAX_AGE)
+    arm.run(8, human=lambda tick: press(tick, since=1))
+    assert sources(arm.run(MAX_AGE + 2))[-2:] == [Source.HOLD] * 2
+    assert sources(arm.run(1, human=press)) == [Source.HUMAN]
+
+
+def test_a_release_does_not_outlive_a_silence():
+    arm = Arm(human_silence_ticks=MAX_AGE)
+    arm.run(8, human=lambda tick: press(tick, since=1))
+    arm.run(2 * MAX_AGE)
+    arm.run(1, human=lift)
+    arm.run(2 * MAX_AGE)
+    assert sources(arm.run(CHUNK, human=press)) == [Source.HOLD] * CHUNK
 
 
 def test_silence_of_a_gamepad_that_is_not_in_use_does_not_matter():
     arm = Arm()
-    arm.run(2, human=lambda tick: make_human(tick, takeover=False))
-    assert sources(arm.run(3 * MAX_AGE)) == [Source.ACTOR] * (3 * MAX_AGE)
-    assert arm.loop.offer_human(None) is None
+    arm.run(2, human=lift)
+    assert sources(arm.run(30)) == [Source.ACTOR] * 30
+    arm.loop.offer_human(make_human(40, takeover=False, fault="unplugged"))
+    assert sources(arm.run(30)) == [Source.ACTOR] * 30
+
+
+def test_a_button_that_went_down_unseen_holds():
+    arm = Arm()
+    arm.run(2, human=lift)
+    arm.run(30)
+    assert sources(arm.run(CHUNK, human=press)) == [Source.HOLD] * CHUNK
+    assert arm.loop.trouble.code == "held"
+
+
+@pytest.mark.parametrize("fault", ["", "the gamepad is unplugged"])
+def test_without_a_required_operator_the_policy_does_not_act(fault):
+    arm = Arm(operator_required=True, human_silence_ticks=MAX_AGE)
+    assert sources(arm.run(CHUNK + 1)) == [Source.HOLD] * (CHUNK + 1)
+    assert arm.loop.trouble.code == "operator"
+    steps = arm.run(2 * CHUNK, human=lift)
+    assert sources(steps) == [Source.HOLD] * 3 + [Source.ACTOR] * 5, "only on a fresh chunk"
+    if fault:
+        steps = arm.run(4, human=lambda tick: make_human(tick, takeover=False, fault=fault))
+        assert sources(steps) == [Source.HOLD] * 4
+    else:
+        steps = arm.run(2 * MAX_AGE)
+        assert sources(steps) == [Source.ACTOR] * MAX_AGE + [Source.HOLD] * MAX_AGE
+    assert arm.loop.trouble.code == "operator" and fault in arm.loop.trouble.message
+    assert sources(arm.run(2 * CHUNK, human=lift))[-1] is Source.ACTOR
+
+
+def test_a_person_may_act_where_the_policy_may_not():
+    arm = Arm(operator_required=True)
+    arm.loop.offer_human(make_human(0, takeover=False))
+    for _ in range(3):
+        arm.loop.offer_chunk(make_chunk(arm.tick, actions=20 * GOOD.actions))
+    assert sources(arm.run(1)) == [Source.HOLD]
+    assert arm.loop.trouble.code == "trip"
+    assert sources(arm.run(1, human=press)) == [Source.BLEND]
+
+
+def test_three_refused_chunks_in_a_row_end_the_policys_turn_until_the_next_episode():
+    arm = Arm()
+    for _ in range(3):
+        assert arm.loop.trouble is None
+        bad = arm.loop.offer_chunk(make_chunk(arm.tick, axis_names=("x", "z")))
+        assert "until the next episode" in bad.message
+        arm.run(CHUNK, chunks=False)
+    assert arm.loop.trouble.code == "trip"
+    assert sources(arm.run(3 * CHUNK)) == [Source.HOLD] * (3 * CHUNK)
+    arm.loop.start(make_episode(2, start=arm.tick), arm.position)
+    arm.loop.offer_chunk(make_chunk(arm.tick, episode=2))
+    assert sources(arm.run(1, chunks=False)) == [Source.ACTOR]
+
+
+def test_a_good_chunk_between_refused_ones_is_no_trip():
+    arm = Arm()
+    for _ in range(4):
+        arm.loop.offer_chunk(make_chunk(arm.tick, actions=20 * GOOD.actions))
+        arm.run(CHUNK, chunks=False)
+        assert sources(arm.run(CHUNK)) == [Source.ACTOR] * CHUNK
+
+
+def test_a_chunk_observed_before_a_hold_ended_never_acts():
+    arm = Arm()
+    arm.run(CHUNK)
+    late = make_chunk(arm.tick)
+    arm.run(1, chunks=False, human=lift)
+    arm.run(1, chunks=False, human=press)
+    arm.run(1, chunks=False, human=lift)
+    assert arm.loop.offer_chunk(late) is None, "no fault of the policy"
+    assert arm.loop.ready(arm.tick)
+    assert sources(arm.run(1, chunks=False)) == [Source.HOLD]
+    assert sources(arm.run(1)) == [Source.ACTOR]
+
+
+def test_a_policy_that_says_nothing_is_named():
+    arm = Arm()
+    arm.run(CHUNK)
+    arm.run(2, chunks=False)
+    assert arm.loop.trouble is None, "the tail of the reference bridges a late chunk"
+    arm.run(6, chunks=False)
+    assert arm.loop.trouble.code == "silent" and "tick 11" in arm.loop.trouble.message
+    assert sources(arm.run(1)) == [Source.ACTOR]
+    assert arm.loop.trouble is None
+    health = arm.loop.health()
+    assert (health.underruns, health.stretched, health.holds) == (6, 2, {"silent": 1})
+
+
+def make_real_time():
+    loop = ControlLoop(CONTRACT, LIMITS, ChunkSettings(max_stretch_ticks=2), real_time=True)
+    loop.start(make_episode(), np.zeros(2))
+    return loop
+
+
+def beat(loop, tick, now):
+    loop.pace.beat(now)
+    return loop.step(tick, RobotState(tick, np.zeros(2), now), now).source
+
+
+def test_after_a_stall_the_policy_waits_for_a_fresh_chunk():
+    loop = make_real_time()
+    loop.offer_chunk(make_chunk(0))
+    assert beat(loop, 0, 10.0) is Source.ACTOR
+    assert beat(loop, 1, 12.0) is Source.HOLD
+    assert loop.trouble.code == "stall" and "2.00 s" in loop.trouble.message
+    for tick in range(2, 9):
+        if tick % CHUNK == 0:
+            loop.offer_chunk(make_chunk(tick))
+        acting = beat(loop, tick, 11.98 + 0.02 * tick)
+        assert acting is (Source.ACTOR if tick == 8 else Source.HOLD)
+    assert loop.trouble is None
+
+
+def test_ticks_that_are_late_again_and_again_are_a_hold():
+    loop = make_real_time()
+    now = 10.0
+    for tick, late in enumerate((0.0, 0.03, 0.03, 0.03)):
+        now += CONTRACT.dt + late
+        beat(loop, tick, now)
+    assert loop.trouble.code == "overrun"
+    steps = []
+    for tick in range(4, 64):
+        now += CONTRACT.dt
+        if tick % CHUNK == 0:
+            loop.offer_chunk(make_chunk(tick))
+        steps.append(beat(loop, tick, now))
+    assert steps.index(Source.ACTOR) in range(49, 50 + CHUNK)
+    assert loop.trouble is None and Source.HOLD not in steps[steps.index(Source.ACTOR) :]
+
+
+def test_health_tells_what_was_refused_and_limited():
+    arm = Arm()
+    arm.loop.offer_chunk(make_chunk(0, actions=10 * GOOD.actions))
+    arm.run(2, chunks=False)
+    arm.loop.offer_chunk(make_chunk(0, contract_hash="beef"))
+    health = arm.loop.health()
+    assert health.rejections == {"chunk.contract": 1}
+    assert health.limited == {"velocity": 2, "acceleration": 1}
+    assert health.takeover.value == "policy" and health.trouble is None
+    assert health.lateness.max == 0.0
 
 
 def test_a_button_that_is_down_at_the_start_holds():
@@ -299,7 +458,7 @@ def test_a_bad_command_in_takeover_is_a_hold_not_the_policy(changes, code):
 
 
 def test_old_commands_are_dropped_and_a_restarted_operator_is_heard():
-    arm = Arm()
+    arm = Arm(human_silence_ticks=MAX_AGE)
     arm.run(6, human=lambda tick: make_human(tick + 100, takeover=False, received=float(tick)))
     assert arm.loop.offer_human(make_human(0, received=6.0)).code == "sequence"
     arm.run(MAX_AGE)
@@ -338,44 +497,71 @@ def test_a_joint_at_its_limit_is_a_hold_that_is_recorded():
 
 wild = st.one_of(
     hnp.arrays(np.float32, (CHUNK, 2), elements=st.floats(-(2.0**-9), 2.0**-9, width=32)),
-    hnp.arrays(np.float32, hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=5)),
+    hnp.arrays(
+        st.sampled_from([np.float32, np.float64, np.float16, np.int64, np.bool_, np.complex128]),
+        hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=5),
+    ),
+    st.sampled_from([None, "x", np.array(["a", "b"]), np.array([None, 1.0], dtype=object)]),
 )
 names = st.sampled_from([AXES, AXES[::-1], ("x",), ("x", "z"), ()])
 
 
+@pytest.mark.filterwarnings("ignore:overflow", "ignore::numpy.exceptions.ComplexWarning")
 @given(st.data())
 def test_whatever_comes_in_what_is_sent_is_finite_and_inside_the_limits(data):
-    loop = ControlLoop(CONTRACT, LIMITS, ChunkSettings(max_stretch_ticks=2, blend_ticks=3))
+    real_time = data.draw(st.booleans(), "real time")
+    loop = ControlLoop(
+        CONTRACT, LIMITS,
+        ChunkSettings(
+            max_stretch_ticks=2, blend_ticks=3, human_silence_ticks=4,
+            operator_required=data.draw(st.booleans(), "operator required"),
+        ),
+        real_time=real_time,
+    )
     loop.start(make_episode(), np.zeros(2))
     last, before = np.zeros(2), np.zeros(2)
     velocity = np.array(LIMITS.velocity) * CONTRACT.dt
     acceleration = np.array(LIMITS.acceleration) * CONTRACT.dt**2
+    now, unit = 0.0, CONTRACT.dt if real_time else 1.0
     for tick in range(data.draw(st.integers(1, 25))):
-        if data.draw(st.booleans()):
+        now = now + data.draw(st.floats(0.0, 0.3), "pause") if real_time else float(tick)
+        for _ in range(data.draw(st.integers(0, 2), "chunks")):
             loop.offer_chunk(
                 make_chunk(
                     data.draw(st.integers(0, tick + 2)),
                     actions=data.draw(wild),
+                    tail=data.draw(st.one_of(st.just(GOOD.tail), wild)),
                     axis_names=data.draw(names),
                 )
             )
-        if data.draw(st.booleans()):
+        for _ in range(data.draw(st.integers(0, 2), "human commands")):
             loop.offer_human(
                 make_human(
                     data.draw(st.integers(0, 30)),
                     takeover=data.draw(st.booleans()),
                     increment=data.draw(st.one_of(st.just(HAND), wild)),
-                    received=data.draw(st.floats(tick - 9.0, tick)),
+                    axis_names=data.draw(names),
+                    received=now - unit * data.draw(st.floats(0.0, 9.0)),
+                    fault=data.draw(st.sampled_from(["", "", "unplugged"])),
                 )
             )
-        position = data.draw(st.one_of(st.just(last), wild))
-        step = loop.step(tick, RobotState(tick, position, data.draw(st.floats(tick - 9.0, tick))))
+        if real_time:
+            loop.pace.beat(now)
+        state = RobotState(
+            tick,
+            data.draw(st.one_of(st.just(last), wild), "position"),
+            now - unit * data.draw(st.floats(0.0, 9.0)),
+            data.draw(st.sampled_from(["", "", "", "joint lift is at its limit"])),
+        )
+        step = loop.step(tick, state, now)
         increment = step.setpoint - last
-        assert np.isfinite(step.setpoint).all()
+        assert np.isfinite(step.setpoint).all() and np.isfinite(step.increment).all()
         assert (np.abs(increment) <= velocity * (1 + 1e-9)).all()
         assert (np.abs(increment - before) <= acceleration * (1 + 1e-9)).all()
         assert (step.setpoint >= LIMITS.position_min).all()
         assert (step.setpoint <= LIMITS.position_max).all()
+        if loop.trouble is not None:
+            assert step.source is Source.HOLD
         last, before = step.setpoint, increment
 
 

@@ -11,10 +11,15 @@ from rlt_core.windows import KEPT_EPISODES
 
 CHUNK = 10
 LIMIT = 50
+APPROACH = 70
+GUARD = 6
 
 
 def make_settings(**changes):
-    values = {"base_eval_episodes": 2, "episodes": 5, "eval_episodes": 2, "time_limit_ticks": LIMIT}
+    values = {
+        "base_eval_episodes": 2, "episodes": 5, "eval_episodes": 2, "time_limit_ticks": LIMIT,
+        "approach_limit_ticks": APPROACH, "label_guard_ticks": GUARD,
+    }
     return ScheduleSettings(**{**values, **changes})
 
 
@@ -25,6 +30,19 @@ def make_machine(**changes):
 def running(start=0, **changes):
     machine = make_machine(**changes)
     machine.next()
+    machine.begin(start)
+    return machine
+
+
+def running_full_task(kind, start=0):
+    """A full-task run in the approach of its first episode of a kind."""
+    counts = {"base_eval_episodes": 1 * (kind is EpisodeKind.BASE_EVAL), "full_task": True}
+    if kind is EpisodeKind.EVAL:
+        counts |= {"episodes": 0}
+    machine = make_machine(**counts)
+    while machine.next().kind is not kind:
+        machine.begin(machine.state.tick)
+        machine.abort()
     machine.begin(start)
     return machine
 
@@ -218,7 +236,32 @@ def test_after_the_next_first_tick_a_correction_needs_the_id():
     reply = machine.label(False, "run/1")
     assert reply.applied and reply.state.episode == 1
     assert machine.state.phase is Phase.RUNNING
+    machine.observe(10 + GUARD, False)
     assert machine.label(False).state.episode == 2
+
+
+@pytest.mark.parametrize("ask", ["label", "discard"])
+def test_a_label_just_after_the_start_is_ambiguous_and_changes_nothing(ask):
+    def asked(machine, *name):
+        return machine.discard(*name) if ask == "discard" else machine.label(True, *name)
+
+    for ticks in (1, GUARD - 1):
+        machine = ended(success=False)
+        machine.next()
+        machine.begin(10)
+        machine.observe(10 + ticks, False)
+        before = (machine.state, machine.results)
+        reply = asked(machine)
+        assert not reply.applied and reply.state is None
+        assert "'run/1'" in reply.message and "'run/2'" in reply.message
+        assert (machine.state, machine.results) == before
+    assert asked(machine, "run/2").state.episode == 2
+
+
+def test_the_first_episode_has_no_other_that_a_label_could_mean():
+    machine = running()
+    machine.observe(1, False)
+    assert machine.label(True).applied
 
 
 @pytest.mark.parametrize("episode_id", ["run/2", "run/0", "run/x", "other/1", "1", "run/", "/"])
@@ -304,6 +347,101 @@ def test_handover_only_where_the_actor_may_drive():
     assert machine.state.acting is Source.ACTOR
 
 
+STORED = {EpisodeKind.WARMUP: Source.BASE, EpisodeKind.TRAIN: Source.ACTOR}
+DRIVERS = {EpisodeKind.BASE_EVAL: Source.BASE, EpisodeKind.EVAL: Source.ACTOR} | STORED
+
+
+def test_without_an_approach_the_whole_episode_is_critical():
+    state = running(start=20).state
+    assert state.critical and state.critical_tick == 20
+
+
+@pytest.mark.parametrize("by", ["handover", "signal"])
+@pytest.mark.parametrize("kind", DRIVERS)
+def test_the_base_policy_approaches_and_the_handover_begins_the_critical_phase(kind, by):
+    machine = running_full_task(kind, start=20)
+    state = machine.observe(23, False)
+    assert not state.critical and state.driver(23) is Source.BASE and not state.stores(23)
+    if by == "handover":
+        reply = machine.handover(True)
+        assert reply.applied and "begins at tick 30" in reply.message
+        state = reply.state
+    else:
+        state = machine.observe(24, False, critical=True)
+    assert state == machine.state and state.critical and state.critical_tick == 30
+    assert state.driver(29) is Source.BASE and state.driver(30) is DRIVERS[kind]
+    assert not state.stores(29) and state.stores(30) == (kind in STORED)
+    machine.observe(47, True)
+    (result,) = machine.results[-1:]
+    assert (result.steps, result.critical_steps) == (27, 17)
+
+
+def test_a_handover_on_a_chunk_boundary_holds_from_there():
+    machine = running_full_task(EpisodeKind.TRAIN)
+    assert machine.observe(20, False, critical=True).critical_tick == 20
+
+
+def test_the_critical_phase_begins_once():
+    machine = running_full_task(EpisodeKind.TRAIN)
+    machine.observe(23, False, critical=True)
+    assert machine.observe(41, False, critical=False).critical
+    assert machine.observe(44, False, critical=True).critical_tick == 30
+    assert machine.handover(False).state.critical_tick == 30
+    assert machine.state.driver(50) is Source.BASE and machine.state.stores(50)
+    assert machine.handover(True).state.driver(50) is Source.ACTOR
+
+
+def test_the_base_policy_cannot_be_handed_the_approach_it_drives():
+    machine = running_full_task(EpisodeKind.TRAIN)
+    assert not machine.handover(False).applied and not machine.state.critical
+    machine = running_full_task(EpisodeKind.BASE_EVAL)
+    assert machine.handover(True).state.critical
+    assert "base policy drives throughout" in machine.handover(True).message
+
+
+def test_each_phase_has_its_time_limit():
+    machine = running_full_task(EpisodeKind.TRAIN, start=20)
+    assert machine.observe(20 + APPROACH - 1, False).phase is Phase.RUNNING
+    state = machine.observe(20 + APPROACH, False)
+    assert (state.outcome, state.label_source) == (Outcome.FAILURE, "time_limit")
+    assert (machine.results[-1].steps, machine.results[-1].critical_steps) == (APPROACH, 0)
+    machine = running_full_task(EpisodeKind.TRAIN, start=20)
+    machine.observe(51, False, critical=True)
+    assert machine.observe(60 + LIMIT - 1, False).phase is Phase.RUNNING
+    assert machine.observe(60 + LIMIT, False).label_source == "time_limit"
+    assert machine.results[-1].critical_steps == LIMIT
+
+
+def test_the_last_tick_of_an_approach_may_still_hand_over():
+    machine = running_full_task(EpisodeKind.TRAIN)
+    assert machine.observe(APPROACH, False, critical=True).phase is Phase.RUNNING
+
+
+def test_an_episode_may_succeed_before_its_critical_phase():
+    machine = running_full_task(EpisodeKind.TRAIN)
+    machine.observe(23, False, critical=True)
+    machine.observe(28, True)
+    assert (machine.results[-1].outcome, machine.results[-1].critical_steps) == (
+        Outcome.SUCCESS, 0
+    )
+
+
+def test_human_ticks_are_those_of_a_running_episode():
+    machine = running()
+    for source in (Source.HUMAN, Source.BLEND, Source.HOLD, Source.ACTOR, Source.HUMAN):
+        machine.executed(source)
+    machine.observe(7, True)
+    machine.executed(Source.HUMAN)
+    assert (machine.results[0].interventions, machine.results[0].human_ticks) == (2, 3)
+
+
+def test_results_of_older_versions_were_all_critical():
+    plain = ended().results[0].to_dict()
+    del plain["critical_steps"], plain["human_ticks"]
+    result = EpisodeResult.from_dict(plain)
+    assert (result.critical_steps, result.human_ticks) == (result.steps, 0)
+
+
 def test_takeovers_are_counted_once_each():
     machine = running()
     for source in (Source.ACTOR, Source.BLEND, Source.HUMAN, Source.HUMAN, Source.HOLD,
@@ -345,9 +483,11 @@ def test_results_that_are_none_are_refused(change, words):
         EpisodeResult.from_dict({**plain, **(change or {})})
 
 
-@given(st.lists(st.integers(0, 11), max_size=60), st.data())
-def test_no_request_in_any_order_breaks_the_machine(requests, data):
-    machine = make_machine(base_eval_episodes=1, episodes=3, eval_episodes=1)
+@given(st.lists(st.integers(0, 11), max_size=60), st.booleans(), st.data())
+def test_no_request_in_any_order_breaks_the_machine(requests, full_task, data):
+    machine = make_machine(
+        base_eval_episodes=1, episodes=3, eval_episodes=1, full_task=full_task
+    )
     for request in requests:
         state = machine.state
         episode_id = data.draw(st.sampled_from(["", "run/1", "run/2", "run/9", "else/1"]))
@@ -357,7 +497,7 @@ def test_no_request_in_any_order_breaks_the_machine(requests, data):
             elif state.phase is Phase.RESETTING:
                 machine.begin(-(-state.tick // CHUNK) * CHUNK)
             else:
-                machine.observe(state.tick + request, request == 5)
+                machine.observe(state.tick + request, request == 5, critical=request == 4)
         elif request < 8:
             machine.label(request == 6, episode_id)
         elif request == 8:
@@ -368,7 +508,9 @@ def test_no_request_in_any_order_breaks_the_machine(requests, data):
             machine.handover(request == 10)
         results = machine.results
         assert [result.episode for result in results] == list(range(1, len(results) + 1))
-        assert all(0 <= result.steps <= LIMIT for result in results)
+        longest = LIMIT + full_task * (APPROACH + CHUNK)
+        assert all(0 <= result.critical_steps <= result.steps <= longest for result in results)
+        assert all(result.critical_steps <= LIMIT for result in results)
         assert all(
             (result.outcome is Outcome.NONE) == (result.label_source == "discard")
             for result in results

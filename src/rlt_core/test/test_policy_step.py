@@ -10,7 +10,7 @@ import torch
 
 from rlt_core.agent import Agent
 from rlt_core.encoding import encode_state
-from rlt_core.policy_step import PolicyStep
+from rlt_core.policy_step import NotFinite, PolicyStep
 from rlt_core.records import EpisodeKind, EpisodeState, Observation, Phase, Source
 from rlt_core.settings import AgentSettings
 
@@ -129,6 +129,21 @@ def test_evaluation_acts_as_training_does_without_noise(toy):
     np.testing.assert_array_equal(train.actions, evaluation.actions)
 
 
+def test_the_base_policy_drives_the_approach_and_nothing_of_it_is_stored(toy):
+    policy = make_policy(toy)
+    approach = episode(acting=Source.BASE, critical=False)
+    for tick, state in (
+        (START, approach), (START + 4, episode(critical_tick=START + 8)),
+    ):
+        features, chunk = policy.observe(observation(tick), state)
+        assert features is None and chunk.source == Source.BASE
+        assert not policy.wants(tick + 2, state)
+    critical = episode(critical_tick=START + 8)
+    features, chunk = policy.observe(observation(START + 8), critical)
+    assert features.tick == START + 8 and chunk.source == Source.ACTOR
+    assert policy.observe(observation(START + 10), critical)[0].tick == START + 10
+
+
 def test_an_observation_without_its_boundary_yields_nothing(toy):
     policy = make_policy(toy)
     assert policy.observe(observation(START + 2), episode()) == (None, None)
@@ -178,3 +193,45 @@ def test_broken_or_foreign_weights_are_refused_and_the_old_ones_stay(toy):
     assert policy.version == 5
     policy.set_weights(6, weights)
     assert policy.version == 6
+
+
+@pytest.mark.parametrize("what", ["proprioception", "RL token", "reference", "actor's chunk"])
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+def test_what_is_no_number_is_refused_and_leaves_nothing_behind(toy, what, number):
+    """With a delay the plan is part of the next state: one bad chunk must not spoil the next."""
+    policy = make_policy(toy, toy.contract(planning_delay_ticks=3))
+    policy.observe(observation(START), episode())
+    planned = dict(policy._planned)
+    seen = observation(START + 4)
+    broken = {
+        "proprioception": (seen, "proprio", lambda: np.full(4, number, np.float32)),
+        "RL token": (policy._token, "encode", lambda _: np.full((1, 2), number, np.float32)),
+        "reference": (policy._vla, "sample", lambda *_: np.full((1, 20, 2), number, np.float32)),
+        "actor's chunk": (policy, "_actor", lambda *_: torch.full((1, 4, 2), number)),
+    }
+    owner, name, replacement = broken[what]
+    if what == "proprioception":
+        seen = dataclasses.replace(seen, proprio=replacement())
+    else:
+        working = getattr(owner, name)
+        setattr(owner, name, replacement)
+    with pytest.raises(NotFinite, match=f"{what} for the observation of tick {START + 4}"):
+        policy.observe(seen, episode())
+    assert policy._planned == planned
+    if what != "proprioception":
+        setattr(owner, name, working)
+    features, chunk = policy.observe(observation(START + 8), episode())
+    for values in (features.token, features.reference, chunk.actions, chunk.tail):
+        assert np.isfinite(values).all()
+
+
+def test_a_refused_reference_yields_no_features_until_the_next_boundary(toy):
+    policy = make_policy(toy)
+    policy.observe(observation(START), episode())
+    proposed = policy._vla.sample
+    policy._vla.sample = lambda *_: np.full((1, 20, 2), np.nan, np.float32)
+    with pytest.raises(NotFinite):
+        policy.observe(observation(START + 4), episode())
+    policy._vla.sample = proposed
+    assert policy.observe(observation(START + 6), episode()) == (None, None)
+    assert policy.observe(observation(START + 8), episode())[1] is not None

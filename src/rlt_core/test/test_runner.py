@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -92,6 +93,33 @@ def test_sources_and_versions_in_the_log_say_who_acted(toy):
             assert (t.policy_version > 0) == (acting == Source.ACTOR)
 
 
+@pytest.mark.parametrize("delay", [0, 3])
+def test_a_full_task_stores_its_critical_phases_alone(toy, delay):
+    schedule = ScheduleSettings(
+        base_eval_episodes=1, episodes=4, eval_episodes=1, time_limit_ticks=101, full_task=True
+    )
+    contract = toy.contract(planning_delay_ticks=delay)
+    runner = toy.runner(contract=contract, schedule=schedule)
+    results = list(runner.run())
+    assert all(0 < result.critical_steps < result.steps for result in results)
+    for result in results:
+        *windows, end = [t for t in commits(runner) if t.episode == result.episode]
+        assert end.commit == Commit.EPISODE_END and end.step == result.steps
+        if result.kind.stored:
+            first = result.steps - result.critical_steps + delay
+            assert min(t.step for t in windows) == first
+            assert (first - delay) % contract.chunk == 0
+            count = len(range(first, result.steps, contract.stride))
+            assert len(windows) == count
+        if result.kind == EpisodeKind.TRAIN:
+            assert windows[0].sources[0] == Source.ACTOR
+    per_window = 5 * contract.stride / contract.chunk
+    trained = sum(
+        t.commit == Commit.INSERT and t.kind == EpisodeKind.TRAIN for t in commits(runner)
+    )
+    assert runner.trainer.status().updates == 20 + int(trained * per_window)
+
+
 @pytest.mark.parametrize("delay", [0, 1, 3, 4])
 def test_a_planning_delay_shifts_windows_and_fills_committed_actions(toy, delay):
     contract = toy.contract(planning_delay_ticks=delay)
@@ -132,3 +160,71 @@ def test_learning_makes_the_toy_robot_faster(toy):
     outcomes = [r.outcome for r in results if r.kind == EpisodeKind.EVAL]
     assert outcomes.count(Outcome.SUCCESS) >= 9
     assert np.median(steps[EpisodeKind.EVAL]) < 0.75 * np.median(steps[EpisodeKind.BASE_EVAL])
+
+
+class ToyPerson:
+    """Takes over in ticks 10 to 19 with a steady hand; labels wrongly, then rightly."""
+
+    increment = np.array([0.0004, -0.0002])
+
+    def __init__(self, seed, acts=True):
+        self.acts, self.ticks, self.buttons = acts, 0, ["failure", "success"] if acts else []
+
+    @property
+    def satisfied(self):
+        return not self.buttons
+
+    def act(self, task, robot, running):
+        self.ticks += running
+        presses = () if running or not self.buttons else (self.buttons.pop(0),)
+        return SimpleNamespace(
+            takeover=self.acts and running and 10 < self.ticks <= 20,
+            increment=self.increment,
+            presses=presses if task.success else (),
+        )
+
+
+def test_a_persons_ticks_stand_in_the_transitions_and_in_the_results(toy):
+    runner = toy.runner()
+    runner.person = ToyPerson
+    results = list(runner.run())
+    for result in results:
+        assert result.interventions == int(result.kind.stored)
+    stored = [t for t in commits(runner) if t.commit == Commit.INSERT]
+    executed = {
+        (t.episode, t.step + k): (Source(t.sources[k]), t.actions[k], t.reference[k])
+        for t in stored for k in range(t.valid)
+    }
+    for episode in {t.episode for t in stored}:
+        acting = Source.BASE if results[episode - 1].kind is EpisodeKind.WARMUP else Source.ACTOR
+        sources = [executed[episode, step][0] for step in range(30)]
+        assert sources[:10] == [acting] * 10
+        assert sources[10:15] == [Source.BLEND] * 5 and sources[15:20] == [Source.HUMAN] * 5
+        assert sources[28] == acting  # back on a chunk that was observed since
+        for step in range(10, 20):
+            np.testing.assert_array_equal(executed[episode, step][1], executed[episode, step][2])
+        np.testing.assert_allclose(executed[episode, 17][1], ToyPerson.increment, rtol=1e-5)
+
+
+def test_a_persons_wrong_label_is_revised_and_revised_back(toy):
+    runner = toy.runner()
+    runner.person = ToyPerson
+    results = list(runner.run())
+    labelled = [r for r in results if r.kind.stored and r.outcome == Outcome.SUCCESS]
+    assert labelled and all(r.label_source == "human" for r in labelled)
+    assert all(r.label_source != "human" for r in results if not r.kind.stored)
+    for result in labelled:
+        log = [t for t in commits(runner) if t.episode == result.episode]
+        ends = [t.outcome for t in log if t.commit == Commit.EPISODE_END]
+        assert ends == [Outcome.SUCCESS, Outcome.FAILURE, Outcome.SUCCESS]
+        assert any(t.commit == Commit.REVISION for t in log)
+        latest = {t.step: t for t in log if t.commit != Commit.EPISODE_END}
+        assert latest[max(latest)].rewards.sum() == 1.0
+
+
+def test_a_person_who_only_watches_changes_nothing(toy):
+    alone, watched = toy.runner(), toy.runner()
+    watched.person = lambda seed: ToyPerson(seed, acts=False)
+    assert list(alone.run()) == list(watched.run())
+    for a, b in zip(commits(alone), commits(watched), strict=True):
+        assert_same(a, b)

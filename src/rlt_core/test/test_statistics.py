@@ -15,7 +15,7 @@ DT = 0.02
 
 
 def make_result(seed=0, outcome=Outcome.SUCCESS, steps=100, label_source="auto"):
-    return EpisodeResult(1, EpisodeKind.EVAL, seed, outcome, steps, label_source, 0)
+    return EpisodeResult(1, EpisodeKind.EVAL, seed, outcome, steps, label_source, 0, steps, 0)
 
 
 @pytest.mark.parametrize(

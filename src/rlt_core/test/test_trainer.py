@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rlt_core.guard import normalised_bound
 from rlt_core.records import Commit, EpisodeKind
 from rlt_core.settings import AgentSettings, ScheduleSettings, TrainingSettings
-from rlt_core.trainer import Trainer
+from rlt_core.trainer import Q_PATIENCE, Trainer
 
 AGENT = AgentSettings(hidden=8, batch=8)
 TRAINING = TrainingSettings(
@@ -47,6 +47,16 @@ def drive(trainer):
         if trainer.weights_due:
             published.append(trainer.publish())
     return published
+
+
+def restored(make_trainer, trainer, log):
+    """A new trainer that goes on from another's checkpoint and the run's log."""
+    second = make_trainer()
+    second.load_state_dict(*trainer.state_dict())
+    second.require_log(len(log))
+    for transition in log:
+        second.ingest(transition)
+    return second
 
 
 def same_state(a, b):
@@ -164,8 +174,7 @@ def test_a_checkpoint_and_the_log_continue_bit_for_bit(make_trainer, log, fracti
     for transition in log[:cut]:
         first.ingest(transition)
     drive(first)
-    second = make_trainer()
-    second.load_state_dict(*first.state_dict(), log)
+    second = restored(make_trainer, first, log)
     drive(second)
     assert same_state(second, expected)
     assert second.status().replay_size == expected.status().replay_size
@@ -178,8 +187,7 @@ def test_a_checkpoint_between_two_updates_continues_too(make_trainer, log):
         first.ingest(transition)
     first.work(max_updates=5)
     assert first.owed >= 1
-    second = make_trainer()
-    second.load_state_dict(*first.state_dict(), log)
+    second = restored(make_trainer, first, log)
     drive(second)
     assert same_state(second, expected)
 
@@ -187,7 +195,7 @@ def test_a_checkpoint_between_two_updates_continues_too(make_trainer, log):
 def test_a_log_shorter_than_the_checkpoint_is_refused(make_trainer, log):
     trainer, _ = trained_at_once(make_trainer, log)
     with pytest.raises(ValueError, match="the log ends at seq 3, the checkpoint was taken"):
-        make_trainer().load_state_dict(*trainer.state_dict(), log[:3])
+        restored(make_trainer, trainer, log[:3])
 
 
 def test_a_warm_up_without_a_transition_is_an_error(make_trainer, log):
@@ -209,8 +217,7 @@ def test_a_corrected_label_is_no_further_episode(make_trainer, log):
 
 def test_a_correction_publishes_nothing_even_after_a_checkpoint(make_trainer, log):
     first, versions = trained_at_once(make_trainer, log)
-    trainer = make_trainer()
-    trainer.load_state_dict(*first.state_dict(), log)
+    trainer = restored(make_trainer, first, log)
     corrected = next(
         t for t in reversed(log)
         if t.kind == EpisodeKind.TRAIN and t.commit == Commit.EPISODE_END
@@ -228,3 +235,72 @@ def test_counters_are_json(make_trainer, log):
     _, counters = trainer.state_dict()
     assert json.loads(json.dumps(counters)) == counters
     assert np.isfinite(trainer.status().updates_per_second)
+
+
+def test_replay_is_rebuilt_page_by_page_and_nothing_is_learnt_or_published_meanwhile(
+    make_trainer, log
+):
+    expected, _ = trained_at_once(make_trainer, log)
+    first = make_trainer()
+    for transition in log:
+        first.ingest(transition)
+    first.work(max_updates=5)  # a checkpoint that owes updates and, after them, weights
+    second = make_trainer()
+    second.load_state_dict(*first.state_dict())
+    folded = first.state_dict()[1]["folded_seq"]
+    for transition in log[: folded - 1]:
+        second.ingest(transition)
+        assert second.work() == 0 and second.rebuilding and not second.weights_due
+    assert second.status().ingested_seq < folded
+    for transition in log[folded - 1 :]:
+        second.ingest(transition)
+    drive(second)
+    assert same_state(second, expected)
+
+
+def test_a_checkpoint_that_lacks_a_counter_is_refused(make_trainer, log):
+    tensors, counters = make_trainer().state_dict()
+    del counters["updates"]
+    with pytest.raises(ValueError, match="the checkpoint lacks updates"):
+        make_trainer().load_state_dict(tensors, counters)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("field", ["token", "proprio", "rewards", "actions", "next_reference"])
+def test_a_number_that_is_not_finite_never_enters_replay(make_trainer, log, field, value):
+    clean, _ = trained_at_once(make_trainer, log)
+    index = next(
+        i for i, t in enumerate(log)
+        if t.kind == EpisodeKind.TRAIN and t.commit == Commit.INSERT and not t.terminated
+    )
+    array = getattr(log[index], field).copy()
+    array.flat[0] = value
+    trainer, published = trained_at_once(
+        make_trainer,
+        [*log[:index], dataclasses.replace(log[index], **{field: array}), *log[index + 1 :]],
+    )
+    status = trainer.status()
+    assert status.refused == 1 and status.replay_size == clean.status().replay_size - 1
+    assert all(torch.isfinite(t).all() for _, weights in published for t in weights.values())
+    assert status.ingested_seq == len(log)
+
+
+@pytest.mark.parametrize("poison", ["nan", "value"])
+def test_a_diverging_learner_publishes_nothing_more_and_says_why(make_trainer, log, poison):
+    end = next(t for t in log if t.kind == EpisodeKind.TRAIN and t.commit == Commit.EPISODE_END)
+    trainer = make_trainer(dataclasses.replace(TRAINING, warmup_critic_updates=Q_PATIENCE + 4))
+    for transition in log[: end.seq]:
+        trainer.ingest(transition)
+    trainer.work(max_updates=4)
+    with torch.no_grad():
+        for parameter in trainer.agent.critic.parameters():
+            parameter *= torch.nan if poison == "nan" else 100.0
+    drive(trainer)
+    for transition in log[end.seq :]:
+        trainer.ingest(transition)
+    assert drive(trainer) == [], "the diverged actor was published"
+    status = trainer.status()
+    reason = "critic_loss is nan" if poison == "nan" else "the mean Q is"
+    assert reason in status.trouble and "lower learning_rate" in status.trouble
+    assert status.policy_version == 0 and status.updates_owed == 0
+    assert status.ingested_seq == len(log), "the robot must not wait for a learner that diverged"

@@ -25,11 +25,21 @@ START = 40  # first tick of the test episodes
 CHUNK, STRIDE = 4, 2  # of the toy contract
 
 
-def running(kind=EpisodeKind.TRAIN, episode=1):
+def running(kind=EpisodeKind.TRAIN, episode=1, critical=True, critical_tick=START):
     return EpisodeState(
         run="r", episode=episode, kind=kind, phase=Phase.RUNNING, acting=Source.ACTOR,
-        explore=True, seed=0, tick=START, start_tick=START,
+        explore=True, seed=0, tick=START, start_tick=START, critical=critical,
+        critical_tick=critical_tick,
     )
+
+
+def approaching():
+    return running(critical=False, critical_tick=0)
+
+
+def critical(step=CHUNK):
+    """The state after a handover."""
+    return running(critical_tick=START + step)
 
 
 def ended(steps, outcome=Outcome.SUCCESS, **changes):
@@ -166,6 +176,35 @@ def test_evaluation_yields_nothing_but_its_end(toy, kind):
     assert [t.commit for t in emitted] == [Commit.EPISODE_END]
 
 
+def test_no_window_begins_before_the_critical_phase(toy):
+    builder = WindowBuilder(toy.contract())
+    builder.start(approaching())
+    emitted = []
+    for record in records(15):
+        if isinstance(record, Features) and record.tick < START + 4:
+            continue  # the policy makes none in the approach
+        emitted += feed(builder, record)
+    assert emitted == []
+    live = builder.start(critical())
+    assert [t.step for t in live] == [4, 6, 8, 10]
+    *rest, end = builder.end(ended(15, critical_tick=START + 4))
+    assert [t.step for t in rest] == [12, 14]
+    assert (end.commit, end.step) == (Commit.EPISODE_END, 15)  # of the whole episode
+    corrected = builder.end(ended(15, Outcome.FAILURE, critical_tick=START + 4))
+    assert [t.step for t in corrected[:-1]] == [12, 14]
+
+
+@pytest.mark.parametrize("critical_tick", [0, START + 12])
+def test_an_episode_that_ends_in_its_approach_just_ends(toy, critical_tick):
+    builder = WindowBuilder(toy.contract())
+    builder.start(approaching())
+    emitted = [t for step in range(11) for t in builder.add_step(control_step(step))]
+    emitted += builder.end(
+        ended(11, critical=bool(critical_tick), critical_tick=critical_tick)
+    )
+    assert [t.commit for t in emitted] == [Commit.EPISODE_END]
+
+
 def test_with_a_delay_the_window_starts_later_and_carries_the_committed_actions(toy):
     *windows, _ = build(toy.contract(planning_delay_ticks=3), steps=12)
     window = windows[1]
@@ -182,17 +221,30 @@ def test_with_a_delay_the_window_starts_later_and_carries_the_committed_actions(
 @given(
     steps=st.integers(1, 17),
     delay=st.integers(0, 3),
+    approach=st.sampled_from([0, 4, 8]),
     outcome=st.sampled_from([Outcome.SUCCESS, Outcome.FAILURE, Outcome.TRUNCATED]),
     data=st.data(),
 )
-def test_any_interleaving_of_the_streams_gives_the_same_log(steps, delay, outcome, data):
+def test_any_interleaving_of_the_streams_gives_the_same_log(
+    steps, delay, approach, outcome, data
+):
     contract = _contract(delay)
-    expected = build(contract, steps, outcome)
+    first = START + approach
     streams = {
-        "features": [r for r in records(steps) if isinstance(r, Features)],
+        "features": [r for r in records(steps) if isinstance(r, Features) and r.tick >= first],
         "steps": [r for r in records(steps) if isinstance(r, ControlStep)],
-        "states": [running(), ended(steps, outcome)],
+        "states": [
+            *([approaching(), critical(approach)] if approach else [running()]),
+            ended(steps, outcome, critical_tick=first),
+        ],
     }
+    in_order = WindowBuilder(contract)
+    expected = [t for state in streams["states"][:-1] for t in in_order.start(state)]
+    for record in sorted(
+        streams["features"] + streams["steps"], key=lambda r: (r.tick, isinstance(r, ControlStep))
+    ):
+        expected += feed(in_order, record)
+    expected += in_order.end(streams["states"][-1])
     builder, emitted = WindowBuilder(contract), []
     while any(streams.values()):
         name = data.draw(st.sampled_from([n for n, rest in streams.items() if rest]))
@@ -315,3 +367,38 @@ def _contract(delay):
         c.VectorSpec(("x", "y"), ("m", "m"), "a"), scales, horizon=20, chunk=CHUNK, stride=STRIDE,
         planning_delay_ticks=delay,
     )
+
+
+# ---- Another process goes on ------------------------------------------------------------------
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    steps=st.integers(1, 40), cut=st.integers(0, 60), kept=st.integers(0, 60),
+    outcome=st.sampled_from([Outcome.SUCCESS, Outcome.TRUNCATED, Outcome.NONE]),
+)
+def test_a_builder_that_is_started_again_neither_repeats_nor_undoes(
+    toy, steps, cut, kept, outcome
+):
+    """The first dies after `cut` records; the second gets the records from `kept` on once more."""
+    contract, stream = toy.contract(), records(steps)
+    expected = [t for t in build(contract, steps, outcome) if t.commit == Commit.INSERT]
+    first = WindowBuilder(contract)
+    committed = first.start(running())
+    for record in stream[:cut]:
+        committed += feed(first, record)
+    second = WindowBuilder(contract)
+    transitions = second.start(running(), committed)
+    for record in stream[min(kept, cut):]:
+        transitions += feed(second, record)
+    transitions += second.end(ended(steps, outcome)) + second.flush()
+    inserts = [t for t in transitions if t.commit == Commit.INSERT]
+    keys = [t.key for t in (*committed, *inserts)]
+    assert len(keys) == len(set(keys)), "a window was inserted twice"
+    undone = {t.key for t in transitions if t.commit == Commit.TOMBSTONE}
+    assert undone == (set(keys) if outcome is Outcome.NONE else set())
+    assert [t.commit for t in transitions].count(Commit.EPISODE_END) == 1
+    if min(kept, cut) == 0 and outcome is not Outcome.NONE:  # all records came once more
+        found = sorted((*committed, *inserts), key=lambda t: t.step)
+        assert len(found) == len(expected)
+        assert all(same(a, b) for a, b in zip(found, expected, strict=True))

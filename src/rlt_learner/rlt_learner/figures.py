@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 BASE_COLOUR = "#8a94a6"
 RLT_COLOUR = "#0b7a75"
 FAILURE_COLOUR = "#d1603d"
+HUMAN_COLOUR = "#7a4fa3"
 GRID_COLOUR = "#e6e9ee"
 TEXT_COLOUR = "#3b4252"
 
@@ -35,7 +36,7 @@ STYLE = {
     "legend.frameon": False,
 }
 
-SUCCESS, STEPS = 1, 2  # columns of a curve
+SUCCESS, STEPS, TAKEOVERS = 1, 2, 3  # columns of a curve
 
 Level = tuple[float, tuple[float, float]]
 """A rate and its 95 % interval."""
@@ -60,11 +61,11 @@ def learning_curve(
     base: Level | None,
     rlt: Level | None,
 ) -> str:
-    """Draw success and length of the training episodes.
+    """Draw success and length of the training episodes, and takeovers where there were any.
 
     Args:
-        curves: One array (episodes, 3) per run with columns episode number within training from 1,
-            success 0 or 1, and steps in control ticks.
+        curves: One array (episodes, 4) per run with columns episode number within training from 1,
+            success 0 or 1, steps in control ticks, and takeovers.
         warmup_episodes: Episodes of the base policy at the start of each run; shaded.
         window: Episodes over which success and steps are averaged; at most the shortest run.
         base: Success rate and interval of the base policy in evaluation, or None.
@@ -74,25 +75,40 @@ def learning_curve(
         SVG text.
     """
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(9.2, 5.4), layout="constrained")
-        success, steps = figure.subplots(2, 1, sharex=True, height_ratios=[1.15, 1.0])
+        people = any(curve[:, TAKEOVERS].any() for curve in curves)
+        heights = [1.15, 0.75, 1.0] if people else [1.15, 1.0]
+        figure = Figure(figsize=(9.2, 2.5 * sum(heights)), layout="constrained")
+        success, *takeovers, steps = figure.subplots(
+            len(heights), 1, sharex=True, height_ratios=heights
+        )
         _draw_levels(success, base, rlt)
         pooled = len(curves) > 1
         for curve in curves:
             thin = {"linewidth": 1.0, "alpha": 0.45} if pooled else {"linewidth": 2.2}
             episode, rate = rolling_mean(curve, SUCCESS, window)
             success.plot(episode, 100.0 * rate, color=RLT_COLOUR, **thin)
+            for axis in takeovers:
+                axis.plot(
+                    *rolling_mean(curve, TAKEOVERS, window), color=HUMAN_COLOUR, **thin
+                )
             _draw_steps(steps, curve, small=pooled)
         shared = min(len(curve) for curve in curves)
         mean = np.mean([curve[:shared] for curve in curves], axis=0)
         if pooled:
             episode, rate = rolling_mean(mean, SUCCESS, window)
             success.plot(episode, 100.0 * rate, color=RLT_COLOUR, linewidth=2.4)
+            for axis in takeovers:
+                axis.plot(
+                    *rolling_mean(mean, TAKEOVERS, window), color=HUMAN_COLOUR, linewidth=2.4
+                )
         steps.plot(
             *rolling_mean(mean, STEPS, window), color=TEXT_COLOUR, linewidth=1.6,
             label=f"mean of {window}" + (", all runs" if pooled else ""),
         )
-        _shade_warmup(success, steps, warmup_episodes)
+        for axis in takeovers:
+            axis.set_ylim(bottom=0)
+            axis.set_ylabel(f"takeovers per\nepisode, last {window}")
+        _shade_warmup([success, *takeovers, steps], warmup_episodes)
         success.set(ylim=(-3, 103), ylabel=f"success, % of last {window}")
         longest = max(float(curve[:, STEPS].max()) for curve in curves)
         steps.set(ylim=(0, 1.22 * longest), ylabel="steps per episode", xlabel="training episode")
@@ -165,12 +181,12 @@ def _draw_steps(axis: Axes, curve: NDArray[np.float64], *, small: bool) -> None:
         )
 
 
-def _shade_warmup(success: Axes, steps: Axes, warmup_episodes: int) -> None:
+def _shade_warmup(axes: Sequence[Axes], warmup_episodes: int) -> None:
     if warmup_episodes == 0:
         return
-    for axis in (success, steps):
+    for axis in axes:
         axis.axvspan(0.5, warmup_episodes + 0.5, color=BASE_COLOUR, alpha=0.10, linewidth=0)
-    success.annotate(
+    axes[0].annotate(
         "warm-up: base policy", (warmup_episodes / 2 + 0.5, 0.0), ha="center",
         xycoords=("data", "axes fraction"), xytext=(0, 6), textcoords="offset points", fontsize=9,
     )

@@ -1,12 +1,13 @@
-"""A few pictures of one episode, for the report."""
+"""A few pictures of the evaluations, for the report."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from rlt_core.records import Observation
+from rlt_core.records import EpisodeKind, EpisodeState, Observation
 
 FRAMES = 8
+PICTURED = (EpisodeKind.BASE_EVAL, EpisodeKind.EVAL)
 
 
 class FrameStrip:
@@ -47,3 +48,40 @@ class FrameStrip:
                 path = self._folder / f"{self._name}_{camera}_{k}.png"
                 if not cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR)):
                     raise OSError(f"cannot write {path}: check the disk")
+
+
+class Pictures:
+    """Takes the strips of the first episode of each evaluation."""
+
+    def __init__(self, folder: Path | None) -> None:
+        """Write into this folder; None takes no pictures."""
+        self._folder = folder
+        self._taken: set[EpisodeKind] = set()
+        self._episode = 0
+        self.strip: FrameStrip | None = None
+
+    def begin(self, state: EpisodeState) -> bool:
+        """Whether the episode that is being reset shall be pictured: give its observations."""
+        if self._folder is None or state.kind not in PICTURED or state.kind in self._taken:
+            return False
+        self._taken.add(state.kind)
+        self._episode = state.episode
+        self.strip = FrameStrip(self._folder, state.kind.name.lower())
+        return True
+
+    def add(self, observation: Observation) -> None:
+        """Keep an observation of the pictured episode."""
+        if self.strip is not None:
+            self.strip.add(observation)
+
+    def end(self, state: EpisodeState) -> bool:
+        """Save the strip if its episode has ended; whether that was so.
+
+        Raises:
+            OSError: If a picture cannot be written.
+        """
+        if self.strip is None or state.episode != self._episode:
+            return False
+        self.strip.save(state.start_tick)
+        self.strip = None
+        return True

@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
-import os
-import time
-from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 
 from rlt_core import checkpoint
 from rlt_core.guard import normalised_bound
-from rlt_core.records import EpisodeKind, EpisodeState, Outcome, Phase
+from rlt_core.packing import Packing
+from rlt_core.records import EpisodeState, Outcome, Phase
 from rlt_core.settings import AgentSettings, GuardSettings, TrainingSettings, setting
 from rlt_core.trainer import Trainer, TrainerStatus
 from rlt_interfaces.msg import EpisodeState as EpisodeMessage
 from rlt_interfaces.msg import LearnerStatus, PolicyWeights, RecorderStatus
 from rlt_interfaces.msg import Transition as TransitionMessage
 from rlt_interfaces.srv import GetTransitions, PauseLearning, SaveCheckpoint
+from rlt_learner.catch_up import CatchUp
+from rlt_learner.checkpoints import Checkpoints
+from rlt_learner.intake import Intake
 from rlt_learner.scalars import Scalars
+from rlt_learner.status import learner_health, learner_status, news
 from rlt_learner.worker import Worker
 from rlt_node import qos
 from rlt_node.conversions import episode_from_msg, octets, transition_from_msg
+from rlt_node.diagnostics import Diagnostics, Health, Level
 from rlt_node.graph import GraphSettings
 from rlt_node.lifecycle import SelfStartingNode
 from rlt_node.parameters import declare, refuse_unknown
+from rlt_node.priority import lower_priority
 
 LOOK_SECONDS = 0.5
-PAGE_SECONDS = 5.0
-SAVE_SECONDS = 20.0
-NICENESS = 10
+REPEAT_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,9 @@ class LearnerSettings:
     """Seed and files of the learner."""
 
     seed: int = setting(0, "seed of weights, updates and sampling", low=0)
-    output: str = setting("", "folder of the run, for checkpoint/ and tensorboard/; empty: none")
-    checkpoint_every: int = setting(20, "versions of the weights between two checkpoints", low=1)
+    output: str = setting(
+        "", "folder of the run, for checkpoint/ and tensorboard/; a checkpoint there goes on"
+    )
 
 
 class LearnerNode(SelfStartingNode):
@@ -57,9 +59,10 @@ class LearnerNode(SelfStartingNode):
         refuse_unknown(self)
         torch.set_num_threads(1)
         if not self._graph.lockstep:
-            os.nice(NICENESS)  # the robot's nodes go first
+            self.get_logger().info(lower_priority())  # the robot's nodes go first
         self._run = ""
         self._worker: Worker | None = None
+        Diagnostics(self, self._health)
 
     # ---- Configure ----------------------------------------------------------------------------
 
@@ -71,19 +74,26 @@ class LearnerNode(SelfStartingNode):
         self._trainer = Trainer(
             self._contract, bound, self._agent, self._training, self._settings.seed
         )
+        self._packing = Packing(self._contract)
         output = Path(self._settings.output) if self._settings.output else None
-        self._folder = output and output / "checkpoint"
         self._scalars = Scalars(output and output / "tensorboard")
+        log = self.get_logger()
+        self._checkpoints = output and Checkpoints(
+            output / "checkpoint", self._trainer, self._contract, log.error
+        )
+        restored = self._checkpoints
+        self._intake = Intake(restored.seq if restored else 0)
         self._recorder = RecorderStatus()
-        self._next_seq = 1
-        self._ahead: set[int] = set()
-        self._gap = 0
-        self._page: Any = None
-        self._page_due = 0.0
+        self._told = self._trainer.status()
         self._paused = False
-        self._saved_version = 0
-        self._worker = Worker(self._trainer, self._publish_weights, self._publish_status)
+        self._worker = Worker(
+            self._trainer, self._publish_weights, self._publish_status, self._on_boundary
+        )
         self._connect()
+        if restored and restored.run:
+            (log.error if restored.damaged else log.info)(restored.message)
+            # The policy may have lost its weights too.
+            self._publish_weights(self._told.policy_version, self._trainer.agent.actor_state())
         self._worker.start()
 
     def _connect(self) -> None:
@@ -97,7 +107,9 @@ class LearnerNode(SelfStartingNode):
                 (RecorderStatus, "recorder_status", self._on_recorder, qos.LATCHED),
             )
         ]
-        self._pages = self.create_client(GetTransitions, "get_transitions")
+        self._catch_up = CatchUp(
+            self, self._intake, lambda: self._worker.folded, self._on_page
+        )
         self._offered = [
             self.create_service(PauseLearning, "pause_learning", self._on_pause),
             self.create_service(SaveCheckpoint, "save_checkpoint", self._on_save),
@@ -108,12 +120,14 @@ class LearnerNode(SelfStartingNode):
         """Stop the worker and disconnect; what was learnt since the checkpoint is lost."""
         self._worker.stop()
         self._worker = None
+        if self._checkpoints:
+            self._checkpoints.close()
         self.destroy_timer(self._watchdog)
         for subscription in self._subscriptions_made:
             self.destroy_subscription(subscription)
         for service in self._offered:
             self.destroy_service(service)
-        self.destroy_client(self._pages)
+        self._catch_up.close()
         self.destroy_publisher(self._weights)
         self.destroy_publisher(self._statuses)
 
@@ -122,8 +136,15 @@ class LearnerNode(SelfStartingNode):
         if self._worker is None:
             return
         self._worker.stop()
-        self._save_if_new()
+        self._on_boundary()
+        if self._checkpoints:
+            self._checkpoints.close()
         self._scalars.close()
+        status = self._trainer.status()
+        self.get_logger().info(
+            f"ingested {status.received}, gaps {self._intake.missing}, duplicates dropped "
+            f"{status.duplicates}"
+        )
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Learn from now on."""
@@ -147,28 +168,61 @@ class LearnerNode(SelfStartingNode):
     def _on_transition(self, message: TransitionMessage) -> None:
         if message.run != self._run:
             return
-        self._contract.require(message.contract_hash, "the recorder")
-        self._worker.submit(transition_from_msg(message))
-        self._ahead.add(message.seq)
-        while self._next_seq in self._ahead:
-            self._ahead.remove(self._next_seq)
-            self._next_seq += 1
+        try:
+            self._take(message)
+        except ValueError as error:
+            if self._graph.lockstep:
+                raise
+            self.get_logger().error(
+                f"{error}; it is asked for again", throttle_duration_sec=REPEAT_SECONDS
+            )
+
+    def _take(self, message: TransitionMessage) -> None:
+        """Take a commit in, once.
+
+        Raises:
+            ValueError: If it is of another contract or malformed.
+        """
+        try:
+            self._contract.require(message.contract_hash, "the recorder")
+            transition = transition_from_msg(message)
+            self._packing.require(transition)
+        except ValueError as error:
+            raise ValueError(f"transitions: commit {message.seq}: {error}") from error
+        if self._intake.take(message.seq, self._worker.folded):
+            self._worker.submit(transition)
 
     def _on_episode(self, message: EpisodeMessage) -> None:
         if message.run != self._run:
-            if self._next_seq > 1:
-                raise ValueError(
-                    f"run {message.run!r} began while this learner has learnt from {self._run!r}: "
-                    "restart it with the run"
-                )
-            self._run = message.run
-            self._worker.report()
+            self._begin(message.run)
         if message.phase in (Phase.RESETTING, Phase.ENDED):
             state = episode_from_msg(message)
             self._worker.submit(lambda: self._note(state))
 
+    def _begin(self, run: str) -> None:
+        """Learn in this run from now on.
+
+        Raises:
+            ValueError: If something was learnt in another one.
+        """
+        if self._intake.next_seq > 1:
+            raise ValueError(
+                f"run {run!r} began while this learner has learnt from {self._run!r}: restart it "
+                "with the run"
+            )
+        if self._checkpoints and self._checkpoints.run not in ("", run):
+            raise ValueError(
+                f"{self._settings.output} holds the checkpoint of run {self._checkpoints.run!r}, "
+                f"this is run {run!r}: choose another folder with output:="
+            )
+        self._run = run
+        self._on_recorder(self._recorder)  # which may have been quicker
+        self._worker.report()
+
     def _on_recorder(self, message: RecorderStatus) -> None:
         self._recorder = message
+        if message.run == self._run:
+            self._intake.hear_of(message.committed)
 
     def _on_pause(
         self, request: PauseLearning.Request, response: PauseLearning.Response
@@ -182,49 +236,24 @@ class LearnerNode(SelfStartingNode):
     def _on_save(
         self, request: SaveCheckpoint.Request, response: SaveCheckpoint.Response
     ) -> SaveCheckpoint.Response:
-        done: Future[None] = Future()
-
-        def save() -> None:
-            try:
-                self._save()
-                done.set_result(None)
-            except Exception as error:
-                done.set_exception(error)
-
-        self._worker.submit(save)
-        try:
-            done.result(SAVE_SECONDS)
-            response.success, response.path = True, str(self._folder)
-            response.message = "saved"
-        except (OSError, ValueError, TimeoutError) as error:
-            response.message = str(error) or f"not saved within {SAVE_SECONDS:g} s"
+        if not self._checkpoints:
+            response.message = "parameter output is empty: there is no folder for a checkpoint"
+            return response
+        problem = self._checkpoints.save_and_wait(self._run, self._worker.submit)
+        response.success, response.message = not problem, problem or "saved"
+        response.path = "" if problem else str(self._checkpoints.folder)
         return response
 
     def _watch(self) -> None:
         """Raise what ended the worker; fetch commits that were lost on the way."""
         if self._worker.failure is not None:
             raise self._worker.failure
-        first = self._next_seq
-        gap = first if self._recorder.committed >= first else 0
-        if not gap or gap != self._gap or time.monotonic() < self._page_due:
-            self._gap = gap  # seen for the first time, it may still be on its way
-            return
-        if self._page is not None:
-            self._pages.remove_pending_request(self._page)  # a reply that never came
-        request = GetTransitions.Request(
-            run=self._run, first_seq=first, count=GetTransitions.Request.MAX_PAGE
-        )
-        self._page_due = time.monotonic() + PAGE_SECONDS
-        self._page = self._pages.call_async(request)
-        self._page.add_done_callback(self.guarded(self._on_page))
+        self._catch_up.watch(self._run)
 
-    def _on_page(self, future: Any) -> None:
-        self._page_due = 0.0
-        response = future.result()
-        if not response.success:
-            self.get_logger().error(response.message)
-        for message in response.transitions:
-            self._on_transition(message)
+    def _on_page(self, page: GetTransitions.Response) -> None:
+        self._trainer.require_log(page.committed)
+        for message in page.transitions:
+            self._take(message)
 
     # ---- In the worker's thread ---------------------------------------------------------------
 
@@ -232,68 +261,36 @@ class LearnerNode(SelfStartingNode):
         data, sha256 = checkpoint.encode(weights)
         self._weights.publish(
             PolicyWeights(
-                run=self._run, version=version, contract_hash=self._hash, sha256=sha256,
-                data=octets(data),
+                run=self._run or self._checkpoints.run, version=version, contract_hash=self._hash,
+                sha256=sha256, data=octets(data),
             )
         )
         self._scalars.learning(self._trainer.status())
-        if version % self._settings.checkpoint_every == 0:
-            self._save_if_new()
 
     def _publish_status(self, status: TrainerStatus) -> None:
+        for sentence in news(status, self._told):
+            self.get_logger().error(sentence)
+        self._told = status
+        learning = self._worker.learning
         self._statuses.publish(
-            LearnerStatus(
-                run=self._run,
-                contract_hash=self._hash,
-                ingested_seq=status.ingested_seq,
-                received=status.received,
-                duplicates=status.duplicates,
-                missing=status.missing,
-                replay_size=status.replay_size,
-                updates=status.updates,
-                updates_owed=float(status.updates_owed),
-                updates_per_second=float(status.updates_per_second),
-                policy_version=status.policy_version,
-                critic_loss=float(status.critic_loss),
-                q_mean=float(status.q_mean),
-                reference_distance=float(status.reference_distance),
-                learning=self._worker.learning,
-            )
+            learner_status(self._run, self._hash, status, self._intake, learning)
         )
 
     def _note(self, state: EpisodeState) -> None:
-        """Plot an ended episode; keep the trained actor before it is evaluated."""
+        """Plot an ended episode."""
         if state.phase is Phase.ENDED:
             self._scalars.episode(state, state.outcome is Outcome.SUCCESS)
-        elif state.kind is EpisodeKind.EVAL:
-            self._save_if_new()
 
-    def _save_if_new(self) -> None:
-        """Write a checkpoint if there is a folder for it and something to write."""
-        version = self._trainer.status().policy_version
-        if self._folder is not None and version > self._saved_version:
-            self._save()
+    def _on_boundary(self) -> None:
+        """Have a checkpoint written; the next update does not wait for it."""
+        if self._checkpoints:
+            self._checkpoints.save_if_new(self._run)
 
-    def _save(self) -> None:
-        """Write the checkpoint.
-
-        Raises:
-            OSError: If it cannot be written.
-            ValueError: If there is no folder for it.
-        """
-        if self._folder is None:
-            raise ValueError("parameter output is empty: there is no folder for a checkpoint")
-        tensors, counters = self._trainer.state_dict()
-        version = self._trainer.status().policy_version
-        checkpoint.save(
-            self._folder,
-            tensors,
-            {
-                "run": self._run,
-                "contract_hash": self._hash,
-                "policy_version": version,
-                "seed": self._settings.seed,
-                "trainer": counters,
-            },
+    def _health(self) -> Health:
+        if self._worker is None:
+            return Health(Level.OK, "not configured")
+        return learner_health(
+            self._run, self._told, self._intake,
+            self._checkpoints.trouble if self._checkpoints else "",
+            self._worker.learning, self._training.replay_capacity,
         )
-        self._saved_version = version

@@ -33,6 +33,8 @@ PRIVILEGED = {
 
 Cell = tuple[str, str]
 """A value and its interval, both as text."""
+Row = tuple[str, str, str | None, Callable[[Any], str]]
+"""Label, key of the value, key of its interval, and how to show them."""
 
 
 def render(report: dict[str, Any], runs: Sequence[RunFolder]) -> str:
@@ -62,7 +64,8 @@ def render(report: dict[str, Any], runs: Sequence[RunFolder]) -> str:
         rows=_rows(report),
         pairs=len(_seeds(runs, EpisodeKind.BASE_EVAL) & _seeds(runs, EpisodeKind.EVAL)),
         dt=first.dt,
-        time_limit=first.time_limit_ticks,
+        time_limit=first.longest_ticks,
+        takeovers=report["interventions"]["takeovers"],
         curve=_learning_curve(report, runs),
         histogram=_length_histogram(runs),
         strips=_strips(first),
@@ -76,12 +79,12 @@ def render(report: dict[str, Any], runs: Sequence[RunFolder]) -> str:
 
 
 def training_curve(run: RunFolder) -> NDArray[np.float64]:
-    """Return (episodes, 3): training episode from 1, success 0 or 1, steps in control ticks."""
+    """Return (episodes, 4): training episode from 1, success 0 or 1, control ticks, takeovers."""
     rows = [
-        (number, item.outcome is Outcome.SUCCESS, item.steps)
+        (number, item.outcome is Outcome.SUCCESS, item.steps, item.interventions)
         for number, item in enumerate(run.of_kind(*TRAINING), start=1)
     ]
-    return np.asarray(rows, dtype=np.float64).reshape(-1, 3)
+    return np.asarray(rows, dtype=np.float64).reshape(-1, 4)
 
 
 def _notes(runs: Sequence[RunFolder]) -> list[str]:
@@ -102,11 +105,15 @@ def _seeds(runs: Sequence[RunFolder], kind: EpisodeKind) -> set[int]:
 
 def _rows(report: dict[str, Any]) -> list[tuple[str, list[Cell]]]:
     """Rows of the table: label, and a cell for base and RLT each."""
-    kinds: list[tuple[str, str, str | None, Callable[[Any], str]]] = [
+    critical: Row = (
+        "median steps of their critical phases", "median_critical_steps", None, _number
+    )
+    kinds: list[Row] = [
         ("episodes", "episodes", None, _number),
         ("success rate", "success_rate", "success_rate_ci95", _percent_fine),
         ("median steps, failures as the time limit", "median_steps", None, _number),
         ("median steps of successes", "median_steps_success", None, _number),
+        *([critical] if report["full_task"] else []),
         ("throughput, successes per 10 min", "throughput_per_10min", "throughput_ci95", _number),
     ]
     return [
@@ -150,7 +157,7 @@ def _length_histogram(runs: Sequence[RunFolder]) -> str:
         steps = [item.steps for item in episodes if item.outcome is Outcome.SUCCESS]
         if episodes:
             groups.append((name, np.asarray(steps, dtype=np.float64), len(episodes) - len(steps)))
-    return figures.length_histogram(groups, runs[0].time_limit_ticks) if groups else ""
+    return figures.length_histogram(groups, runs[0].longest_ticks) if groups else ""
 
 
 def _strips(run: RunFolder) -> list[tuple[str, list[str]]]:
@@ -174,13 +181,19 @@ def _first_episode(run: RunFolder, kind: EpisodeKind) -> str:
 
 def _facts(report: dict[str, Any]) -> list[tuple[str, str]]:
     transitions, learner = report["transitions"], report["learner"]
+    people = report["interventions"]
     return [
         ("transitions committed", _number(transitions["committed"])),
         ("transitions received by the learner", _number(transitions["received"])),
         ("transitions lost, duplicated", f"{transitions['lost']}, {transitions['duplicated']}"),
         ("critic updates", _number(learner["updates"])),
         ("updates per second", _number(learner["updates_per_second"])),
-        ("takeovers by a person", _number(report["interventions"])),
+        (
+            "takeovers by a person",
+            f"{_number(people['takeovers'])} in {_number(people['episodes'])} episodes, "
+            f"{_number(people['ticks'])} control ticks",
+        ),
+        ("transitions with a person's actions", _number(transitions["human"])),
     ]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from rlt_core.contract import ContractMismatch
-from rlt_core.log import TransitionLog
-from rlt_core.records import Commit, EpisodeKind, EpisodeState, Phase, Transition
+from rlt_core.durable_log import LOG_FILE, DurableLog
+from rlt_core.log import Log, TransitionLog
+from rlt_core.records import EpisodeState, Outcome, Phase, Transition
 from rlt_core.settings import setting
 from rlt_core.windows import WindowBuilder
 from rlt_interfaces.msg import (
@@ -22,7 +25,10 @@ from rlt_interfaces.msg import (
 from rlt_interfaces.msg import EpisodeState as EpisodeMessage
 from rlt_interfaces.msg import Transition as TransitionMessage
 from rlt_interfaces.srv import GetTransitions
-from rlt_learner.frames import FrameStrip
+from rlt_learner.frames import Pictures
+from rlt_learner.ledger import Ledger, interrupted_end
+from rlt_learner.status import recorder_health
+from rlt_learner.waiting_room import WaitingRoom
 from rlt_node import qos
 from rlt_node.conversions import (
     episode_from_msg,
@@ -31,19 +37,25 @@ from rlt_node.conversions import (
     step_from_msg,
     transition_to_msg,
 )
+from rlt_node.diagnostics import Diagnostics, Health, Level
 from rlt_node.graph import GraphSettings
 from rlt_node.node import GuardedNode
 from rlt_node.parameters import declare, refuse_unknown
+from rlt_node.process import Refused
 
 REPEAT_SECONDS = 2.0
-PICTURED = (EpisodeKind.BASE_EVAL, EpisodeKind.EVAL)
+FLUSH_SECONDS = 0.05  # commits that come together wait for the disk together
+RETRY_SECONDS = 1.0
+HISTORY_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
 class RecorderSettings:
-    """How windows are made, and where pictures go."""
+    """Where the run is kept, and how windows are made."""
 
-    output: str = setting("", "folder of the run, for frames/; empty: no pictures")
+    output: str = setting(
+        "", "folder of the run, for log.sqlite and frames/; empty: the log is in memory"
+    )
     intervention_reference: str = setting(
         "human", "what the reference is where a person acted", choices=("human", "vla")
     )
@@ -64,47 +76,84 @@ class RecorderNode(GuardedNode):
         self._contract = self._graph.contract()
         self._hash = self._contract.hash()
         self._builder = WindowBuilder(self._contract, self._settings.intervention_reference)
-        self._log: TransitionLog | None = None
+        self._ledger: Ledger | None = None
         self._status = RecorderStatus()
+        self._identity = f"process {os.getpid()} on {socket.gethostname()}"
+        self._states = WaitingRoom()
         self._ended_at = 0.0
-        self._pictured: set[EpisodeKind] = set()
-        self._strip: FrameStrip | None = None
-        self._strip_episode = 0
+        self._retry_at = 0.0
+        self._refused_told = 0
+        self._rivals: set[str] = set()
+        self._output = Path(self._settings.output) if self._settings.output else None
+        self._pictures = Pictures(self._output and self._output / "frames")
         self._camera: Any = None
         self._transitions = self.create_publisher(TransitionMessage, "transitions", qos.LOG)
         self._statuses = self.create_publisher(RecorderStatus, "recorder_status", qos.LATCHED)
+        self.create_subscription(RecorderStatus, "recorder_status", self._on_other, qos.LATCHED)
         self.create_subscription(EpisodeMessage, "episode_state", self._on_episode, qos.BARRIER)
         self.create_subscription(Features, "features", self._on_features, qos.LOG)
         self.create_subscription(ControlStep, "control_step", self._on_step, qos.LOG)
         self.create_service(GetTransitions, "get_transitions", self._on_request)
+        self.create_timer(FLUSH_SECONDS, self._flush)
         if not self._graph.lockstep:
             self.create_timer(0.1, self._close_late)
+        Diagnostics(self, self._health)
+
+    def close(self) -> None:
+        """Commit what still waits."""
+        self._flush()
+        if self._ledger is not None:
+            self._ledger.log.close()
 
     # ---- Records in ---------------------------------------------------------------------------
 
     def _on_episode(self, message: EpisodeMessage) -> None:
         state = episode_from_msg(message)
-        if self._log is None or state.run != self._status.run:
+        if self._ledger is None or state.run != self._status.run:
             self._open(state.run)
+        for each in self._states.pass_through(state, time.monotonic()):
+            self._enter(each)
+
+    def _enter(self, state: EpisodeState) -> None:
+        if self._is_history(state):
+            return
         if state.phase is Phase.RESETTING:
             self._picture(state)
         elif state.phase is Phase.RUNNING:
-            self._commit(self._builder.start(state))
+            self._start(state)
         elif state.phase is Phase.ENDED:
-            self._end(state)
-            self._save_pictures(state)
+            self._start(state)  # its first state may have been missed
+            if self._builder.remembers(state.episode):
+                self._ended_at = time.monotonic()
+                self._commit(self._builder.end(state))
+                self._save_pictures(state)
 
-    def _end(self, state: EpisodeState) -> None:
-        """End an episode, or correct it: the newest verdict counts."""
-        self._commit(self._builder.start(state))  # its first state may have been missed
-        if not self._builder.remembers(state.episode):
+    def _is_history(self, state: EpisodeState) -> bool:
+        """Whether an episode was closed so long ago, or by a process before, that it stays so."""
+        closed = self._ledger.closed_as(state.episode)
+        if closed is None or self._builder.remembers(state.episode):
+            return False
+        if state.phase is Phase.ENDED and state.outcome is not closed:
             self.get_logger().error(
                 f"episodes corrected episode {state.episode}, whose records are gone: its "
                 "transitions stay as they are; correct an episode sooner"
             )
+        return True
+
+    def _start(self, state: EpisodeState) -> None:
+        """Open an episode, with what an earlier process has committed of it."""
+        unclosed = self._ledger.unclosed
+        if self._builder.remembers(state.episode) or not unclosed:
+            self._commit(self._builder.start(state))
             return
-        self._ended_at = time.monotonic()
-        self._commit(self._builder.end(state))
+        goes_on = unclosed[0].episode == state.episode and state.outcome is not Outcome.TRUNCATED
+        if goes_on and not self._graph.lockstep:
+            self._commit(self._builder.start(state, unclosed))
+            return
+        # Whatever happened after its last window, nobody saw it.
+        self._commit([interrupted_end(unclosed)])
+        if unclosed[0].episode != state.episode:
+            self._start(state)
 
     def _on_features(self, message: Features) -> None:
         try:
@@ -123,6 +172,8 @@ class RecorderNode(GuardedNode):
 
     def _close_late(self) -> None:
         """Close an ended episode whose last records do not come any more."""
+        for state in self._states.due(time.monotonic()):
+            self._enter(state)
         if self._ended_at and time.monotonic() - self._ended_at > self._settings.late_s:
             self._ended_at = 0.0
             self._commit(self._builder.flush())
@@ -130,61 +181,119 @@ class RecorderNode(GuardedNode):
     # ---- Log out ------------------------------------------------------------------------------
 
     def _open(self, run: str) -> None:
-        self._log = TransitionLog(run)
-        self._builder = WindowBuilder(self._contract, self._settings.intervention_reference)
-        self._status = RecorderStatus(run=run)
-        self._statuses.publish(self._status)
+        """Begin the log of a run, or go on with it."""
+        log: Log = TransitionLog(run)
+        if self._output is not None:
+            log = DurableLog(self._output / LOG_FILE, run, self._contract)
+        if self._ledger is not None:  # records of the first run may have come before its state
+            self._builder = WindowBuilder(self._contract, self._settings.intervention_reference)
+        self._ledger = Ledger(log)
+        self._status = RecorderStatus(run=run, recorder=self._identity, published=len(log))
+        if len(log):
+            self.get_logger().info(f"the log of run {run!r} goes on after commit {len(log)}")
+        if not self._graph.lockstep:  # the others did not wait, and one may record already
+            self._states.close(until=time.monotonic() + HISTORY_SECONDS)
+        self._tell()
 
     def _commit(self, transitions: Iterable[Transition]) -> None:
-        for transition in transitions:
-            if self._log is None:
-                return
-            committed = self._log.commit(transition)
-            self._transitions.publish(transition_to_msg(committed, self._contract, self._hash))
-            self._status.committed = committed.seq
-            self._status.published += 1
-            if committed.commit is Commit.EPISODE_END:
-                self._status.episode = max(self._status.episode, committed.episode)
-                self._status.episode_seq = committed.seq
-                self._statuses.publish(self._status)
+        """Have transitions committed soon, with an episode's end at once."""
+        if self._ledger is not None and self._ledger.add(transitions):
+            self._flush()
+
+    def _flush(self) -> None:
+        """Commit what waits, then publish it; after a failure not before a second has passed."""
+        if self._ledger is None or time.monotonic() < self._retry_at:
+            return
+        if self._ledger.refused > self._refused_told:
+            self._refused_told = self._ledger.refused
+            self.get_logger().error(
+                f"{self._refused_told} windows hold a number that is not finite and were dropped: "
+                "check cameras and policy", throttle_duration_sec=REPEAT_SECONDS,
+            )
+        before = self._ledger.trouble
+        committed = self._ledger.flush()
+        for transition in committed:
+            self._transitions.publish(transition_to_msg(transition, self._contract, self._hash))
+        self._status.published += len(committed)
+        if self._ledger.trouble:
+            self._retry_at = time.monotonic() + RETRY_SECONDS
+        if bool(self._ledger.trouble) != bool(before):
+            self._say_trouble(len(committed))
+        if self._status.episode_seq != self._ledger.episode_seq:
+            self._tell()
+
+    def _say_trouble(self, committed: int) -> None:
+        if self._ledger.trouble:
+            self.get_logger().error(
+                f"{self._ledger.trouble}; no episode opens until then, and {self._ledger.waiting} "
+                "transitions wait"
+            )
+        else:
+            self.get_logger().info(f"the log takes commits again: {committed} made up for")
+        self._tell()
+
+    def _tell(self) -> None:
+        ledger, status = self._ledger, self._status
+        status.committed = len(ledger.log)
+        status.episode, status.episode_seq = ledger.episode, ledger.episode_seq
+        status.human, status.trouble = ledger.human, ledger.trouble
+        self._statuses.publish(status)
+
+    def _on_other(self, message: RecorderStatus) -> None:
+        """Give way to a recorder of the same run that was there before, wherever it runs."""
+        if self._ledger is None or message.run != self._status.run:
+            return
+        if message.recorder in ("", self._identity):
+            return
+        problem = (
+            f"run {message.run!r} is recorded by {message.recorder} and by {self._identity}: end "
+            "one of the two, or give this one a namespace or a run of its own"
+        )
+        # The one that has committed stays; of two that have not, the same one on both sides.
+        if not self._ledger.begun and (message.committed or message.recorder < self._identity):
+            raise Refused(problem)
+        if message.recorder not in self._rivals:
+            self._rivals.add(message.recorder)
+            self.get_logger().error(problem)
+            self._tell()
 
     def _on_request(
         self, request: GetTransitions.Request, response: GetTransitions.Response
     ) -> GetTransitions.Response:
-        if self._log is None or request.run != self._status.run or request.first_seq < 1:
+        committed = len(self._ledger.log) if self._ledger else 0
+        if self._ledger is None or request.run != self._status.run or request.first_seq < 1:
             response.message = (
                 f"no commit {request.first_seq} of run {request.run!r}: this recorder serves run "
-                f"{self._status.run!r} from 1 to {self._status.committed}"
+                f"{self._status.run!r} from 1 to {committed}"
             )
             return response
         count = min(request.count, GetTransitions.Request.MAX_PAGE)
-        page = self._log.page(request.first_seq, count)
+        try:
+            page = self._ledger.log.page(request.first_seq, count)
+        except ValueError as error:
+            response.message = str(error)
+            return response
         response.transitions = [
             transition_to_msg(transition, self._contract, self._hash) for transition in page
         ]
-        response.committed = self._status.committed
+        response.committed = committed
         response.success = True
         return response
+
+    def _health(self) -> Health:
+        if self._ledger is None:
+            return Health(Level.OK, "waits for the first episode")
+        return recorder_health(self._status, self._ledger, self._output)
 
     # ---- Pictures -----------------------------------------------------------------------------
 
     def _picture(self, state: EpisodeState) -> None:
-        """Watch the first episode of each evaluation."""
-        if not self._settings.output or state.kind not in PICTURED or state.kind in self._pictured:
-            return
-        self._pictured.add(state.kind)
-        self._strip_episode = state.episode
-        self._strip = FrameStrip(Path(self._settings.output) / "frames", state.kind.name.lower())
-        self._camera = self.create_subscription(
-            Observation, "observation", self._on_observation, qos.BARRIER
-        )
-
-    def _on_observation(self, message: Observation) -> None:
-        if self._strip is not None:
-            self._strip.add(observation_from_msg(message))
+        if self._pictures.begin(state):
+            self._camera = self.create_subscription(
+                Observation, "observation",
+                lambda message: self._pictures.add(observation_from_msg(message)), qos.BARRIER,
+            )
 
     def _save_pictures(self, state: EpisodeState) -> None:
-        if self._strip is not None and state.episode == self._strip_episode:
-            self._strip.save(state.start_tick)
-            self._strip = None
+        if self._pictures.end(state):
             self.destroy_subscription(self._camera)

@@ -20,7 +20,7 @@ import numpy as np
 from rlt_core import statistics
 from rlt_core.records import EpisodeKind
 from rlt_learner.page import render, training_curve
-from rlt_learner.run_folder import RunFolder, RunFolderError, read_run
+from rlt_learner.run_folder import COUNTS, RunFolder, RunFolderError, read_run
 
 MUST_AGREE = ("task", "contract_hash", "privileged_pretraining", "versions")
 """What runs must have in common to be pooled."""
@@ -66,16 +66,16 @@ def summarise(runs: Sequence[RunFolder]) -> dict[str, Any]:
     seeds = [run.meta["seed"] for run in runs]
     return {
         "task": first["task"],
+        "full_task": runs[0].full_task,
         "seed": seeds[0] if len(seeds) == 1 else seeds,
         "base": _policy(runs, EpisodeKind.BASE_EVAL),
         "rlt": _policy(runs, EpisodeKind.EVAL),
         "difference": _difference(runs),
         "robot_seconds": sum(item.steps * run.dt for run in runs for item in run.episodes),
         "wall_seconds": sum(run.count("wall_seconds") for run in runs),
-        "interventions": sum(item.interventions for run in runs for item in run.episodes),
+        "interventions": _interventions(runs),
         "transitions": {
-            name: sum(run.count("transitions")[name] for run in runs)
-            for name in ("committed", "published", "received", "lost", "duplicated")
+            name: sum(run.count("transitions")[name] for run in runs) for name in COUNTS
         },
         "learner": {
             "updates": sum(run.count("learner")["updates"] for run in runs),
@@ -118,7 +118,8 @@ def _require_agreement(runs: Sequence[RunFolder]) -> None:
     for run in runs[1:]:
         for key, value, first in [
             *((key, run.meta[key], runs[0].meta[key]) for key in MUST_AGREE),
-            ("the time limit", run.time_limit_ticks, runs[0].time_limit_ticks),
+            ("full_task", run.full_task, runs[0].full_task),
+            ("the time limit", run.longest_ticks, runs[0].longest_ticks),
             ("the control period", run.dt, runs[0].dt),
         ]:
             if value != first:
@@ -133,11 +134,21 @@ def _policy(runs: Sequence[RunFolder], kind: EpisodeKind) -> dict[str, Any] | No
     if not episodes:
         return None
     summary = statistics.summarise(
-        episodes, runs[0].dt, runs[0].time_limit_ticks, np.random.default_rng(BOOTSTRAP_SEED)
+        episodes, runs[0].dt, runs[0].longest_ticks, np.random.default_rng(BOOTSTRAP_SEED)
     )
     figures = dataclasses.asdict(summary)
     del figures["successes"]
     return figures
+
+
+def _interventions(runs: Sequence[RunFolder]) -> dict[str, int]:
+    """What people did in all episodes, also in those that count nowhere else."""
+    episodes = [item for run in runs for item in run.episodes]
+    return {
+        "takeovers": sum(item.interventions for item in episodes),
+        "ticks": sum(item.human_ticks for item in episodes),
+        "episodes": sum(item.interventions > 0 for item in episodes),
+    }
 
 
 def _difference(runs: Sequence[RunFolder]) -> dict[str, Any] | None:
@@ -155,7 +166,7 @@ def _difference(runs: Sequence[RunFolder]) -> dict[str, Any] | None:
 
 
 def _mean_curve(runs: Sequence[RunFolder]) -> list[list[float]]:
-    curves = [training_curve(run) for run in runs]
+    curves = [training_curve(run)[:, :3] for run in runs]
     shared = min(len(curve) for curve in curves)
     mean = np.mean([curve[:shared] for curve in curves], axis=0)
     return [[int(episode), success, steps] for episode, success, steps in mean.tolist()]

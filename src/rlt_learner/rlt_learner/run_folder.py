@@ -16,9 +16,10 @@ from rlt_core.statistics import judged
 REQUIRED = (
     "run", "task", "seed", "settings", "versions", "contract_hash", "privileged_pretraining",
 )
+COUNTS = ("committed", "published", "received", "lost", "duplicated", "human")
 UNFINISHED: dict[str, Any] = {
     "wall_seconds": 0.0,
-    "transitions": dict.fromkeys(("committed", "published", "received", "lost", "duplicated"), 0),
+    "transitions": dict.fromkeys(COUNTS, 0),
     "learner": {"updates": 0, "updates_per_second": 0.0},
 }
 """What run.json lacks until the run has ended."""
@@ -53,8 +54,13 @@ class RunFolder:
         return all(self.meta.get(key) is not None for key in UNFINISHED)
 
     def count(self, name: str) -> Any:
-        """Return `wall_seconds`, `transitions` or `learner` of run.json; zeros if unfinished."""
+        """Return `wall_seconds`, `transitions` or `learner` of run.json; zeros if unfinished.
+
+        A count that an older version did not keep is zero, too.
+        """
         value = self.meta.get(name)
+        if isinstance(value, Mapping):
+            return UNFINISHED[name] | value
         return UNFINISHED[name] if value is None else value
 
     @property
@@ -63,9 +69,15 @@ class RunFolder:
         return 1.0 / float(self._setting("rate_hz"))
 
     @property
-    def time_limit_ticks(self) -> int:
-        """Longest episode in control ticks."""
-        return int(self._setting("time_limit_ticks"))
+    def full_task(self) -> bool:
+        """Whether episodes began with an approach; no run of versions without that setting did."""
+        return bool(self._setting("full_task", False))
+
+    @property
+    def longest_ticks(self) -> int:
+        """Longest episode in control ticks, its approach included."""
+        approach = int(self._setting("approach_limit_ticks")) if self.full_task else 0
+        return approach + int(self._setting("time_limit_ticks"))
 
     def frames(self) -> dict[tuple[EpisodeKind, str], list[Path]]:
         """Return (kind, camera) -> PNG files in order of time; empty if none were recorded."""
@@ -77,10 +89,12 @@ class RunFolder:
                 strip.append((int(name["index"]), path))
         return {key: [path for _, path in sorted(strip)] for key, strip in sorted(strips.items())}
 
-    def _setting(self, name: str) -> Any:
+    def _setting(self, name: str, default: Any = None) -> Any:
         for key, value in flat(self.meta["settings"]):
             if key.split(".")[-1] == name:
                 return value
+        if default is not None:
+            return default
         raise RunFolderError(
             f"{self.path / 'run.json'} holds no setting '{name}': it was not written by this "
             "version; use the report command of the version that wrote it"

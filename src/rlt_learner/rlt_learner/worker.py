@@ -23,6 +23,7 @@ class Worker:
 
     Attributes:
         learning: Whether updates are run; taking in goes on without them.
+        folded: Highest seq up to which replay holds every commit.
         failure: What ended the thread, None while it is well.
     """
 
@@ -31,6 +32,7 @@ class Worker:
         trainer: Trainer,
         on_weights: Callable[[int, dict[str, Tensor]], None],
         on_status: Callable[[TrainerStatus], None],
+        on_boundary: Callable[[], None],
     ) -> None:
         """Make the thread; `start` starts it.
 
@@ -38,12 +40,16 @@ class Worker:
             trainer: Belongs to the thread from now on.
             on_weights: Called in the thread with each new version of the actor.
             on_status: Called in the thread after an episode, and now and then in between.
+            on_boundary: Called in the thread when an episode's updates are done and its weights
+                are out.
         """
         self.learning = False
+        self.folded = 0
         self.failure: Exception | None = None
         self._trainer = trainer
         self._on_weights = on_weights
         self._on_status = on_status
+        self._on_boundary = on_boundary
         self._inbox: queue.SimpleQueue[Transition | Job] = queue.SimpleQueue()
         self._status_at = 0.0
         self._received_told = 0
@@ -106,7 +112,9 @@ class Worker:
         updates = self._trainer.work(UPDATES_PER_LOOK)
         if self._trainer.weights_due:
             self._on_weights(*self._trainer.publish())
-        settled = self._trainer.owed < 1 and self._trainer.status().ingested_seq > before
+            self._on_boundary()
+        self.folded = self._trainer.status().ingested_seq
+        settled = self._trainer.owed < 1 and self.folded > before
         if settled or (updates and time.monotonic() - self._status_at > STATUS_SECONDS):
             self._report()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 import rclpy
+from rcl_interfaces.msg import Log
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.qos import QoSProfile
 
 from rlt_core.contract import ContractMismatch
 from rlt_core.records import Commit, ControlStep, EpisodeKind, EpisodeState, Outcome, Phase, Source
@@ -19,7 +22,7 @@ from rlt_interfaces.msg import ControlStep as StepMessage
 from rlt_interfaces.msg import EpisodeState as EpisodeMessage
 from rlt_interfaces.msg import Features, LearnerStatus, Observation, RecorderStatus, Transition
 from rlt_interfaces.srv import GetTransitions
-from rlt_learner import learner_node
+from rlt_learner import catch_up
 from rlt_learner.learner_node import LearnerNode
 from rlt_learner.recorder_node import RecorderNode
 from rlt_node import qos
@@ -159,7 +162,7 @@ def test_a_correction_of_another_episode_does_not_end_the_pictures(make_bench, t
     seen = Observation(tick=20, camera_names=["wrist"], images=[image])
     bench.send(episode(2, Phase.RUNNING), "episode_state")
     bench.send(seen, "observation")
-    bench.wait_for(lambda: bench.node._strip._observations)
+    bench.wait_for(lambda: bench.node._pictures.strip._observations)
     bench.send(step(2), "control_step", qos.LOG)
     bench.send(episode(2, Phase.ENDED), "episode_state")
     bench.wait_for(lambda: [commit.episode for commit in commits][-1:] == [2])
@@ -167,14 +170,14 @@ def test_a_correction_of_another_episode_does_not_end_the_pictures(make_bench, t
 
 
 def test_a_reply_that_is_lost_is_asked_for_again(make_bench, monkeypatch):
-    monkeypatch.setattr(learner_node, "PAGE_SECONDS", 0.5)
+    monkeypatch.setattr(catch_up, "PAGE_SECONDS", 0.5)
     bench = make_bench(LearnerNode)
     bench.node.autostart()
     told = bench.hear(LearnerStatus, "learner_status", qos.LATCHED)
     bench.send(episode(1, Phase.ENDED), "episode_state")
     bench.wait_for(lambda: told and told[-1].run == "run")
     bench.send(RecorderStatus(run="run", committed=1), "recorder_status", qos.LATCHED)
-    bench.wait_for(lambda: bench.node._page is not None)  # nobody is there to answer
+    bench.wait_for(lambda: bench.node._catch_up._asked is not None)  # nobody is there to answer
 
     def answer(request, response):
         response.success, response.committed = True, 1
@@ -190,6 +193,51 @@ def test_a_reply_that_is_lost_is_asked_for_again(make_bench, monkeypatch):
     bench.other.create_service(GetTransitions, "get_transitions", answer)
     bench.wait_for(lambda: told[-1].received == 1)
     assert told[-1].ingested_seq == 1 and told[-1].learning
+
+
+@pytest.mark.parametrize("mode", ["lockstep", "real_time"])
+@pytest.mark.parametrize(
+    ("harm", "finding"),
+    [
+        ({"contract_hash": "beef"}, "beef"),
+        ({"commit": 77}, "77 is not a valid Commit"),
+        ({"token": [1.0] * 7}, "`token` of transition .* has shape"),
+        ({"actions": [1.0] * 7, "token": [1.0] * 128}, "7 values do not fill rows of 4"),
+    ],
+)
+def test_a_commit_that_is_none_is_refused_and_the_right_one_asked_for(
+    make_bench, mode, harm, finding
+):
+    bench = make_bench(LearnerNode, mode=mode)
+    bench.node.autostart()
+    right = {
+        "run": "run", "episode": 1, "seq": 1, "commit": int(Commit.EPISODE_END),
+        "kind": int(EpisodeKind.EVAL), "contract_hash": bench.node._contract.hash(),
+        "axis_names": ["x", "y", "z", "yaw"],
+    }
+    told = bench.hear(LearnerStatus, "learner_status", qos.LATCHED)
+    said: list[Any] = []
+    bench.other.create_subscription(
+        Log, "/rosout", lambda m: said.append(m.msg), QoSProfile(depth=100)
+    )
+    bench.send(episode(1, Phase.ENDED), "episode_state")
+    bench.wait_for(lambda: told and told[-1].run == "run")
+    bench.send(Transition(**right | harm), "transitions", qos.LOG)
+    if mode == "lockstep":
+        bench.wait_for(lambda: bench.node.ending is not None)
+        assert re.search(f"transitions: commit 1: .*{finding}", str(bench.node.ending))
+        return
+
+    def answer(request, response):
+        response.success, response.committed = True, 1
+        response.transitions = [Transition(**right)]
+        return response
+
+    bench.other.create_service(GetTransitions, "get_transitions", answer)
+    bench.send(RecorderStatus(run="run", committed=1), "recorder_status", qos.LATCHED)
+    bench.wait_for(lambda: told[-1].received == 1)
+    bench.wait_for(lambda: any(re.search(finding, sentence) for sentence in said))
+    assert bench.node.ending is None
 
 
 def test_an_inactive_learner_says_so_and_still_tells_what_it_received(make_bench):

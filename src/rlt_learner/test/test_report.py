@@ -1,6 +1,7 @@
 """The report: what it computes, what it shows, and what it refuses."""
 
 import base64
+import dataclasses
 import json
 import re
 import subprocess
@@ -16,17 +17,21 @@ from rlt_learner.run_folder import RunFolderError
 
 POLICY_KEYS = {
     "episodes", "success_rate", "success_rate_ci95", "median_steps", "median_steps_success",
-    "throughput_per_10min", "throughput_ci95",
+    "median_critical_steps", "throughput_per_10min", "throughput_ci95",
 }
 PNG = bytes.fromhex("89504e470d0a1a0a")
 
 
-def result(number, kind, seed, steps, outcome=None, interventions=0):
+def result(
+    number, kind, seed, steps, outcome=None, interventions=0, human_ticks=0, approach=0
+):
     """An episode that succeeded, or failed if it took the whole 300 steps."""
     if outcome is None:
         outcome = Outcome.SUCCESS if steps < 300 else Outcome.FAILURE
     source = {Outcome.TRUNCATED: "abort", Outcome.NONE: "discard"}.get(outcome, "auto")
-    return EpisodeResult(number, kind, seed, outcome, steps, source, interventions)
+    return EpisodeResult(
+        number, kind, seed, outcome, steps, source, interventions, steps - approach, human_ticks
+    )
 
 
 def episodes(seed=0):
@@ -36,7 +41,7 @@ def episodes(seed=0):
     return [
         *(result(1 + i, EpisodeKind.BASE_EVAL, start + i, n) for i, n in enumerate(base)),
         result(5, EpisodeKind.WARMUP, start + 500, 300),
-        result(6, EpisodeKind.TRAIN, start + 501, 150, interventions=2),
+        result(6, EpisodeKind.TRAIN, start + 501, 150, interventions=2, human_ticks=31),
         *(result(7 + i, EpisodeKind.EVAL, start + i, n) for i, n in enumerate(trained)),
     ]
 
@@ -59,7 +64,8 @@ def write_run(folder, results=None, seed=0, **meta):
         "wall_seconds": 60.0,
         "robot_seconds": 38.0,
         "transitions": {
-            "committed": 40, "published": 40, "received": 39, "lost": 1, "duplicated": 0
+            "committed": 40, "published": 40, "received": 39, "lost": 1, "duplicated": 0,
+            "human": 9,
         },
         "learner": {"updates": 1234, "updates_per_second": 50.0},
         **meta,
@@ -76,7 +82,7 @@ def test_report_json_holds_the_contracts_keys_and_figures(tmp_path):
     assert set(report) == {
         "base", "rlt", "difference", "robot_seconds", "wall_seconds", "interventions",
         "transitions", "learner", "seed", "task", "privileged_pretraining", "versions",
-        "contract_hash", "curve",
+        "contract_hash", "curve", "full_task",
     }
     assert set(report["base"]) == set(report["rlt"]) == POLICY_KEYS
     assert report["base"]["success_rate"] == 0.25
@@ -89,8 +95,9 @@ def test_report_json_holds_the_contracts_keys_and_figures(tmp_path):
     low, high = report["difference"]["ci95"]
     assert low < 0.5 < high
     assert report["robot_seconds"] == pytest.approx((1100 + 450 + 600) * 0.02)
-    assert report["interventions"] == 2
-    assert report["transitions"]["lost"] == 1
+    assert report["interventions"] == {"takeovers": 2, "ticks": 31, "episodes": 1}
+    assert report["transitions"]["lost"] == 1 and report["transitions"]["human"] == 9
+    assert report["full_task"] is False
     assert report["curve"] == [[1, 0.0, 300.0], [2, 1.0, 150.0]]
 
 
@@ -102,12 +109,68 @@ def test_html_needs_no_other_file_and_shows_everything(tmp_path):
     page = (run / "report.html").read_text()
     assert not re.search(r"(src|href)=\"(?!data:|#)", page)
     assert "<script" not in page
+    assert "2 in 1 episodes, 31 control ticks" in page
     for shown in ("25.0 %", "75.0 %", "+50.0 points", "c0ffee", "Privileged pretraining: yes"):
         assert shown in page
     assert page.count("<svg") == 2
     assert page.count("data:image/png;base64,") == 4
     assert "&lt;b&gt;x" in page
     assert "base, wrist camera: failure after 300 steps" in page
+
+
+def test_takeovers_have_a_curve_where_there_were_any(tmp_path):
+    with_person = write_run(tmp_path / "with")
+    nobody = [dataclasses.replace(item, interventions=0) for item in episodes()]
+    without = write_run(tmp_path / "without", results=nobody)
+    for run, shown in ((with_person, True), (without, False)):
+        write_report(run, [run])
+        page = (run / "report.html").read_text()
+        assert ("takeovers per" in page) == ("key curve" in page) == shown
+
+
+def full_task(folder, limit=300):
+    whole = [
+        dataclasses.replace(item, critical_steps=item.steps - 60) for item in episodes()
+    ]
+    settings = {
+        "rate_hz": 50.0,
+        "schedule": {"full_task": True, "time_limit_ticks": limit, "approach_limit_ticks": 100},
+    }
+    return write_run(folder, results=whole, settings=settings)
+
+
+def test_a_full_task_counts_its_whole_episodes_and_its_critical_phases(tmp_path):
+    run = full_task(tmp_path / "run")
+    report = write_report(run, [run])
+    assert report["full_task"] is True
+    assert report["rlt"]["median_steps_success"] == 100
+    assert report["rlt"]["median_critical_steps"] == 40
+    assert report["base"]["median_steps"] == 400  # a failure, as both limits
+    assert report["base"]["throughput_per_10min"] == pytest.approx(600 / (1100 * 0.02))
+    page = (run / "report.html").read_text()
+    assert "the full task" in page and "median steps of their critical phases" in page
+
+
+def test_full_and_critical_runs_are_not_pooled(tmp_path):
+    critical = write_run(
+        tmp_path / "critical", settings={"rate_hz": 50.0, "time_limit_ticks": 400}
+    )
+    with pytest.raises(RunFolderError, match="cannot be pooled: full_task"):
+        write_report(tmp_path / "pooled", [full_task(tmp_path / "full"), critical])
+
+
+def test_runs_of_older_versions_load(tmp_path):
+    run = write_run(tmp_path / "run", transitions={
+        "committed": 40, "published": 40, "received": 40, "lost": 0, "duplicated": 0
+    })
+    old = [item.to_dict() for item in episodes()]
+    for line in old:
+        del line["critical_steps"], line["human_ticks"]
+    (run / "episodes.jsonl").write_text("".join(json.dumps(line) + "\n" for line in old))
+    report = write_report(run, [run])
+    assert report["rlt"]["median_critical_steps"] == report["rlt"]["median_steps_success"]
+    assert report["interventions"] == {"takeovers": 2, "ticks": 0, "episodes": 1}
+    assert report["transitions"]["human"] == 0
 
 
 def test_frames_stand_in_order_of_time(tmp_path):

@@ -62,6 +62,7 @@ def made():
         trainer,
         on_weights=lambda version, weights: events.append(("weights", version)),
         on_status=lambda status: events.append(("status", status.ingested_seq, status.received)),
+        on_boundary=lambda: events.append(("boundary",)),
     )
     worker.start()
     yield worker, trainer, events
@@ -86,7 +87,8 @@ def test_the_status_after_an_episode_follows_its_weights(made):
     worker.learning = True
     worker.report()
     wait_for(lambda: ("status", 5, 0) in events)
-    assert events.index(("weights", 1)) < events.index(("status", 5, 0))
+    order = [events.index(event) for event in (("weights", 1), ("boundary",), ("status", 5, 0))]
+    assert order == sorted(order)
 
 
 @pytest.mark.parametrize("last", [Commit.INSERT, Commit.EPISODE_END])

@@ -111,7 +111,8 @@ def image_from_msg(message: Image) -> ImageArray:
     if message.encoding not in ("rgb8", "bgr8"):
         raise ValueError(f"image encoding is {message.encoding!r}, expected rgb8 or bgr8")
     rows = np.frombuffer(message.data, np.uint8)
-    if rows.size != message.height * message.step or message.step < 3 * message.width:
+    expected = message.height * message.step
+    if not rows.size or rows.size != expected or message.step < 3 * message.width:
         raise ValueError(
             f"image of {message.width} x {message.height} with step {message.step} holds "
             f"{rows.size} bytes: the driver's header and data disagree"
@@ -214,6 +215,24 @@ def chunk_from_msg(message: interfaces.ActionChunk) -> ActionChunk:
         policy_version=message.policy_version,
         axis_names=tuple(message.axis_names),
         contract_hash=message.contract_hash,
+    )
+
+
+def policy_info_to_msg(
+    contract: Contract, digest: str, version: int
+) -> interfaces.PolicyInfo:
+    """What a policy of this contract is and which weights act; its latency is still to be set."""
+    return interfaces.PolicyInfo(
+        vla_backend=contract.vla_backend,
+        contract_hash=digest,
+        policy_version=version,
+        axis_names=contract.action.names,
+        axis_units=contract.action.units,
+        horizon=contract.horizon,
+        chunk=contract.chunk,
+        stride=contract.stride,
+        rate_hz=contract.rate_hz,
+        planning_delay_ticks=contract.planning_delay_ticks,
     )
 
 

@@ -15,6 +15,7 @@ from launch.action import Action
 from launch.actions import (
     DeclareLaunchArgument,
     ExecuteProcess,
+    LogInfo,
     OpaqueFunction,
     RegisterEventHandler,
     Shutdown,
@@ -24,20 +25,51 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
 
+from rlt_node.profiles import find_profile
+
 REAL_TIME_DELAY_TICKS = 2
+RESPAWN_SECONDS = 2.0
+
+DEVICES = {
+    "gamepad": ("rlt_teleop", "gamepad", "xbox"),
+    "keyboard": ("", "", "keyboard"),
+    "person": ("rlt_sim", "person", "xbox"),
+    "joy": ("joy", "game_controller_node", "xbox"),
+    "none": ("", "", "xbox"),
+}
+"""What publishes joy: its package and executable, if we start it, and the profile it goes by."""
 
 ARGUMENTS = {
     "robot": ("sim", "'sim', or the path of a robot's config file, such as config/robots/sim.yaml"),
     "task": ("ethernet", "the task: a file of config/tasks without .yaml"),
     "seed": ("0", "seed of the run: episodes, exploration and learning follow from it"),
-    "supervisor": ("auto", "who labels success: the simulator (auto) or a person (human)"),
+    "full_task": (
+        "false", "true: episodes start at home; the base policy drives until the handover"
+    ),
+    "supervisor": (
+        "auto", "who labels success and hands over: the simulator (auto) or a person (human)"
+    ),
+    "device": (
+        "gamepad",
+        "supervisor:=human: what the person holds; keyboard: yours to start in a terminal; person: "
+        "a scripted one; joy: ROS's game_controller_node; none: somebody else publishes joy",
+    ),
+    "profile": (
+        "",
+        "what its buttons do: a file of config/gamepads without .yaml, or a path; empty: the "
+        "device's own",
+    ),
     "output": ("", "folder for everything the run leaves; empty: runs/<task>-<time>-seed<seed>"),
+    "resume": ("false", "true: go on with the run in the output folder; repeat its arguments"),
     "algorithm": ("rlt", "the learning algorithm"),
     "namespace": ("rlt", "ROS namespace of all nodes"),
     "log_level": ("info", "how much the nodes log"),
 }
 CHOICES = {
+    "full_task": ["true", "false"],
+    "resume": ["true", "false"],
     "supervisor": ["auto", "human"],
+    "device": list(DEVICES),
     "algorithm": ["rlt"],
     "log_level": ["debug", "info", "warn", "error", "fatal"],
 }
@@ -116,10 +148,47 @@ class Graph:
             "planning_delay_ticks": 0 if self.lockstep else REAL_TIME_DELAY_TICKS,
         }
 
+    @property
+    def supervised(self) -> bool:
+        """Whether a person labels and may take over."""
+        return self.context.launch_configurations.get("supervisor") == "human"
+
+    @property
+    def full_task(self) -> bool:
+        """Whether episodes begin with an approach from home."""
+        return self.context.launch_configurations.get("full_task") == "true"
+
+    @property
+    def greeting(self) -> list[Action]:
+        """What the launch says first: where the run goes, and what is left to the person."""
+        said: list[Action] = [LogInfo(msg=f"output: {self.output}")]
+        if self.supervised and argument(self.context, "device") == "keyboard":
+            space = argument(self.context, "namespace")
+            elsewhere = "" if space == ARGUMENTS["namespace"][0] else (
+                f" --ros-args -r __ns:=/{space}"
+            )
+            said.append(LogInfo(
+                msg=f"in a second terminal: ros2 run rlt_teleop keyboard{elsewhere}"
+            ))
+        return said
+
     def node(
-        self, package: str, name: str, parameters: dict[str, Any] | None = None
+        self,
+        package: str,
+        name: str,
+        parameters: dict[str, Any] | None = None,
+        *files: Path,
+        **options: Any,
     ) -> Node:
-        """A node whose executable bears its name, with the defaults, the robot's and these."""
+        """A node whose executable bears its name.
+
+        Args:
+            package: Its package.
+            name: Its name and its executable's.
+            parameters: Parameters that win over those of all files; None means the file's.
+            *files: Parameter files after config/rlt.yaml and the robot's.
+            **options: Further arguments of `launch_ros.actions.Node`.
+        """
         return Node(
             package=package,
             executable=name,
@@ -128,10 +197,12 @@ class Graph:
             parameters=[
                 str(self.share / "config" / "rlt.yaml"),
                 str(self._robot_file()),
+                *map(str, files),
                 {key: value for key, value in (parameters or {}).items() if value is not None},
             ],
             arguments=["--ros-args", "--log-level", argument(self.context, "log_level")],
             output="screen",
+            **options,
         )
 
     def robot(self) -> dict[str, Node]:
@@ -139,6 +210,8 @@ class Graph:
         if self.context.launch_configurations.get("robot", "sim") != "sim":
             return {}
         options = {"task": self.task["task"], "mode": self.mode} | self.task["world"]
+        if self.full_task:
+            options["start"] = "home"
         return {"simulator": self.node("rlt_sim", "simulator", options)}
 
     def control(self, checkpoint: str = "") -> dict[str, Node]:
@@ -146,15 +219,39 @@ class Graph:
         return {
             "policy": self.node("rlt_policy", "policy", self.agreed | {"checkpoint": checkpoint}),
             "observer": self.node("rlt_policy", "observer", self.agreed),
-            "chunk_controller": self.node("rlt_policy", "chunk_controller", self.agreed),
+            "chunk_controller": self.node(
+                "rlt_policy",
+                "chunk_controller",
+                self.agreed | {"operator_required": True if self.supervised else None},
+            ),
         }
 
-    def learning(self) -> dict[str, Node]:
-        """The nodes that turn what happened into weights."""
+    def person(self) -> dict[str, Node]:
+        """The nodes between a person's hands and the control loop; none if nobody supervises.
+
+        They come back when they end: until then the robot holds, and the run waits for them.
+
+        Raises:
+            FileNotFoundError: If there is no such profile.
+        """
+        if not self.supervised:
+            return {}
+        package, executable, own_profile = DEVICES[argument(self.context, "device")]
+        name = argument(self.context, "profile") or own_profile
+        profile = find_profile(name, self.share / "config" / "gamepads")
+        again = {"respawn": True, "respawn_delay": RESPAWN_SECONDS}
+        nodes = {"operator": self.node("rlt_teleop", "operator", self.agreed, profile, **again)}
+        if executable:
+            held = {"profile": str(profile)} if executable == "person" else None
+            nodes[executable] = self.node(package, executable, held, **again)
+        return nodes
+
+    def learning(self, **parameters: Any) -> dict[str, Node]:
+        """The nodes that turn what happened into weights; the parameters are the learner's."""
         files = self.agreed | {"output": str(self.output)}
         seed = {"seed": whole(self.context, "seed")}
         return {
-            "learner": self.node("rlt_learner", "learner", files | seed),
+            "learner": self.node("rlt_learner", "learner", files | seed | parameters),
             "recorder": self.node("rlt_learner", "recorder", files),
         }
 
@@ -170,6 +267,8 @@ class Graph:
                 "task": self.task["task"],
                 "output": str(self.output),
                 "seed": int(argument(self.context, "seed")),
+                "full_task": self.full_task,
+                "approach_limit_ticks": self.task["approach_limit_ticks"],
                 "time_limit_ticks": self.task["time_limit_ticks"],
                 "time_limit": self.task["time_limit"],
                 "privileged_pretraining": self._privileged(),
@@ -224,6 +323,23 @@ def required(nodes: Mapping[str, Node]) -> list[RegisterEventHandler]:
             return [] if context.is_shutdown else [_failure(name, event.returncode)]
 
         return RegisterEventHandler(OnProcessExit(target_action=node, on_exit=died))
+
+    return [handler(name, node) for name, node in nodes.items()]
+
+
+def expendable(nodes: Mapping[str, Node]) -> list[RegisterEventHandler]:
+    """Say when one of the nodes ends before the run; it is started again, and the run goes on."""
+
+    def handler(name: str, node: Node) -> RegisterEventHandler:
+        def ended(event: Any, context: LaunchContext) -> list[Action]:
+            if context.is_shutdown:
+                return []
+            return [LogInfo(msg=(
+                f"{name} ended with exit code {event.returncode}: the robot holds while nobody can "
+                f"take over; {name} starts again in {RESPAWN_SECONDS:g} s"
+            ))]
+
+        return RegisterEventHandler(OnProcessExit(target_action=node, on_exit=ended))
 
     return [handler(name, node) for name, node in nodes.items()]
 

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
 from rlt_node.process import FORESEEN, Finished
@@ -32,6 +33,18 @@ class Guarded:
 
         return call
 
+    def soon(self, callback: Callable[[], None]) -> None:
+        """Call back once the callbacks of everything that has already arrived were called."""
+
+        def call() -> None:
+            try:
+                callback()
+            except Exception as error:  # one that leaves a task crashes rclpy's EventsExecutor
+                self.ending = self.ending or error
+
+        executor: Any = self.executor  # type: ignore[attr-defined]
+        executor.create_task(call)
+
     def create_subscription(
         self, kind: Any, topic: str, callback: Callable[..., Any], profile: Any, **options: Any
     ) -> Any:
@@ -42,9 +55,13 @@ class Guarded:
         )
 
     def create_timer(self, period: float, callback: Callable[..., Any], **options: Any) -> Any:
-        """As rclpy's, guarded."""
+        """As rclpy's, guarded, and steady: a timer of rclpy's stands still while its clock is back.
+
+        Whoever sets the wall clock back by an hour, or pauses simulated time, stops no node.
+        """
         parent: Any = super()
-        return parent.create_timer(period, self.guarded(callback), **options)
+        steady = {"clock": Clock(clock_type=ClockType.STEADY_TIME)} | options
+        return parent.create_timer(period, self.guarded(callback), **steady)
 
 
 class GuardedNode(Guarded, Node):

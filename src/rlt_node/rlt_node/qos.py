@@ -32,6 +32,9 @@ LOG = _reliable(1000, DurabilityPolicy.TRANSIENT_LOCAL)
 # Commands to a robot: the newest counts, an old one is worth nothing.
 COMMAND = _reliable(1, DurabilityPolicy.VOLATILE)
 
+# A person's input device, as ROS's own joy package offers it.
+DEVICE = _reliable(10, DurabilityPolicy.VOLATILE)
+
 # Sensors in real time: a best-effort reader matches every driver.
 SENSOR = qos_profile_sensor_data
 

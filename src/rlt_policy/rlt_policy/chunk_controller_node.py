@@ -6,6 +6,7 @@ real time it owns the tick and counts it 50 times a second in a thread of its ow
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from dataclasses import dataclass
@@ -14,9 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rlt_core.control import ControlLoop
+from rlt_core.gate import Rejection
+from rlt_core.pace import WallClock
+from rlt_core.rates import Rate
 from rlt_core.records import ControlStep, EpisodeState, Phase, RobotState, Source
 from rlt_core.settings import ChunkSettings, GuardSettings, setting
-from rlt_interfaces.msg import ActionChunk, HumanCommand
+from rlt_interfaces.msg import ActionChunk, HumanCommand, Observation
 from rlt_interfaces.msg import ControlStep as ControlStepMessage
 from rlt_interfaces.msg import EpisodeState as EpisodeMessage
 from rlt_node import qos
@@ -27,15 +31,20 @@ from rlt_node.conversions import (
     stamp_of_tick,
     step_to_msg,
 )
+from rlt_node.diagnostics import Diagnostics, Health
 from rlt_node.graph import GraphSettings
 from rlt_node.node import GuardedNode
+from rlt_node.notices import Notices
 from rlt_node.parameters import declare, refuse_unknown
+from rlt_node.priority import claim_priority
 from rlt_node.process import Refused
+from rlt_policy.health import controller_health, source_of
 from rlt_policy.outputs import load_output
 
 Vector = NDArray[np.float64]
-REPEAT_SECONDS = 2.0
 CLOSE_SECONDS = 0.2
+UNOBSERVED_SECONDS = 0.2
+ANSWER_SECONDS = 1.0  # of observations without an answer, before the policy is said to be silent
 
 
 @dataclass(frozen=True)
@@ -43,6 +52,10 @@ class OutputSettings:
     """How the robot is driven."""
 
     output: str = setting("cartesian_pose", "robot output: an entry point of rlt.robot_output")
+    realtime_priority: int = setting(
+        10, "real time: SCHED_FIFO priority of the process if the system grants it; 0: none",
+        low=0, high=98,
+    )
 
 
 class ChunkControllerNode(GuardedNode):
@@ -52,7 +65,7 @@ class ChunkControllerNode(GuardedNode):
         """Check limits and contract, connect to the robot, and start the clock if it is ours."""
         super().__init__("chunk_controller")
         self._graph = declare(self, GraphSettings)
-        output = declare(self, OutputSettings).output
+        self._settings = declare(self, OutputSettings)
         limits, chunks = declare(self, GuardSettings), declare(self, ChunkSettings)
         self._contract = contract = self._graph.contract()
         self._hash = contract.hash()
@@ -62,24 +75,41 @@ class ChunkControllerNode(GuardedNode):
         self._state: RobotState | None = None
         self._episode: EpisodeState | None = None
         self._started = 0
-        self._tick = 0  # the next tick to answer
-        self._told = ""
+        # The next tick to answer. In real time it begins where the monotonic clock is: a
+        # controller that is started again never counts a tick that the one before has counted.
+        self._tick = self._first_tick = (
+            0 if lockstep else int(time.monotonic() * contract.rate_hz)
+        )
         self._answered_at = time.monotonic()
+        self._observed_at = self._observed_since = -math.inf
+        self._unseen_fault = ""
+        self._notices, self._rate = Notices(self.get_logger()), Rate()
+        self._wall = WallClock()
         self._steps = self.create_publisher(ControlStepMessage, "control_step", qos.LOG)
-        self._output = load_output(output)(self, contract, lockstep, self._on_position)
+        self._output = load_output(self._settings.output)(
+            self, contract, limits, lockstep, self._on_position
+        )
         refuse_unknown(self)  # the output has parameters of its own
+        self._connect(lockstep)
+
+    def _connect(self, lockstep: bool) -> None:
+        """Listen to the other nodes, and start the clock if it is ours."""
         self.create_subscription(ActionChunk, "action_chunk", self._on_chunk, qos.BARRIER)
         self.create_subscription(EpisodeMessage, "episode_state", self._on_episode, qos.BARRIER)
         self.create_subscription(HumanCommand, "human_command", self._on_human, qos.COMMAND)
+        Diagnostics(self, self._health)
         self._closing = threading.Event()
         self._failure: Exception | None = None
         self._counter: threading.Thread | None = None
         if lockstep:
             self.create_timer(0.5, self._watch)
-        else:
-            self._counter = threading.Thread(target=self._count, name="control", daemon=True)
-            self._counter.start()
-            self.create_timer(0.5, self._check)
+            return
+        self.create_subscription(
+            Observation, "observation", self._on_observation, qos.COMMAND, raw=True
+        )
+        self.create_timer(0.5, self._check)
+        self._counter = threading.Thread(target=self._count, name="control", daemon=True)
+        self._counter.start()
 
     def close(self) -> None:
         """Stop the clock: the robot keeps the last set-point that was sent."""
@@ -92,6 +122,8 @@ class ChunkControllerNode(GuardedNode):
     def _on_position(self, tick: int, position: Vector, fault: str) -> None:
         with self._lock:
             lockstep = self._graph.lockstep
+            if not lockstep:
+                fault = self._unseen_fault = fault or self._unseen_fault  # until a tick has seen it
             received = float(tick) if lockstep else time.monotonic()
             self._state = RobotState(tick if lockstep else self._tick, position, received, fault)
         self._answer_if_complete()
@@ -102,7 +134,7 @@ class ChunkControllerNode(GuardedNode):
         with self._lock:
             rejection = self._control.offer_chunk(chunk_from_msg(message))
         if rejection is not None:
-            self._complain(f"action_chunk from policy: {rejection.message}")
+            self._tell("action_chunk", rejection, "action_chunk from policy")
         self._answer_if_complete()
 
     def _on_human(self, message: HumanCommand) -> None:
@@ -110,7 +142,14 @@ class ChunkControllerNode(GuardedNode):
             received = float(self._tick) if self._graph.lockstep else time.monotonic()
             rejection = self._control.offer_human(human_from_msg(message, received))
         if rejection is not None:
-            self._complain(f"human_command: {rejection.message}")
+            self._tell("human_command", rejection, "human_command from operator")
+
+    def _on_observation(self, message: bytes) -> None:
+        """Only note that there is one: what it holds is the policy's affair."""
+        now = time.monotonic()
+        if now - self._observed_at > UNOBSERVED_SECONDS:
+            self._observed_since = now
+        self._observed_at = now
 
     def _on_episode(self, message: EpisodeMessage) -> None:
         with self._lock:
@@ -119,6 +158,8 @@ class ChunkControllerNode(GuardedNode):
             self._episode = episode_from_msg(message)
             if self._episode.phase is not Phase.RUNNING:
                 self._control.stop()
+                if not self._graph.lockstep:
+                    self._tick = max(self._tick, self._episode.tick)
         self._answer_if_complete()
 
     # ---- Lockstep -----------------------------------------------------------------------------
@@ -130,7 +171,8 @@ class ChunkControllerNode(GuardedNode):
             return
         if episode.phase is not Phase.RUNNING or state.tick < episode.start_tick:
             return
-        self._start(episode, state)
+        if self._started != episode.episode:
+            self._start(episode, state)
         if state.tick == self._tick <= episode.tick and self._control.ready(state.tick):
             self._answered_at = time.monotonic()
             self._execute(self._control.step(state.tick, state))
@@ -155,41 +197,61 @@ class ChunkControllerNode(GuardedNode):
 
     def _count(self) -> None:
         """Tick at the control rate; a late tick is not made up for."""
-        due = time.monotonic()
+        pace = self._control.pace
         try:
-            while not self._closing.is_set():
+            self.get_logger().info(claim_priority(self._settings.realtime_priority))
+            while not self._closing.wait(max(0.0, pace.due - time.monotonic())):
                 with self._lock:
                     self._tick_once(time.monotonic())
-                due = max(due + self._contract.dt, time.monotonic())
-                self._closing.wait(due - time.monotonic())
         except Exception as error:
             self._failure = error
 
     def _check(self) -> None:
         if self._failure is not None:
             raise self._failure
+        step = self._wall.step(time.time(), time.monotonic())
+        if step:
+            self.get_logger().warning(
+                f"the wall clock was set by {step:+.1f} s: control does not depend on it, but the "
+                "stamps of logs and messages do; check the machine's time synchronisation"
+            )
 
     def _tick_once(self, now: float) -> None:
         """Drive a running episode, slow down after it, and send nothing while others reset."""
-        state, episode = self._state, self._episode
-        if state is not None and episode is not None and episode.start_tick <= self._tick:
-            if episode.phase is Phase.RUNNING:
-                self._start(episode, state)
+        self._control.pace.beat(now)
+        episode = self._episode
+        if episode is not None and episode.start_tick <= self._tick:
+            if episode.phase is Phase.RUNNING and self._started != episode.episode:
+                self._begin(episode, now)
             if self._started == episode.episode and episode.phase in (Phase.RUNNING, Phase.ENDED):
-                self._execute(self._control.step(self._tick, state, now))
+                self._execute(self._control.step(self._tick, self._state, now))
+                self._unseen_fault = ""
                 return
         nothing = np.zeros(self._contract.action.size)
-        position = nothing if state is None else state.position
+        position = nothing if self._state is None else self._state.position
+        self._unseen_fault = ""
         self._record(
             ControlStep(0, self._tick, nothing.astype(np.float32), position, Source.HOLD)
         )
 
+    def _begin(self, episode: EpisodeState, now: float) -> None:
+        """Start an episode if it is ours and the robot is fit for it."""
+        unfit = self._control.unfit(self._state, now)
+        if episode.start_tick < self._first_tick:
+            unfit = Rejection(
+                "restart",
+                f"episode {episode.episode} was running when this controller started, which takes "
+                "no part in it: abort it; the next episode is driven again",
+            )
+        if unfit is None:
+            self._start(episode, self._state)
+        else:
+            self._tell_trouble(unfit)
+
     # ---- What goes out ------------------------------------------------------------------------
 
     def _start(self, episode: EpisodeState, state: RobotState) -> None:
-        """Begin the episode at rest where the robot is, once."""
-        if self._started == episode.episode:
-            return
+        """Begin the episode at rest where the robot is."""
         self._started = episode.episode
         if self._graph.lockstep:
             self._tick = state.tick
@@ -198,10 +260,10 @@ class ChunkControllerNode(GuardedNode):
 
     def _execute(self, step: ControlStep) -> None:
         """Send a step to the robot, then record it."""
-        self._output.send(step.tick, step.setpoint)
+        self._output.send(step)
         self._record(step)
-        trouble = self._control.trouble
-        self._tell(trouble.message if trouble else "")
+        if self._control.trouble is not None:
+            self._tell_trouble(self._control.trouble)
 
     def _record(self, step: ControlStep) -> None:
         message = step_to_msg(step, self._contract.action.names)
@@ -211,14 +273,26 @@ class ChunkControllerNode(GuardedNode):
             else self.get_clock().now().to_msg()
         )
         self._steps.publish(message)
+        self._rate.count(time.monotonic())
         self._tick = step.tick + 1
 
-    def _complain(self, refusal: str) -> None:
-        """Log a refused input."""
-        self.get_logger().error(refusal, throttle_duration_sec=REPEAT_SECONDS)
+    def _tell_trouble(self, trouble: Rejection) -> None:
+        """Say why the robot holds; the observer says why a policy has nothing to answer."""
+        source, now = source_of(trouble.code, self._output.heard), time.monotonic()
+        observed = now - self._observed_at <= UNOBSERVED_SECONDS
+        answerable = observed and now - self._observed_since > ANSWER_SECONDS
+        if trouble.code == "silent" and self._observed_at > -math.inf and not answerable:
+            return
+        self._tell(source, trouble, f"holding: {source}")
 
-    def _tell(self, trouble: str) -> None:
-        """Log why the robot holds when that begins or changes, not at every tick."""
-        if trouble != self._told and trouble:
-            self.get_logger().error(f"holding: {trouble}", throttle_duration_sec=REPEAT_SECONDS)
-        self._told = trouble
+    def _tell(self, source: str, fault: Rejection, what: str) -> None:
+        self._notices.tell(
+            source, fault.code, f"{what}: {fault.message}", time.monotonic(),
+            consequence=fault.code == "trip",  # each of the chunks behind it was told
+        )
+
+    def _health(self) -> Health:
+        with self._lock:
+            now, control = time.monotonic(), self._control.health()
+            heard = min(self._output.heard.values())
+            return controller_health(control, self._rate.summary("control_step", now), now - heard)

@@ -1,22 +1,24 @@
-"""The policy: observation in; features and, at chunk boundaries, an action chunk out."""
+"""The policy: observation in; features and, at chunk boundaries, an action chunk out.
+
+In real time the newest chunk is what counts: observations that queued up before its boundary are
+skipped, so that no stall is ever worked off. In lockstep every observation is processed.
+"""
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
+from builtin_interfaces.msg import Time
 
-from rlt_core import checkpoint
-from rlt_core.policy_step import PolicyStep
+from rlt_core.policy_step import NotFinite, PolicyStep
+from rlt_core.rates import Rate
 from rlt_core.records import ActionChunk as ChunkRecord
-from rlt_core.records import EpisodeKind, EpisodeState, Phase, Source
+from rlt_core.records import EpisodeState, Phase
 from rlt_core.records import Features as FeatureRecord
-from rlt_core.records import Observation as Seen
-from rlt_core.settings import AgentSettings, setting
+from rlt_core.settings import AgentSettings
 from rlt_core.vla.model import load_model
 from rlt_interfaces.msg import ActionChunk, Features, Observation, PolicyInfo, PolicyWeights
 from rlt_interfaces.msg import EpisodeState as EpisodeMessage
@@ -26,22 +28,21 @@ from rlt_node.conversions import (
     episode_from_msg,
     features_to_msg,
     observation_from_msg,
+    policy_info_to_msg,
 )
+from rlt_node.diagnostics import Diagnostics, Health, Level
 from rlt_node.graph import GraphSettings
 from rlt_node.lifecycle import SelfStartingNode
 from rlt_node.parameters import declare, refuse_unknown
 from rlt_node.process import Refused
+from rlt_policy.backlog import outdated
+from rlt_policy.faults import Fault, Faults
+from rlt_policy.latency import Latency
+from rlt_policy.weights import PolicySettings, from_checkpoint, from_message
 
 WARM_UP_STEPS = 3
-TIMED_CHUNKS = 200
-REPEAT_SECONDS = 2.0
-
-
-@dataclass(frozen=True)
-class PolicySettings:
-    """Which weights act before a learner sends some."""
-
-    checkpoint: str = setting("", "checkpoint folder whose actor acts; empty: the learner's")
+Answer = tuple[FeatureRecord | None, ChunkRecord | None]
+REFUSALS = ("names", "nonfinite", "weights")
 
 
 class PolicyNode(SelfStartingNode):
@@ -56,10 +57,17 @@ class PolicyNode(SelfStartingNode):
         refuse_unknown(self)
         torch.set_num_threads(1)
         self._episode: EpisodeState | None = None
-        self._waiting: deque[Observation] = deque(maxlen=10)
+        self._waiting: deque[Observation] = deque()
         self._waiting_since = time.monotonic()
+        self._newest_tick = 0
+        self._woken = False
         self._next_weights: PolicyWeights | None = None
-        self._seconds: deque[float] = deque(maxlen=TIMED_CHUNKS)
+        self._newest_version = 0
+        self._sent = Rate()
+        self._skipped = 0
+        self._faults = Faults()
+        self._problem = ""
+        Diagnostics(self, self._health)
 
     # ---- Configure ----------------------------------------------------------------------------
 
@@ -68,10 +76,18 @@ class PolicyNode(SelfStartingNode):
         contract = self._graph.contract()
         vla, token, self._contract = load_model(Path(self._graph.model), contract)
         self._hash = self._contract.hash()
+        delay = contract.planning_delay_ticks
+        self._latency = Latency(contract.rate_hz, delay)
+        # Twice as many as can still be answered: what waits while nothing runs is bounded.
+        self._waiting = deque(maxlen=2 * (contract.chunk + delay) // contract.stride)
         self._step = PolicyStep(vla, token, self._contract, self._agent)
-        self._warm_up()
+        for _ in range(WARM_UP_STEPS):
+            started = time.perf_counter()
+            self._step.rehearse()
+        self._latency.spread.add(time.perf_counter() - started)  # of the last: the first are slow
         if self._settings.checkpoint:
-            self._load_checkpoint(Path(self._settings.checkpoint))
+            folder = Path(self._settings.checkpoint)
+            self._step.set_weights(*from_checkpoint(folder, self._contract))
         self._features = self.create_publisher(Features, "features", qos.LOG)
         self._chunks = self.create_publisher(ActionChunk, "action_chunk", qos.BARRIER)
         self._info = self.create_publisher(PolicyInfo, "policy_info", qos.LATCHED)
@@ -95,47 +111,33 @@ class PolicyNode(SelfStartingNode):
         for publisher in (self._features, self._chunks, self._info):
             self.destroy_publisher(publisher)
 
-    def _warm_up(self) -> None:
-        """Run the whole step on an empty scene: the first call of a network is a slow one."""
-        images = {
-            camera.name: np.zeros((camera.height, camera.width, 3), np.uint8)
-            for camera in self._contract.cameras
-        }
-        proprio = np.zeros(self._contract.proprio.size, np.float32)
-        nothing = EpisodeState(
-            run="", episode=0, kind=EpisodeKind.WARMUP, phase=Phase.RUNNING, acting=Source.BASE,
-            explore=False, seed=0, tick=0, start_tick=0,
-        )
-        for _ in range(WARM_UP_STEPS):
-            self._timed(Seen(tick=0, images=images, proprio=proprio), nothing)
-
-    def _load_checkpoint(self, folder: Path) -> None:
-        tensors, meta = checkpoint.load(folder, "contract_hash", "policy_version")
-        self._contract.require(meta["contract_hash"], f"checkpoint {folder}")
-        actor = {
-            name.removeprefix("actor."): tensor
-            for name, tensor in tensors.items()
-            if name.startswith("actor.")
-        }
-        self._step.set_weights(meta["policy_version"], actor)
-
     # ---- Act ----------------------------------------------------------------------------------
 
     def _on_observation(self, message: Observation) -> None:
         expected = self._contract.proprio.names
         if tuple(message.proprio_names) != expected:
-            problem = (
+            self._refuse(
+                "names",
                 f"observation of tick {message.tick} holds proprioception "
                 f"{', '.join(message.proprio_names)}; the contract wants {', '.join(expected)}: "
-                "start observer and policy with the same model"
+                "start observer and policy with the same model",
             )
-            if self._graph.lockstep:
-                raise Refused(problem)
-            self.get_logger().error(problem, throttle_duration_sec=REPEAT_SECONDS)
             return
         self._waiting.append(message)
         self._waiting_since = time.monotonic()
-        self._act()
+        self._newest_tick = message.tick
+        if not self._graph.lockstep:
+            self._skip_outdated()
+        self._act_soon()
+
+    def _skip_outdated(self) -> None:
+        """Real time: forget the observations that a newer chunk boundary made pointless."""
+        ticks = [message.tick for message in self._waiting]
+        contract = self._contract
+        for _ in range(outdated(ticks, contract.chunk, contract.planning_delay_ticks)):
+            tick = self._waiting.popleft().tick
+            if self.active and self._episode is not None and self._wants(tick, self._episode):
+                self._skipped += 1
 
     def _on_episode(self, message: EpisodeMessage) -> None:
         if self._episode is not None and message.episode < self._episode.episode:
@@ -143,10 +145,22 @@ class PolicyNode(SelfStartingNode):
         self._episode = episode_from_msg(message)
         if self._episode.phase is not Phase.RUNNING:
             self._swap_weights()
-        self._act()
+        self._act_soon()
+
+    def _act_soon(self) -> None:
+        """Act at once in lockstep; in real time when everything that has arrived is known."""
+        if self._graph.lockstep:
+            self._act()
+        elif not self._woken:
+            self._woken = True
+            self.soon(self._act)
 
     def _act(self) -> None:
-        """Process every observation of which it is known whether its episode still runs."""
+        """Process every observation of which it is known whether its episode still runs.
+
+        In real time only one at a time: the next may be outdated by what has arrived meanwhile.
+        """
+        self._woken = False
         episode = self._episode
         while self._waiting and self.active and episode is not None:
             tick = self._waiting[0].tick
@@ -155,33 +169,69 @@ class PolicyNode(SelfStartingNode):
             if not known:
                 return  # the supervisor's word on this tick is still to come
             message = self._waiting.popleft()
-            # The verdict may overtake the last observations: their features are still needed.
-            executed = running or tick < episode.end_tick
-            if executed and tick >= episode.start_tick and self._step.wants(tick, episode):
+            if self._wants(tick, episode):
                 self._answer(message, episode)
+                if not self._graph.lockstep:
+                    self._act_soon()
+                    return
+
+    def _wants(self, tick: int, episode: EpisodeState) -> bool:
+        """Whether a chunk or features are needed for a tick.
+
+        The verdict may overtake the last observations: their features are still needed.
+        """
+        executed = episode.phase is Phase.RUNNING or tick < episode.end_tick
+        return executed and tick >= episode.start_tick and self._step.wants(tick, episode)
 
     def _answer(self, message: Observation, episode: EpisodeState) -> None:
+        started = time.perf_counter()
         try:
-            features, chunk = self._timed(observation_from_msg(message), episode)
+            answer = self._step.observe(observation_from_msg(message), episode)
+        except NotFinite as error:
+            self._refuse("nonfinite", str(error))
+            return
         except RuntimeError as error:
             raise Refused(str(error)) from error
-        if chunk is not None:
-            answer = chunk_to_msg(chunk)
-            answer.header.stamp = message.header.stamp
-            self._chunks.publish(answer)
+        self._problem = ""
+        if self._faults.work(time.monotonic()):
+            self.get_logger().info("observations and what comes of them can be used again")
+        if answer[1] is not None:
+            self._latency.spread.add(time.perf_counter() - started)
+        if self._graph.lockstep:
+            self._send(answer, message.header.stamp, started)
+        else:
+            self.soon(lambda: self._send(answer, message.header.stamp, started))
+
+    def _is_over(self, chunk: ChunkRecord, started: float) -> bool:
+        """Whether a chunk's last tick has passed, by the newest observation or by the clock."""
+        ticks = chunk.start_tick + self._contract.chunk - chunk.obs_tick
+        late = time.perf_counter() - started > ticks * self._contract.dt
+        return late or self._newest_tick >= chunk.obs_tick + ticks
+
+    def _send(self, answer: Answer, stamp: Time, started: float) -> None:
+        """Publish all but, in real time, a chunk that was over before it was ready."""
+        features, chunk = answer
+        if not self.active:
+            return
+        if chunk is not None and not self._graph.lockstep and self._is_over(chunk, started):
+            self._skipped += 1
+        elif chunk is not None:
+            self._sent.count(time.monotonic())
+            message = chunk_to_msg(chunk)
+            message.header.stamp = stamp
+            self._chunks.publish(message)
         if features is not None:
             record = features_to_msg(features, self._contract, self._hash)
-            record.header.stamp = message.header.stamp
+            record.header.stamp = stamp
             self._features.publish(record)
 
-    def _timed(
-        self, observation: Seen, episode: EpisodeState
-    ) -> tuple[FeatureRecord | None, ChunkRecord | None]:
-        started = time.perf_counter()
-        features, chunk = self._step.observe(observation, episode)
-        if chunk is not None:
-            self._seconds.append(time.perf_counter() - started)
-        return features, chunk
+    def _refuse(self, code: str, problem: str) -> None:
+        """End the run in lockstep, where others wait; in real time count it and say it once."""
+        if self._graph.lockstep:
+            raise Refused(problem)
+        self._problem = problem
+        if self._faults.note(Fault(code, "observation", problem), time.monotonic()):
+            self.get_logger().error(problem)
 
     def _watch(self) -> None:
         """End the run if the supervisor's word on a tick is missing."""
@@ -200,6 +250,7 @@ class PolicyNode(SelfStartingNode):
 
     def _on_weights(self, message: PolicyWeights) -> None:
         self._next_weights = message
+        self._newest_version = message.version
         if self._episode is not None and self._episode.phase is not Phase.RUNNING:
             self._swap_weights()
 
@@ -212,45 +263,37 @@ class PolicyNode(SelfStartingNode):
         if message is None:
             return
         try:
-            self._require_run(message.run)
-            self._contract.require(message.contract_hash, "the learner")
-            weights = checkpoint.decode(bytes(message.data), message.sha256)
+            run = self._episode.run if self._episode is not None else None
+            weights = from_message(message, self._contract, run, self._step.version)
             self._step.set_weights(message.version, weights)
         except ValueError as error:
             problem = f"policy_weights version {message.version}: {error}"
             if self._graph.lockstep:
                 raise Refused(problem) from error
+            self._faults.counts["weights"] += 1
             self.get_logger().error(f"{problem}; version {self._step.version} goes on acting")
             return
         self._publish_info()
 
-    def _require_run(self, run: str) -> None:
-        """Refuse weights that were learnt in another run, which an old learner may still offer.
-
-        Raises:
-            ValueError: Naming both runs.
-        """
-        if self._episode is not None and run != self._episode.run:
-            raise ValueError(
-                f"they are of run {run!r}, this is run {self._episode.run!r}: end the learner "
-                "that still serves the old run"
-            )
-
     def _publish_info(self) -> None:
-        contract, milliseconds = self._contract, 1e3 * np.array(self._seconds)
-        self._info.publish(
-            PolicyInfo(
-                vla_backend=contract.vla_backend,
-                contract_hash=self._hash,
-                policy_version=self._step.version,
-                axis_names=contract.action.names,
-                axis_units=contract.action.units,
-                horizon=contract.horizon,
-                chunk=contract.chunk,
-                stride=contract.stride,
-                rate_hz=contract.rate_hz,
-                planning_delay_ticks=contract.planning_delay_ticks,
-                inference_p50_ms=float(np.percentile(milliseconds, 50)),
-                inference_p95_ms=float(np.percentile(milliseconds, 95)),
-            )
-        )
+        spread = self._latency.spread
+        info = policy_info_to_msg(self._contract, self._hash, self._step.version)
+        info.inference_p50_ms, info.inference_p95_ms = 1e3 * spread.p50, 1e3 * spread.p95
+        self._info.publish(info)
+
+    # ---- Diagnostics --------------------------------------------------------------------------
+
+    def _health(self) -> Health:
+        """Latency, rate, what was skipped or refused, and which weights act."""
+        values: dict[str, object] = {"active": self.active, "skipped": self._skipped}
+        values |= {f"refused_{code}": self._faults.counts[code] for code in REFUSALS}
+        values |= self._sent.summary("chunk", time.monotonic()) | {"chunks": self._sent.total}
+        if not self.active:
+            return Health(Level.WARN, "not active: the chunk controller holds", values)
+        version = self._step.version
+        lag = max(0, self._newest_version - version)
+        values |= {"policy_version": version, "policy_version_lag": lag, **self._latency.values()}
+        if self._problem:
+            return Health(Level.ERROR, self._problem, values)
+        slow = "" if self._graph.lockstep else self._latency.excess()
+        return Health(Level.WARN if slow else Level.OK, slow or "ok", values)

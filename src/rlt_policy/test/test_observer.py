@@ -9,7 +9,8 @@ from sensor_msgs.msg import JointState
 
 from rlt_core.contract import CameraSpec
 from rlt_node.conversions import fill_pose, image_from_msg, image_to_msg, stamp_of_tick
-from rlt_policy.observer_node import ObserverNode, element_of
+from rlt_policy.elements import element_of
+from rlt_policy.observer_node import ObserverNode
 
 
 def test_pose_elements():
@@ -39,6 +40,33 @@ def test_joint_elements_go_by_name():
 def test_an_image_that_fits_is_not_touched():
     image = image_to_msg(np.zeros((6, 8, 3), np.uint8), stamp_of_tick(1, 50.0), "wrist")
     assert ObserverNode._fitted(image, CameraSpec("wrist", 8, 6)) is image
+
+
+def test_a_bgr_image_is_turned():
+    picture = np.full((6, 8, 3), (10, 20, 30), np.uint8)
+    image = image_to_msg(picture, stamp_of_tick(1, 50.0), "wrist")
+    image.encoding = "bgr8"
+    fitted = ObserverNode._fitted(image, CameraSpec("wrist", 8, 6))
+    assert fitted.encoding == "rgb8"
+    np.testing.assert_array_equal(image_from_msg(fitted), picture[:, :, ::-1])
+
+
+def test_rows_that_are_padded_lose_their_padding():
+    image = image_to_msg(np.full((6, 9, 3), 7, np.uint8), stamp_of_tick(1, 50.0), "wrist")
+    image.width = 8  # each row ends with three bytes that belong to no pixel
+    fitted = ObserverNode._fitted(image, CameraSpec("wrist", 8, 6))
+    assert (fitted.width, fitted.step, len(fitted.data)) == (8, 24, 144)
+
+
+@pytest.mark.parametrize(
+    "broken", [{"width": 0, "height": 0, "step": 0, "data": b""}, {"data": b"1" * 143}]
+)
+def test_an_image_that_is_not_what_its_header_says_is_refused(broken):
+    image = image_to_msg(np.zeros((6, 8, 3), np.uint8), stamp_of_tick(1, 50.0), "wrist")
+    for name, value in broken.items():
+        setattr(image, name, value)
+    with pytest.raises(ValueError, match="header and data disagree"):
+        ObserverNode._fitted(image, CameraSpec("wrist", 8, 6))
 
 
 def test_a_larger_image_is_reduced():

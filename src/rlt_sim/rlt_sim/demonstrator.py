@@ -77,7 +77,7 @@ class Demonstrator:
             self._pause = int(self._rng.integers(5, 26))
         if self._retreat_to is not None:
             return self._retreat(float(task.offset[2]))
-        return self._insert(task.offset + self._bias)
+        return insertion(task.offset + self._bias, self._speed * MAX_INCREMENT)
 
     def _retreat(self, height: float) -> Array:
         """Back off from a jam; once clear of it, look again with a smaller bias."""
@@ -87,18 +87,30 @@ class Demonstrator:
             self._bias = self._draw_bias()
         return np.array([0.0, 0.0, self._speed * MAX_INCREMENT[2], 0.0])
 
-    def _insert(self, perceived: Array) -> Array:
-        """Align laterally; descend to the hovering height, and beyond it once aligned."""
-        limit = self._speed * MAX_INCREMENT
-        action = np.clip(-_GAIN * perceived, -limit, limit)
-        aligned = bool((np.abs(perceived) < _ALIGNED).all())
-        target = -np.inf if aligned or perceived[2] < 0.0 else _HOVER
-        action[2] = np.clip(_GAIN * (target - perceived[2]), -limit[2], limit[2])
-        return action
-
     def _draw_bias(self) -> Array:
         """A misjudgement (4,) of the plug's offset; none without faults."""
         return self._rng.normal(0.0, self._sigma) if self._faults else np.zeros(4)
+
+
+def insertion(
+    perceived: Array, limit: Array, gain: float = _GAIN, inside: float = 0.0
+) -> Array:
+    """How to insert: align laterally at the hovering height; once aligned, go down.
+
+    Args:
+        perceived: (4,) where the plug is believed to be, relative to the socket, see `TaskState`.
+        limit: (4,) largest increment per tick: x, y, z [m] and yaw [rad].
+        gain: share of the perceived error that is corrected per tick.
+        inside: perceived depth below the rim from which on there is no way but down [m].
+
+    Returns:
+        (4,) wanted increment: x, y, z [m] and yaw [rad].
+    """
+    action = np.clip(-gain * perceived, -limit, limit)
+    aligned = bool((np.abs(perceived) < _ALIGNED).all())
+    target = -np.inf if aligned or perceived[2] < -inside else _HOVER
+    action[2] = np.clip(gain * (target - perceived[2]), -limit[2], limit[2])
+    return action
 
 
 def move_setpoint(setpoint: Array, increment: Array, tcp: Array) -> Array:

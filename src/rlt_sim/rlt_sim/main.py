@@ -3,6 +3,11 @@
 from rlt_node.process import run
 
 
+def person() -> None:
+    """Run the scripted person."""
+    run("rlt_sim.person_node:PersonNode")
+
+
 def simulator() -> None:
     """Run the simulator node."""
     run("rlt_sim.simulator_node:SimulatorNode")

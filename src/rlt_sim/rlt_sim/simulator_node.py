@@ -39,6 +39,7 @@ from rlt_sim.world.world import Array
 
 BASE_FRAME = "base_link"
 RESET_SECONDS = 5.0
+CLOSE_SECONDS = 4.0  # a first image may take that long: its thread must not outlive OpenGL
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,11 @@ class SimulatorSettings:
     task: str = setting("ethernet", "task of the simulated world")
     clearance_m: float = setting(
         0.0003, "gap between the centred plug and each wall of the socket, m", low=0.0
+    )
+    start: str = setting(
+        "critical",
+        "where episodes start: at the critical phase, or home with the approach before it",
+        choices=("critical", "home"),
     )
     mode: str = setting(
         "lockstep",
@@ -68,7 +74,9 @@ class SimulatorNode(GuardedNode):
         super().__init__("simulator")
         settings = declare(self, SimulatorSettings)
         refuse_unknown(self)
-        world = make_world(settings.task, clearance_m=settings.clearance_m)
+        world = make_world(
+            settings.task, clearance_m=settings.clearance_m, start=settings.start
+        )
         lockstep = settings.mode == "lockstep"
         driver = _Driver(self, world, settings.stride, qos.sensor(lockstep))
         loop = _Lockstep if lockstep else _RealTime
@@ -142,6 +150,7 @@ class _Driver:
         self._task.tick = tick
         self._task.success = judgement.success
         self._task.failure = judgement.failure
+        self._task.critical = judgement.critical
         self._task.depth = judgement.depth_m
         self._task.offset = floats(judgement.offset)
         self._tasks.publish(self._task)
@@ -232,7 +241,7 @@ class _RealTime:
     def close(self) -> None:
         """End the thread."""
         self._closing.set()
-        self._thread.join(1.0)
+        self._thread.join(CLOSE_SECONDS)
 
     def _run(self) -> None:
         period = 1.0 / self._world.rate_hz

@@ -165,3 +165,44 @@ def test_scatter_draws_every_kind_and_repeats_itself(world):
 def test_an_impossible_clearance_is_refused(clearance):
     with pytest.raises(ValueError, match="clearance_m"):
         make_world("ethernet", clearance_m=clearance)
+
+
+def test_home_is_one_pose_of_the_arm_above_the_critical_phase(world):
+    home = make_world("ethernet", clearance_m=CLEARANCE, start="home")
+    poses = []
+    for seed in range(20):
+        home.reset(seed)
+        task = home.task_state()
+        poses.append(home.state().tcp)
+        assert not task.critical and task.offset[2] == pytest.approx(0.035, abs=1e-4)
+        assert np.abs(task.offset[:2]).max() <= 0.010 + 1e-4
+        world.reset(seed)
+        np.testing.assert_allclose(  # the socket's place is the seed's, wherever the arm starts
+            world.data.mocap_pos, home.data.mocap_pos, atol=0.0
+        )
+    np.testing.assert_allclose(poses, np.broadcast_to(poses[0], (20, 4)), atol=1e-6)
+    home.close()
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_a_critical_start_is_critical(world, seed):
+    world.reset(seed)
+    assert world.task_state().critical
+
+
+def test_the_critical_phase_is_reached_on_the_way_down():
+    home = make_world("ethernet", clearance_m=CLEARANCE, start="home")
+    home.reset(3)
+    heights = []
+    for _ in range(40):
+        heights.append((home.task_state().offset[2], home.task_state().critical))
+        home.step(home.state().setpoint + DOWN)
+    assert all(critical == (height <= 0.016) for height, critical in heights)
+    assert {critical for _, critical in heights} == {False, True}
+    home.close()
+
+
+def test_an_unknown_start_is_refused():
+    with pytest.raises(ValueError, match="critical or home, got 'kitchen'"):
+        make_world("ethernet", start="kitchen")

@@ -1,1 +1,1 @@
-"""The person's side: the episodes node, the only writer of labels and phases."""
+"""The person's side: devices, the operator that maps them, and the episodes node."""

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rlt_core.episodes import EpisodeMachine, EpisodePlan, Reply
 from rlt_core.records import EpisodeState, Phase, Source
-from rlt_core.settings import ScheduleSettings, setting
+from rlt_core.settings import ScheduleSettings
 from rlt_interfaces.msg import (
     ControlStep,
     LearnerStatus,
@@ -24,39 +21,17 @@ from rlt_interfaces.msg import EpisodeState as EpisodeMessage
 from rlt_interfaces.srv import Abort, Discard, Handover, LabelSuccess
 from rlt_node import qos
 from rlt_node.conversions import episode_to_msg, stamp_of_tick
+from rlt_node.diagnostics import Diagnostics, Health
 from rlt_node.graph import GraphSettings
 from rlt_node.node import GuardedNode
 from rlt_node.parameters import declare, refuse_unknown
 from rlt_node.process import Finished, Refused
 from rlt_node.reset import RobotReset
+from rlt_teleop.health import episodes_health
+from rlt_teleop.job import EpisodesSettings, schedule_of
 from rlt_teleop.progress import progress_line, summary_lines
-from rlt_teleop.readiness import waiting_for_learning
-from rlt_teleop.record import RunRecord, first_facts, last_facts
-
-PATIENCE_SECONDS = 10.0
-
-
-@dataclass(frozen=True)
-class EpisodesSettings:
-    """What the run is for, who judges it, and where it is recorded."""
-
-    task: str = setting("ethernet", "name of the task, for the record")
-    run: str = setting("", "identifier of the run; empty: name of the output folder")
-    output: str = setting("", "folder for everything that the run leaves behind")
-    job: str = setting(
-        "train",
-        "train: the whole schedule; evaluate_base, evaluate_actor: that evaluation alone",
-        choices=("train", "evaluate_base", "evaluate_actor"),
-    )
-    supervisor: str = setting(
-        "auto", "who says that an episode succeeded", choices=("auto", "human")
-    )
-    warmup_episodes: int = setting(
-        40, "training episodes that the base policy drives, as the learner counts them", low=1
-    )
-    privileged_pretraining: bool = setting(
-        True, "whether the base policy's training used simulator labels, for the record"
-    )
+from rlt_teleop.readiness import PATIENCE_SECONDS, Patience, waiting_for_learning
+from rlt_teleop.record import RunRecord, earlier_episodes, first_facts, last_facts
 
 
 class EpisodesNode(GuardedNode):
@@ -67,7 +42,7 @@ class EpisodesNode(GuardedNode):
         super().__init__("episodes")
         self._graph = declare(self, GraphSettings)
         self._settings = settings = declare(self, EpisodesSettings)
-        self._schedule = _schedule_of(settings.job, declare(self, ScheduleSettings))
+        self._schedule = schedule_of(settings.job, declare(self, ScheduleSettings))
         refuse_unknown(self)
         if settings.supervisor == "human" and self._graph.lockstep:
             raise Refused("supervisor human needs real time: set mode to real_time")
@@ -86,20 +61,25 @@ class EpisodesNode(GuardedNode):
                 self._run, self._contract,
                 graph=self._graph, episodes=settings, schedule=self._schedule,
             ),
+            settings.resume,
         )
+        earlier, self._extra = earlier_episodes(self._record, self._machine.schedule)
+        self._machine.restore(earlier)
         self._policy: PolicyInfo | None = None
         self._learner: LearnerStatus | None = None
         self._recorder: RecorderStatus | None = None
         self._task = TaskState()
+        self._last_tick: int | None = None
         self._next_tick = 0
-        self._extra: dict[int, dict[str, Any]] = {}
         self._began = self._moved = time.monotonic()
-        self._reason, self._reason_since = "", self._began
+        if earlier:
+            self._began -= self._extra[earlier[-1].episode].get("wall_seconds", 0.0)
+        self._patience = Patience()
         self._connect()
 
     def close(self) -> None:
         """Leave no record of a run that has no episode."""
-        if not self._machine.results:
+        if not self._record.begun:
             self._record.withdraw()
 
     def _connect(self) -> None:
@@ -120,6 +100,7 @@ class EpisodesNode(GuardedNode):
         self._serve(Abort, "abort", lambda r: machine.abort(r.reason))
         self._serve(Handover, "handover", lambda r: machine.handover(r.to_actor))
         self.create_timer(0.1, self._advance)
+        Diagnostics(self, self._health)
         self._publish(machine.state)
 
     def _keeper(self, name: str) -> Callable[[Any], None]:
@@ -133,13 +114,17 @@ class EpisodesNode(GuardedNode):
         def answer(request: Any, response: Any) -> Any:
             reply = apply(request)
             response.success, response.message = reply.applied, reply.message
-            self.get_logger().info(reply.message)
-            if reply.state is not None:
-                self._publish(reply.state)
-                self._note_end()
+            self._apply(reply)
             return response
 
         self.create_service(kind, name, answer)
+
+    def _apply(self, reply: Reply) -> None:
+        """Say what became of a request, and publish what it changed."""
+        self.get_logger().info(reply.message)
+        if reply.state is not None:
+            self._note_end()
+            self._publish(reply.state)
 
     # ---- While an episode runs ----------------------------------------------------------------
 
@@ -149,9 +134,14 @@ class EpisodesNode(GuardedNode):
             self._observe(message.tick)
 
     def _on_step(self, message: ControlStep) -> None:
+        """Count the ticks; a controller that starts anew jumps, and the episode is not its own."""
+        restarted = self._last_tick is not None and message.tick != self._last_tick + 1
+        self._last_tick = message.tick
+        self._next_tick = max(self._next_tick, message.tick + 1)
+        if restarted and self._machine.state.phase is Phase.RUNNING:
+            self._apply(self._machine.abort("chunk_controller restarted"))
         self._machine.executed(Source(message.source))
-        self._next_tick = message.tick + 1
-        self._observe(self._next_tick)
+        self._observe(message.tick + 1)
 
     def _observe(self, tick: int) -> None:
         """Judge the task before `tick`; in lockstep every judgement is published."""
@@ -160,13 +150,15 @@ class EpisodesNode(GuardedNode):
             return
         self._moved = time.monotonic()
         auto = self._settings.supervisor == "auto"
+        task = self._task
         state = self._machine.observe(
-            tick, auto and self._task.success, auto and self._task.failure
+            tick, auto and task.success, auto and task.failure, auto and task.critical
         )
-        if self._graph.lockstep or state.phase is not before.phase:
-            self._publish(state)
+        changed = (state.phase, state.critical) != (before.phase, before.critical)
         if state.phase is Phase.ENDED:
             self._note_end()
+        if self._graph.lockstep or changed:
+            self._publish(state)
 
     def _note_end(self) -> None:
         """Record an ended episode and say how the run goes."""
@@ -186,9 +178,16 @@ class EpisodesNode(GuardedNode):
                 ),
                 flush=True,
             )
+        self._write_episodes()
+
+    def _write_episodes(self) -> None:
+        """Put all ended episodes on the disk; a full one is said once and keeps the run waiting."""
+        said = self._record.trouble
         self._record.write_episodes(
-            result.to_dict() | self._extra[result.episode] for result in results
+            result.to_dict() | self._extra[result.episode] for result in self._machine.results
         )
+        if self._record.trouble and not said:
+            self.get_logger().error(f"no episode opens without {self._record.trouble}")
 
     # ---- Between episodes ---------------------------------------------------------------------
 
@@ -197,16 +196,21 @@ class EpisodesNode(GuardedNode):
         phase = self._machine.state.phase
         if self._graph.lockstep and phase in (Phase.RESETTING, Phase.RUNNING):
             self._check_silence()
-        if phase not in (Phase.IDLE, Phase.ENDED):
+        if phase not in (Phase.IDLE, Phase.ENDED) or self._second_look():
             return
         reason = self._waiting_for()
+        if self._patience.wait(reason, time.monotonic()):
+            self.get_logger().info(f"waiting for {reason}")
         if not reason:
             self._open_next()
-        elif reason != self._reason:
-            self._reason, self._reason_since = reason, time.monotonic()
-        elif time.monotonic() - self._reason_since > PATIENCE_SECONDS:
-            self._reason_since = math.inf  # said once
-            self.get_logger().info(f"waiting for {reason}")
+
+    def _second_look(self) -> bool:
+        """Whether a person may still want to correct the label of the episode before them."""
+        supervised = self._settings.supervisor == "human"
+        ended = self._machine.state.phase is Phase.ENDED
+        return supervised and ended and (
+            time.monotonic() - self._moved < self._settings.second_look_s
+        )
 
     def _check_silence(self) -> None:
         """Lockstep: end the run if the robot does not move on."""
@@ -220,9 +224,13 @@ class EpisodesNode(GuardedNode):
 
     def _waiting_for(self) -> str:
         """What keeps the next episode from opening; empty if nothing does."""
-        if self._policy is None:
-            return "the policy to load its model"
+        if self._record.trouble:
+            self._write_episodes()
+        if self._record.trouble or self._policy is None:
+            return self._record.trouble or "the policy to load its model"
         self._contract.require(self._policy.contract_hash, "the policy")
+        if not self._graph.lockstep and self._last_tick is None:
+            return "the chunk_controller, which counts the ticks"
         if self._settings.job == "evaluate_actor" and not self._policy.policy_version:
             raise Refused("the policy has no actor weights: name a checkpoint")
         if self._settings.job == "train":
@@ -257,6 +265,7 @@ class EpisodesNode(GuardedNode):
             chunk = self._contract.chunk
             start_tick = (self._next_tick // chunk + 2) * chunk  # the controller owns the tick
         self._moved = time.monotonic()
+        self._record.update({"begun": self._machine.state.episode})
         self._publish(self._machine.begin(start_tick))
         if self._graph.lockstep and self._task.tick == start_tick:
             self._observe(start_tick)
@@ -285,11 +294,5 @@ class EpisodesNode(GuardedNode):
     def _robot_seconds(self) -> float:
         return sum(result.steps for result in self._machine.results) * self._contract.dt
 
-
-def _schedule_of(job: str, schedule: ScheduleSettings) -> ScheduleSettings:
-    """The part of the schedule that the job needs."""
-    if job == "evaluate_base":
-        return dataclasses.replace(schedule, episodes=0, eval_episodes=0)
-    if job == "evaluate_actor":
-        return dataclasses.replace(schedule, episodes=0, base_eval_episodes=0)
-    return schedule
+    def _health(self) -> Health:
+        return episodes_health(self._machine.state, self._machine.results, self._patience.lasting)

@@ -47,6 +47,9 @@ def progress_line(
         f"success {100 * sum(successes) / len(successes):3.0f} % (last {len(recent)})",
         f"median {median(result.steps for result in recent):.0f} steps",
     ]
+    takeovers = sum(result.interventions for result in recent)
+    if takeovers:
+        parts.append(f"takeovers {takeovers}")
     if any(plan.kind is EpisodeKind.TRAIN for plan in schedule):
         parts += [f"updates {updates}", f"policy v{policy_version}"]
     parts += [

@@ -6,6 +6,31 @@ from rlt_core.episodes import EpisodePlan
 from rlt_core.records import EpisodeState, Source
 from rlt_interfaces.msg import LearnerStatus, PolicyInfo, RecorderStatus
 
+PATIENCE_SECONDS = 10.0
+
+
+class Patience:
+    """Tells when what a run waits for has lasted so long that a person should know.
+
+    Attributes:
+        lasting: What has been waited for longer than `PATIENCE_SECONDS`, empty if nothing has.
+    """
+
+    def __init__(self) -> None:
+        """Wait for nothing."""
+        self.lasting = ""
+        self._reason = ""
+        self._since = 0.0
+
+    def wait(self, reason: str, now: float) -> bool:
+        """Note what is waited for (empty: nothing); True once, when it has lasted too long."""
+        if reason != self._reason:
+            self._reason, self._since, self.lasting = reason, now, ""
+        if not reason or self.lasting or now - self._since <= PATIENCE_SECONDS:
+            return False
+        self.lasting = reason
+        return True
+
 
 def waiting_for_learning(
     state: EpisodeState,
@@ -32,6 +57,8 @@ def waiting_for_learning(
     """
     if recorder is None or recorder.run != state.run:
         return "the recorder to start"
+    if recorder.trouble:
+        return f"the recorder, which cannot commit: {recorder.trouble}"
     if recorder.episode < state.episode:
         return "the recorder to close the episode"
     known = learner if learner is not None and learner.run == state.run else None

@@ -5,35 +5,51 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from rlt_core.contract import Contract
+from rlt_core.episodes import EpisodePlan, EpisodeResult
+from rlt_core.files import replace_file
+from rlt_core.records import Outcome
 
 RUN_FILE = "run.json"
 EPISODES_FILE = "episodes.jsonl"
+AGREED = ("run", "task", "seed", "contract_hash")  # what a resumed run cannot change
 VERSIONS = {"rlt": "rlt_core", "rclpy": "rclpy", "torch": "torch", "mujoco": "mujoco"}
 
 
 class RunRecord:
-    """Writes the two files of one output folder; each is replaced as a whole."""
+    """Writes the two files of one output folder; each is replaced as a whole.
 
-    def __init__(self, folder: Path, facts: Mapping[str, Any]) -> None:
-        """Make the folder and write what is known at the start.
+    Attributes:
+        lines: The ended episodes of an earlier process, as `write_episodes` took them.
+        trouble: What keeps the episodes from being written, empty if nothing does.
+    """
+
+    def __init__(self, folder: Path, facts: Mapping[str, Any], resume: bool = False) -> None:
+        """Make the folder and write what is known at the start, or go on with what it holds.
 
         Args:
-            folder: Output folder; it must hold no run yet.
+            folder: Output folder; it must hold no run yet, or, to resume, one of these facts.
             facts: First content of run.json.
+            resume: Whether to go on.
 
         Raises:
-            FileExistsError: If the folder holds a run.
+            FileExistsError: If the folder holds a run and shall not.
+            FileNotFoundError: If it shall hold one and does not.
+            ValueError: If it holds another run, or its files are damaged.
             OSError: If it cannot be written.
         """
         self._folder = folder
         self._facts = dict(facts)
+        self.lines: list[dict[str, Any]] = []
+        self.trouble = ""
+        if resume:
+            self._read()
+            return
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -43,16 +59,47 @@ class RunRecord:
             ) from error
         if (folder / RUN_FILE).exists():
             raise FileExistsError(
-                f"output folder {folder} holds a run already: choose another with output:="
+                f"output folder {folder} holds a run already: choose another with output:=, or go "
+                "on with that run: resume:=true"
             )
         try:
             self.update({})
-            self.write_episodes([])
+            self._replace(EPISODES_FILE, "")
         except OSError as error:
             raise OSError(
                 f"output folder {folder} cannot be written ({error.strerror}): choose another "
                 "with output:="
             ) from error
+
+    @property
+    def begun(self) -> int:
+        """Number of the newest episode that has begun, 0 before the first."""
+        return int(self._facts.get("begun", 0))
+
+    def _read(self) -> None:
+        """Take over the facts of an earlier process, and its episodes."""
+        path = self._folder / RUN_FILE
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"output folder {self._folder} holds no run to resume ({RUN_FILE} is missing): "
+                "name that run's folder with output:="
+            )
+        try:
+            found = dict(json.loads(path.read_text()))
+            lines = (self._folder / EPISODES_FILE).read_text().splitlines()
+            self.lines = [dict(json.loads(line)) for line in lines]
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"{self._folder} cannot be resumed: {RUN_FILE} or {EPISODES_FILE} is damaged "
+                f"({error}); copy it again"
+            ) from error
+        for name in AGREED:
+            if found.get(name) != self._facts[name]:
+                raise ValueError(
+                    f"{path} is of {name} {found.get(name)!r}, expected {self._facts[name]!r}: "
+                    "resume with the arguments of the first start"
+                )
+        self._facts = found
 
     def update(self, facts: Mapping[str, Any]) -> None:
         """Add facts to run.json."""
@@ -60,20 +107,51 @@ class RunRecord:
         self._replace(RUN_FILE, json.dumps(self._facts, indent=1) + "\n")
 
     def write_episodes(self, lines: Iterable[Mapping[str, Any]]) -> None:
-        """Write one JSON line per ended episode, corrections included."""
-        self._replace(EPISODES_FILE, "".join(json.dumps(line) + "\n" for line in lines))
+        """Write one JSON line per ended episode, corrections included; see `trouble`."""
+        try:
+            self._replace(EPISODES_FILE, "".join(json.dumps(line) + "\n" for line in lines))
+            self.trouble = ""
+        except OSError as error:
+            self.trouble = f"room on the disk for {self._folder / EPISODES_FILE} ({error})"
 
     def withdraw(self) -> None:
-        """Leave nothing behind: the run ended before its first episode did."""
+        """Leave nothing behind: the run ended before its first episode began."""
         for name in (RUN_FILE, EPISODES_FILE):
             (self._folder / name).unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # others have written into it
             self._folder.rmdir()
 
     def _replace(self, name: str, text: str) -> None:
-        temporary = self._folder / (name + ".part")
-        temporary.write_text(text)
-        os.replace(temporary, self._folder / name)
+        replace_file(self._folder / name, text.encode())
+
+
+def earlier_episodes(
+    record: RunRecord, schedule: Sequence[EpisodePlan]
+) -> tuple[list[EpisodeResult], dict[int, dict[str, Any]]]:
+    """What an earlier process has left of a run; the episode it was killed in is truncated.
+
+    Returns:
+        The results in order, and by episode what else stood in its line.
+
+    Raises:
+        ValueError: If a line is no episode.
+    """
+    results = [EpisodeResult.from_dict(line) for line in record.lines]
+    names = {item.name for item in dataclasses.fields(EpisodeResult)}
+    extra = {
+        line["episode"]: {key: value for key, value in line.items() if key not in names}
+        for line in record.lines
+    }
+    if record.begun > len(results):
+        plan = schedule[len(results)]
+        results.append(
+            EpisodeResult(
+                episode=plan.episode, kind=plan.kind, seed=plan.seed, outcome=Outcome.TRUNCATED,
+                steps=0, label_source="abort", interventions=0, critical_steps=0, human_ticks=0,
+            )
+        )
+        extra[plan.episode] = dict(extra.get(plan.episode - 1, {}))
+    return results, extra
 
 
 def first_facts(run: str, contract: Contract, **settings: Any) -> dict[str, Any]:
@@ -126,6 +204,7 @@ def last_facts(
             "received": received,
             "lost": committed - received,
             "duplicated": learner.duplicates if learner else 0,
+            "human": recorder.human if recorder else 0,
         },
         "learner": {
             "updates": learner.updates if learner else 0,

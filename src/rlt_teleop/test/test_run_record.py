@@ -11,16 +11,17 @@ from rlt_core.episodes import EpisodeMachine, EpisodePlan, EpisodeResult, make_s
 from rlt_core.records import EpisodeKind, Outcome
 from rlt_core.settings import ScheduleSettings
 from rlt_interfaces.msg import LearnerStatus, PolicyInfo, RecorderStatus
+from rlt_teleop import record as record_module
 from rlt_teleop.progress import progress_line, summary_lines
 from rlt_teleop.readiness import waiting_for_learning
-from rlt_teleop.record import RunRecord, last_facts
+from rlt_teleop.record import RunRecord, earlier_episodes, last_facts
 
 SCHEDULE = ScheduleSettings(base_eval_episodes=2, episodes=5, eval_episodes=2)
 
 
 def result(episode: int, kind: EpisodeKind, success: bool, steps: int) -> EpisodeResult:
     outcome = Outcome.SUCCESS if success else Outcome.FAILURE
-    return EpisodeResult(episode, kind, 1, outcome, steps, "auto", 0)
+    return EpisodeResult(episode, kind, 1, outcome, steps, "auto", 0, steps, 0)
 
 
 def test_record_is_replaced_as_a_whole(tmp_path):
@@ -56,11 +57,12 @@ def test_withdrawing_keeps_what_others_wrote(tmp_path):
 
 def test_lost_and_duplicated():
     facts = last_facts(
-        1.0, 2.0, RecorderStatus(committed=10, published=11),
+        1.0, 2.0, RecorderStatus(committed=10, published=11, human=3),
         LearnerStatus(received=9, duplicates=1, updates=5),
     )
     assert facts["transitions"] == {
         "committed": 10, "published": 11, "received": 9, "lost": 1, "duplicated": 1,
+        "human": 3,
     }
     assert last_facts(1.0, 2.0, None, None)["transitions"]["lost"] == 0
 
@@ -77,6 +79,15 @@ def test_progress_line():
     )
 
 
+def test_progress_line_counts_takeovers_where_there_were_any():
+    results = [
+        dataclasses.replace(result(1, EpisodeKind.WARMUP, True, 90), interventions=2),
+        dataclasses.replace(result(2, EpisodeKind.TRAIN, True, 70), interventions=1),
+    ]
+    schedule = make_schedule(dataclasses.replace(SCHEDULE, base_eval_episodes=0), 1)
+    assert "| takeovers 3 |" in progress_line(schedule, results, 8.0, 40.0)
+
+
 def test_summary():
     results = [
         result(1, EpisodeKind.BASE_EVAL, True, 80), result(2, EpisodeKind.BASE_EVAL, False, 300),
@@ -86,6 +97,77 @@ def test_summary():
     assert line == (
         "base eval: 1/2 = 50 % (95 % interval 9 to 91 %), median of successes 80 steps"
     )
+
+
+# ---- Resume -----------------------------------------------------------------------------------
+
+FACTS = {"run": "run", "task": "ethernet", "seed": 1, "contract_hash": "beef"}
+
+
+def test_a_killed_run_is_taken_up_and_its_last_episode_is_truncated(tmp_path):
+    schedule = make_schedule(SCHEDULE, 1)
+    done = [
+        dataclasses.replace(
+            result(plan.episode, plan.kind, True, 80), seed=plan.seed, interventions=plan.episode
+        )
+        for plan in schedule[:3]
+    ]
+    record = RunRecord(tmp_path, FACTS | {"versions": {}})
+    record.write_episodes(each.to_dict() | {"wall_seconds": 2.5} for each in done)
+    record.update({"begun": 4})
+
+    again = RunRecord(tmp_path, FACTS, resume=True)
+    assert again.begun == 4
+    results, extra = earlier_episodes(again, schedule)
+    assert results[:3] == done and extra[3] == {"wall_seconds": 2.5}
+    assert (results[3].episode, results[3].seed) == (4, schedule[3].seed)
+    assert (results[3].outcome, results[3].steps) == (Outcome.TRUNCATED, 0)
+    machine = EpisodeMachine("run", SCHEDULE, 1, 10)
+    machine.restore(results)
+    assert machine.results == results and machine.upcoming == schedule[4]
+    again.update({"more": 1})
+    assert json.loads((tmp_path / "run.json").read_text())["versions"] == {}
+
+
+def test_an_episode_that_had_not_begun_is_not_truncated(tmp_path):
+    schedule = make_schedule(SCHEDULE, 1)
+    record = RunRecord(tmp_path, FACTS)
+    record.update({"begun": 1})
+    record.write_episodes([result(1, EpisodeKind.BASE_EVAL, True, 80).to_dict()])
+    results, _ = earlier_episodes(RunRecord(tmp_path, FACTS, resume=True), schedule)
+    assert [each.episode for each in results] == [1]
+
+
+@pytest.mark.parametrize(("name", "value"), [("seed", 2), ("task", "peg"), ("contract_hash", "f")])
+def test_a_run_is_not_resumed_with_other_arguments(tmp_path, name, value):
+    RunRecord(tmp_path, FACTS)
+    with pytest.raises(ValueError, match=f"of {name} .* expected {value!r}: resume with the arg"):
+        RunRecord(tmp_path, FACTS | {name: value}, resume=True)
+
+
+def test_what_cannot_be_resumed_is_said(tmp_path):
+    with pytest.raises(FileNotFoundError, match="holds no run to resume"):
+        RunRecord(tmp_path, FACTS, resume=True)
+    RunRecord(tmp_path, FACTS)
+    (tmp_path / "run.json").write_text('{"run": "ru')
+    with pytest.raises(ValueError, match="cannot be resumed: run.json or episodes.jsonl"):
+        RunRecord(tmp_path, FACTS, resume=True)
+
+
+def test_a_full_disk_is_no_end_of_the_run(tmp_path, monkeypatch):
+    record = RunRecord(tmp_path, FACTS)
+    record.write_episodes([{"episode": 1}])
+
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(record_module, "replace_file", full)
+        record.write_episodes([{"episode": 1}, {"episode": 2}])
+    assert "room on the disk" in record.trouble and "No space left" in record.trouble
+    assert len((tmp_path / "episodes.jsonl").read_text().splitlines()) == 1
+    record.write_episodes([{"episode": 1}, {"episode": 2}])
+    assert record.trouble == ""
 
 
 ACTOR_NEXT = EpisodePlan(4, EpisodeKind.TRAIN, 1)
@@ -105,6 +187,7 @@ def test_the_next_episode_waits_for_everybody():
         ({"recorder": None}, "recorder to start"),
         ({"recorder": RecorderStatus(run="old")}, "recorder to start"),
         ({"recorder": RecorderStatus(run="run", episode=2)}, "recorder to close"),
+        ({"recorder": RecorderStatus(run="run", episode=3, trouble="no room")}, "no room"),
         ({"learner": None}, "learner to start"),
         ({"learner": LearnerStatus(run="run", ingested_seq=69, learning=True)}, "updates"),
         (

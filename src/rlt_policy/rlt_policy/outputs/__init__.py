@@ -15,35 +15,66 @@ from numpy.typing import NDArray
 from rclpy.node import Node
 
 from rlt_core.contract import Contract
+from rlt_core.records import ControlStep
+from rlt_core.settings import GuardSettings
 
 GROUP = "rlt.robot_output"
 OnPosition = Callable[[int, NDArray[np.float64], str], None]
 
 
 class RobotOutput(abc.ABC):
-    """The controller's way to one kind of robot interface."""
+    """The controller's way to one kind of robot interface.
+
+    Attributes:
+        heard: When the robot was last heard, monotonic seconds, by topic.
+    """
+
+    heard: dict[str, float]
 
     @abc.abstractmethod
     def __init__(
-        self, node: Node, contract: Contract, lockstep: bool, on_position: OnPosition
+        self,
+        node: Node,
+        contract: Contract,
+        limits: GuardSettings,
+        lockstep: bool,
+        on_position: OnPosition,
     ) -> None:
         """Connect to the robot.
 
         Args:
             node: The node that owns publishers, subscriptions and the output's own parameters.
             contract: The contract of the run.
+            limits: Motion limits, one value per action axis.
             lockstep: Whether the simulator's stamps count the ticks.
             on_position: Called for every measured state with the tick (0 outside lockstep), the
                 measured position on the action axes, float64 (A,), SI, and the sentence why the
-                robot must not move, empty if it may.
+                robot must not move, empty if it may. Nothing moves before the first call.
 
         Raises:
             ValueError: If this output cannot drive the contract's action axes.
         """
 
     @abc.abstractmethod
-    def send(self, tick: int, setpoint: NDArray[np.float64]) -> None:
-        """Send a set-point, float64 (A,), SI: finite and within limits."""
+    def send(self, step: ControlStep) -> None:
+        """Send a tick's set-point: finite and within limits.
+
+        What this leaves with the robot must stop it within 100 ms if nothing follows, or hold it
+        at the set-point.
+        """
+
+
+def require_real_time(output: str, lockstep: bool) -> None:
+    """Refuse lockstep, where only the simulated robot counts the ticks.
+
+    Raises:
+        ValueError: In lockstep.
+    """
+    if lockstep:
+        raise ValueError(
+            f"robot output {output} works in real time only: set mode to real_time, or drive the "
+            "simulated robot with cartesian_pose"
+        )
 
 
 def load_output(name: str) -> type[RobotOutput]:

@@ -23,29 +23,40 @@ _TIP_BELOW_TCP = 0.0175
 _SOCKET_SPREAD = np.array([0.010, 0.010, np.deg2rad(6.0)])  # x, y, yaw
 _START_SPREAD = np.array([0.008, 0.008, np.deg2rad(6.0)])
 _START_HEIGHT = (0.010, 0.016)
+_HOME = np.array([*SOCKET_CENTRE, RIM_HEIGHT + 0.035, 0.0])  # of the tip: x, y, z, yaw
+
+CRITICAL_HEIGHT = _START_HEIGHT[1]
+"""Height of the tip above the rim [m] from which on the task is critical: that of the highest start
+of a critical phase, so that one which begins on the way down is no other than one that starts."""
+STARTS = ("critical", "home")
 
 
 class EthernetWorld(World):
     """A plug held by the gripper, and a socket somewhere within 10 mm and 6 degrees of its place.
 
-    An episode starts with the plug 10 to 16 mm above the rim, up to 8 mm and 6 degrees off.  It has
+    An episode starts with the plug 10 to 16 mm above the rim, up to 8 mm and 6 degrees off; or at
+    home, always the same pose of the arm, 35 mm above the socket's nominal place.  It has
     succeeded as soon as the plug's tip is inside the socket and 11 mm below the rim: nothing pushes
     a plug back out, so there is no need to hold it there.  It has failed at the third hard push,
     when the contacts bend: a policy that jams, lifts and tries again has two tries to spare.
     """
 
-    def __init__(self, clearance_m: float = 0.0003) -> None:
+    def __init__(self, clearance_m: float = 0.0003, start: str = "critical") -> None:
         """Build the world.
 
         Args:
             clearance_m: gap between the centred plug and each wall [m], 0.0001 to 0.002.
+            start: where episodes start, one of `STARTS`.
 
         Raises:
-            ValueError: the clearance is out of range.
+            ValueError: an option is out of range.
         """
+        if start not in STARTS:
+            raise ValueError(f"start must be {' or '.join(STARTS)}, got {start!r}.")
         if not 0.0001 <= clearance_m <= 0.002:
             raise ValueError(f"clearance_m must lie in 0.0001 … 0.002 m, got {clearance_m}.")
         self.clearance_m = clearance_m
+        self._from_home = start == "home"
         super().__init__(_mjcf(clearance_m))
         self._socket = int(self.model.body("socket").mocapid[0])
         self._tip = self.model.site("tip").id
@@ -75,7 +86,8 @@ class EthernetWorld(World):
         within = np.abs(offset[:2]).max() < PLUG_HALF[1]  # else it is beside the socket, not in it
         success = bool(within and offset[2] <= -SUCCESS_DEPTH)
         failure = not success and self._pushes >= PUSHES
-        return TaskState(success, failure, -float(offset[2]), offset)
+        critical = bool(offset[2] <= CRITICAL_HEIGHT)
+        return TaskState(success, failure, critical, -float(offset[2]), offset)
 
     def scatter(self, rng: np.random.Generator) -> None:
         """Draw a static picture: free, near the rim, jammed on the rim, or partly inserted.
@@ -109,6 +121,9 @@ class EthernetWorld(World):
     def _place(self, rng: np.random.Generator) -> None:
         """Draw socket and plug for the start of an episode."""
         socket = self._place_socket(rng)
+        if self._from_home:
+            self._place_plug(_HOME, np.zeros(4))
+            return
         lateral = rng.uniform(-1.0, 1.0, 3) * _START_SPREAD
         height = rng.uniform(*_START_HEIGHT)
         self._place_plug(socket, np.array([lateral[0], lateral[1], height, lateral[2]]))

@@ -52,6 +52,7 @@ class TaskState:
     Attributes:
         success: whether the task is done at this tick.
         failure: whether the robot or the part has given up: it cannot be done any more.
+        critical: whether the critical phase of the task is reached.
         depth_m: how far the plug's tip is below the socket's rim [m]; negative above it.
         offset: (4,) plug tip minus socket rim centre: x, y, z [m] along the base frame's axes,
             and plug yaw minus socket yaw [rad].
@@ -59,6 +60,7 @@ class TaskState:
 
     success: bool
     failure: bool
+    critical: bool
     depth_m: float
     offset: Array
 

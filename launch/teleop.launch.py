@@ -1,0 +1,24 @@
+"""A person's device and the operator that maps it, for a graph that runs already."""
+
+from launch import LaunchContext, LaunchDescription
+from launch.action import Action
+from launch.actions import SetLaunchConfiguration
+
+from rlt_node.launching import Graph, arguments, expendable, with_context
+
+
+def nodes(context: LaunchContext) -> list[Action]:
+    """The operator, and the device where a launch file can start it."""
+    person = Graph.of(context).person()
+    return [*expendable(person), *person.values()]
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Arguments and nodes."""
+    return LaunchDescription(
+        [
+            *arguments("task", "device", "profile", "namespace", "log_level"),
+            SetLaunchConfiguration("supervisor", "human"),
+            with_context(nodes),
+        ]
+    )

@@ -1,0 +1,113 @@
+"""The whole graph killed in the midst of a run and resumed: nothing else differs."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from rlt_core import checkpoint
+from rlt_core.contract import Contract
+from rlt_core.durable_log import LOG_FILE, DurableLog
+from rlt_core.guard import normalised_bound
+from rlt_core.records import Commit, EpisodeKind, Outcome, Transition
+from rlt_core.settings import AgentSettings, GuardSettings, TrainingSettings, build
+from rlt_core.trainer import Trainer
+
+ROOT = Path(__file__).resolve().parents[3]
+MODEL = ROOT / "models" / "ethernet"
+TASK = yaml.safe_load((ROOT / "config" / "tasks" / "ethernet.yaml").read_text())
+LIMITS = yaml.safe_load((ROOT / "config" / "robots" / "sim.yaml").read_text())
+SCHEDULE = {"base_eval_episodes": 1, "episodes": 5, "eval_episodes": 1, "time_limit_ticks": 70}
+WARMUP = 2
+TRAINING = {"warmup_episodes": WARMUP, "warmup_bc_updates": 20, "warmup_critic_updates": 20}
+NODES = ("learner", "policy", "observer", "chunk_controller", "simulator", "recorder", "episodes")
+PATIENCE_S = 120.0
+
+
+def start(graph: Any, output: Path, resume: bool) -> None:
+    own = {
+        "learner": {**TRAINING, "output": str(output)},
+        "recorder": {"output": str(output)},
+        "simulator": TASK["world"],
+        "episodes": {
+            **SCHEDULE, "output": str(output), "warmup_episodes": WARMUP, "resume": resume
+        },
+    }
+    for name in NODES:
+        agreed = {} if name == "simulator" else {"model": str(MODEL)}
+        graph.start(name, **agreed, **own.get(name, {}))
+
+
+def lines(output: Path) -> list[dict[str, Any]]:
+    path = output / "episodes.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def kill_everything(graph: Any) -> None:
+    for process in graph.processes.values():
+        process.send_signal(signal.SIGKILL)
+    for process in graph.processes.values():
+        process.wait()
+
+
+def read_log(output: Path) -> list[Transition]:
+    log = DurableLog(output / LOG_FILE, "run", Contract.load(MODEL / "contract.json"), True)
+    return log.page(1, len(log))
+
+
+def test_a_killed_graph_goes_on_where_it_was(graph, tmp_path):
+    output = tmp_path / "run"
+    start(graph, output, resume=False)
+    deadline = time.monotonic() + PATIENCE_S
+    while len(lines(output)) < 4:  # base evaluation, warm-up, one episode of training
+        assert time.monotonic() < deadline, graph.log("episodes")
+        time.sleep(0.01)
+    time.sleep(random.uniform(0.0, 1.5))
+    kill_everything(graph)
+    before, done = read_log(output), len(lines(output))
+
+    start(graph, output, resume=True)
+    assert graph.ended("episodes", PATIENCE_S) == 0, graph.log("episodes")
+    assert graph.stop("learner") == 0 and graph.stop("recorder") == 0
+
+    episodes, log = lines(output), read_log(output)
+    assert [line["episode"] for line in episodes] == [1, 2, 3, 4, 5, 6, 7]
+    truncated = [line["episode"] for line in episodes if line["outcome"] == "truncated"]
+    assert truncated in ([], [done + 1]), "more than the interrupted episode was truncated"
+    assert [t.seq for t in log] == [*range(1, len(log) + 1)]
+    assert all(a.key == b.key and a.commit == b.commit for a, b in zip(before, log, strict=False))
+    inserts = Counter(t.key for t in log if t.commit is Commit.INSERT)
+    assert max(inserts.values()) == 1
+    ends = {t.episode: t.outcome for t in log if t.commit is Commit.EPISODE_END}
+    assert sorted(ends) == [1, 2, 3, 4, 5, 6, 7]
+    for line in episodes:
+        if line["episode"] not in (done, done + 1):  # whose ends may have died with the recorder
+            assert ends[line["episode"]] is Outcome[line["outcome"].upper()]
+    facts = json.loads((output / "run.json").read_text())["transitions"]
+    assert facts["committed"] == facts["received"] == len(log) and facts["lost"] == 0
+
+    # The learner that was killed has learnt exactly what one that was not would have learnt.
+    contract = Contract.load(MODEL / "contract.json")
+    limits = GuardSettings(**LIMITS["/**/learner"]["ros__parameters"])
+    trainer = Trainer(
+        contract, normalised_bound(limits, contract), AgentSettings(),
+        build(TrainingSettings, TRAINING), seed=0,
+    )
+    for transition in log:
+        trainer.ingest(transition)
+    while trainer.work() or trainer.weights_due:
+        if trainer.weights_due:
+            trainer.publish()
+    expected, _ = trainer.state_dict()
+    found, meta = checkpoint.load(output / "checkpoint")
+    trained = sum(t.kind is EpisodeKind.TRAIN and t.commit is Commit.EPISODE_END for t in log)
+    assert meta["policy_version"] == 1 + trained
+    assert all(torch.equal(found[name], expected[name]) for name in expected)

@@ -1,0 +1,97 @@
+"""The arrays of a transition as bytes: one fixed little-endian record, without pickle."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rlt_core.contract import Contract
+from rlt_core.records import Transition
+
+
+class Packing:
+    """Packs the arrays of transitions whose sizes a contract fixes.
+
+    Attributes:
+        layout: Names, types and shapes in order, as JSON: what a reader without this code needs.
+    """
+
+    def __init__(self, contract: Contract) -> None:
+        """Lay the record out.
+
+        Args:
+            contract: Sizes of state, chunk and planning delay.
+        """
+        token = (contract.token_size,)
+        proprio, axes = (contract.proprio.size,), contract.action.size
+        committed, chunk = (contract.planning_delay_ticks, axes), (contract.chunk, axes)
+        fields: list[tuple[str, str, tuple[int, ...]]] = [
+            ("token", "<f4", token),
+            ("proprio", "<f4", proprio),
+            ("committed", "<f4", committed),
+            ("reference", "<f4", chunk),
+            ("actions", "<f4", chunk),
+            ("rewards", "<f4", chunk[:1]),
+            ("next_token", "<f4", token),
+            ("next_proprio", "<f4", proprio),
+            ("next_committed", "<f4", committed),
+            ("next_reference", "<f4", chunk),
+            ("sources", "|u1", chunk[:1]),
+            ("limited", "|b1", chunk[:1]),
+        ]
+        self.layout = json.dumps(fields)
+        self._dtype = np.dtype(fields)
+        self._shapes = {name: shape for name, _, shape in fields}
+        self._empty = {
+            name: np.zeros((0, *shape[1:]), kind) for name, kind, shape in fields
+        }
+
+    def pack(self, transition: Transition) -> bytes:
+        """Return the arrays as bytes; none if all are empty, as at an episode's end.
+
+        Raises:
+            ValueError: If an array has another shape than the contract says.
+        """
+        if not self.require(transition):
+            return b""
+        record = np.zeros((), self._dtype)
+        for name in self._shapes:
+            record[name] = getattr(transition, name)
+        return record.tobytes()
+
+    def require(self, transition: Transition) -> bool:
+        """Check the shapes of a transition's arrays.
+
+        Returns:
+            Whether it has any: they are empty at an episode's end.
+
+        Raises:
+            ValueError: If an array has another shape than the contract says.
+        """
+        arrays = {name: getattr(transition, name) for name in self._shapes}
+        if not any(array.size for array in arrays.values()):
+            return False
+        for name, array in arrays.items():
+            if array.shape != self._shapes[name]:
+                raise ValueError(
+                    f"`{name}` of transition {transition.key} has shape {array.shape}, the "
+                    f"contract expects {self._shapes[name]}: start all nodes with the same model"
+                )
+        return True
+
+    def unpack(self, data: bytes) -> Mapping[str, NDArray[Any]]:
+        """Inverse of `pack`: read-only arrays by name.
+
+        Raises:
+            ValueError: If the bytes have another length than the contract says.
+        """
+        if not data:
+            return self._empty
+        if len(data) != self._dtype.itemsize:
+            raise ValueError(f"{len(data)} bytes of arrays, expected {self._dtype.itemsize}")
+        record = np.frombuffer(data, self._dtype)[0]
+        return {name: record[name] for name in self._shapes}

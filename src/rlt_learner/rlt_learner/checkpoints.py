@@ -1,0 +1,115 @@
+"""The learner's checkpoint in the run's output folder: go on from it, keep it up to date."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+from rlt_core import checkpoint
+from rlt_core.contract import Contract
+from rlt_core.trainer import Trainer
+from rlt_learner.saver import Saver
+
+SAVE_SECONDS = 20.0
+NEEDED = ("run", "contract_hash", "policy_version", "trainer")
+
+
+class Checkpoints:
+    """Reads the checkpoint once, then has a new one written whenever there is something new.
+
+    Attributes:
+        folder: Folder of the checkpoint.
+        run: Run that the checkpoint belongs to, empty if there was none.
+        seq: Highest seq that it had learnt from.
+        message: What was read, or what was wrong with it; empty if there was nothing.
+        damaged: Whether the newest generation was damaged, so that the one before was read.
+    """
+
+    def __init__(
+        self, folder: Path, trainer: Trainer, contract: Contract, say: Callable[[str], None]
+    ) -> None:
+        """Go on from the checkpoint in the folder, if there is one.
+
+        Args:
+            folder: Folder of the checkpoint.
+            trainer: A new trainer.
+            contract: The run's contract.
+            say: Called, from another thread, with what could not be written.
+
+        Raises:
+            ValueError: If the checkpoint is damaged in both generations, or does not fit.
+        """
+        self.run, self.seq, self.message, self.damaged = "", 0, "", False
+        self.folder = folder
+        self._trainer = trainer
+        self._hash = contract.hash()
+        try:
+            tensors, meta, problem = checkpoint.recover(folder, *NEEDED)
+        except FileNotFoundError:
+            pass
+        else:
+            contract.require(meta["contract_hash"], f"checkpoint {folder}")
+            trainer.load_state_dict(tensors, meta["trainer"])
+            self._describe(meta, problem)
+        self._saved_version = trainer.status().policy_version
+        self._saver = Saver(folder, say)
+
+    @property
+    def trouble(self) -> str:
+        """Why the newest state is not on the disk, empty if it is."""
+        return self._saver.trouble
+
+    def save_if_new(self, run: str) -> None:
+        """Have the trainer's state written if it has good weights that are not on the disk."""
+        status = self._trainer.status()
+        new = status.policy_version > self._saved_version or self._saver.trouble
+        if new and not status.trouble:
+            self.save(run)
+
+    def save(self, run: str) -> Future[None]:
+        """Have the trainer's state written; nothing waits for it but who asks the future."""
+        tensors, counters = self._trainer.state_dict()
+        self._saved_version = counters["version"]
+        return self._saver.offer(
+            tensors,
+            {
+                "run": run,
+                "contract_hash": self._hash,
+                "policy_version": counters["version"],
+                "trainer": counters,
+            },
+        )
+
+    def save_and_wait(self, run: str, submit: Callable[[Callable[[], None]], None]) -> str:
+        """Have the trainer's state written now.
+
+        Args:
+            run: Identifier of the run.
+            submit: Has a job run in the trainer's thread.
+
+        Returns:
+            Why it was not written, empty if it was.
+        """
+        asked: Future[Future[None]] = Future()
+        submit(lambda: asked.set_result(self.save(run)))
+        try:
+            asked.result(SAVE_SECONDS).result(SAVE_SECONDS)
+        except (OSError, TimeoutError) as error:
+            return str(error) or f"not saved within {SAVE_SECONDS:g} s"
+        return ""
+
+    def close(self) -> None:
+        """Finish writing."""
+        self._saver.close()
+
+    def _describe(self, meta: dict[str, Any], problem: str) -> None:
+        self.run, self.seq = str(meta["run"]), int(meta["trainer"]["folded_seq"])
+        self.damaged = bool(problem)
+        self.message = (
+            f"run {self.run!r} goes on from version {meta['policy_version']} of the weights, "
+            f"learnt from commits up to {self.seq}"
+        )
+        if problem:
+            self.message += f", of the previous checkpoint, since the newest is damaged: {problem}"

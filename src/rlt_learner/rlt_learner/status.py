@@ -1,0 +1,84 @@
+"""What recorder and learner tell: status, health, and what somebody should know at once."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+from rlt_core.trainer import TrainerStatus
+from rlt_interfaces.msg import LearnerStatus, RecorderStatus
+from rlt_learner.intake import Intake
+from rlt_learner.ledger import Ledger
+from rlt_node.diagnostics import Health, Level
+
+MEBIBYTE = 1 << 20
+
+
+def recorder_health(status: RecorderStatus, ledger: Ledger, folder: Path | None) -> Health:
+    """Summarise a recorder whose log is open; the folder is that of the log, None in memory."""
+    values: dict[str, object] = {
+        "run": status.run,
+        "committed": len(ledger.log),
+        "published": status.published,
+        "waiting": ledger.waiting,
+        "human": ledger.human,
+        "not_finite": ledger.refused,
+    }
+    if folder is not None:
+        values["disk_free_mib"] = shutil.disk_usage(folder).free // MEBIBYTE
+    level = Level.ERROR if ledger.trouble else Level.WARN if ledger.refused else Level.OK
+    return Health(level, ledger.trouble or "records", values)
+
+
+def learner_health(
+    run: str, status: TrainerStatus, intake: Intake, trouble: str, learning: bool, capacity: int
+) -> Health:
+    """Summarise a configured learner.
+
+    Args:
+        run: Identifier of the run.
+        status: What the trainer said last.
+        intake: Which commits have come.
+        trouble: Why the last checkpoint was not written, empty if it was.
+        learning: Whether updates may run.
+        capacity: Largest number of transitions in replay.
+    """
+    problem = status.trouble or trouble
+    level = Level.ERROR if problem else Level.WARN if intake.missing else Level.OK
+    return Health(
+        level,
+        problem or ("learns" if learning else "paused or not active"),
+        {
+            "run": run,
+            "updates_per_second": status.updates_per_second,
+            "ingested": status.received,
+            "gaps": intake.missing,
+            "duplicates_dropped": status.duplicates,
+            "not_finite": status.refused,
+            "updates_owed": status.updates_owed,
+            "policy_version": status.policy_version,
+            "replay_fill": status.replay_size / capacity,
+        },
+    )
+
+
+def learner_status(
+    run: str, digest: str, status: TrainerStatus, intake: Intake, learning: bool
+) -> LearnerStatus:
+    """The trainer's status as a message; `digest` is the contract's hash."""
+    fields = dataclasses.asdict(status)
+    del fields["refused"]
+    fields["missing"] = max(intake.known - status.received, 0)
+    return LearnerStatus(run=run, contract_hash=digest, learning=learning, **fields)
+
+
+def news(status: TrainerStatus, before: TrainerStatus) -> list[str]:
+    """What has gone wrong between two statuses."""
+    said = [status.trouble] if status.trouble and not before.trouble else []
+    if status.refused > before.refused:
+        said.append(
+            f"{status.refused} commits hold a number that is not finite and were left out of "
+            "replay: check cameras and policy"
+        )
+    return said

@@ -1,0 +1,74 @@
+"""The thread that writes checkpoints: the newest counts, and a full disk is said once."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+import torch
+
+from rlt_core import checkpoint
+from rlt_learner.saver import Saver
+
+
+@pytest.fixture
+def gate(monkeypatch):
+    """Holds every write back until it is set."""
+    opened, begun, save = threading.Event(), threading.Semaphore(0), checkpoint.save
+
+    def slow(*arguments):
+        begun.release()
+        assert opened.wait(20.0)
+        save(*arguments)
+
+    monkeypatch.setattr(checkpoint, "save", slow)
+    opened.begun = begun
+    return opened
+
+
+def offer(saver, version):
+    return saver.offer({"a": torch.full((2,), float(version))}, {"version": version})
+
+
+def test_what_a_newer_snapshot_overtakes_is_not_written_and_nobody_waits(tmp_path, gate):
+    saver = Saver(tmp_path, print)
+    first = offer(saver, 1)
+    assert gate.begun.acquire(timeout=20.0)  # the first is being written
+    second, third = offer(saver, 2), offer(saver, 3)
+    assert not (first.done() or second.done() or third.done())
+    gate.set()
+    for future in (first, second, third):
+        future.result(20.0)
+    saver.close()
+    assert checkpoint.load(tmp_path)[1] == {"version": 3}
+    assert checkpoint.recover(tmp_path)[2] == ""
+    assert gate.begun.acquire(blocking=False), "the third was not written"
+    assert not gate.begun.acquire(blocking=False), "the second was written in vain"
+
+
+def test_closing_writes_what_waits(tmp_path):
+    saver = Saver(tmp_path, print)
+    for version in (1, 2, 3):
+        offer(saver, version)
+    saver.close()
+    assert checkpoint.load(tmp_path)[1] == {"version": 3}
+
+
+def test_a_disk_that_fails_is_said_once_and_the_next_snapshot_tries_again(tmp_path, monkeypatch):
+    said, works = [], checkpoint.save
+    saver = Saver(tmp_path, said.append)
+    offer(saver, 1).result(20.0)
+
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save", full)
+    for version in (2, 3):
+        with pytest.raises(OSError, match="No space left"):
+            offer(saver, version).result(20.0)
+    assert len(said) == 1 and "the one before stands" in said[0] and saver.trouble
+    assert checkpoint.load(tmp_path)[1] == {"version": 1}
+    monkeypatch.setattr(checkpoint, "save", works)
+    offer(saver, 4).result(20.0)
+    assert saver.trouble == "" and checkpoint.load(tmp_path)[1] == {"version": 4}
+    saver.close()

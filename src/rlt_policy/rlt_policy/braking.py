@@ -1,0 +1,75 @@
+"""How a moving set-point comes to rest by itself, within the limits and within 100 ms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rlt_core.settings import GuardSettings
+
+Vector = NDArray[np.float64]
+
+REST_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where the robot shall be, and how fast, after some time.
+
+    Attributes:
+        position: float64 (A,), SI.
+        velocity: float64 (A,), SI per second.
+        seconds: Time from now.
+    """
+
+    position: Vector
+    velocity: Vector
+    seconds: float
+
+
+class Braking:
+    """Adds to every set-point the way to rest.
+
+    Args:
+        limits: Position and acceleration limits of the axes.
+        dt: Control period in seconds.
+
+    Raises:
+        ValueError: If there is no time to brake after one period.
+    """
+
+    def __init__(self, limits: GuardSettings, dt: float) -> None:
+        if 2.0 * dt > REST_SECONDS:
+            raise ValueError(
+                f"a control period of {dt:g} s leaves no time to come to rest within "
+                f"{REST_SECONDS:g} s: this output needs at least {2.0 / REST_SECONDS:g} Hz"
+            )
+        self._low, self._high = np.array(limits.position_min), np.array(limits.position_max)
+        self._acceleration = np.array(limits.acceleration)
+        self._dt = dt
+
+    def points(self, setpoint: Vector, increment: NDArray[np.floating]) -> list[Point]:
+        """The set-point one period from now and, if it moves, the rest after it.
+
+        Each axis slows down evenly. It never rests beyond a position limit, nor passes one: a
+        cubic through both points does not if it begins with at most three times the mean speed.
+
+        Args:
+            setpoint: (A,), SI.
+            increment: (A,), SI: the set-point minus the one before.
+        """
+        velocity = np.asarray(increment, np.float64) / self._dt
+        needed = float((np.abs(velocity) / self._acceleration).max())
+        if needed == 0.0:
+            return [Point(setpoint, velocity, self._dt)]
+        brake = min(max(needed, self._dt), REST_SECONDS - self._dt)
+        low, high = np.minimum(self._low, setpoint), np.maximum(self._high, setpoint)
+        rest = np.clip(setpoint + 0.5 * velocity * brake, low, high)
+        bound = 3.0 * np.abs(rest - setpoint) / brake
+        passing = np.clip(velocity, -bound, bound)
+        return [
+            Point(setpoint, passing, self._dt),
+            Point(rest, np.zeros_like(rest), self._dt + brake),
+        ]

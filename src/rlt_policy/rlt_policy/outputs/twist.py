@@ -1,0 +1,103 @@
+"""Increments as tool velocities, for drivers that take twists.
+
+A velocity goes on until somebody ends it. If we fall silent nobody here can, so this output works
+only with a driver that stops by itself, and proves that it does before anything else moves.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from geometry_msgs.msg import TwistStamped
+from numpy.typing import NDArray
+from rclpy.node import Node
+
+from rlt_core.contract import Contract
+from rlt_core.records import ControlStep
+from rlt_core.settings import GuardSettings, setting
+from rlt_node import qos
+from rlt_node.parameters import declare
+from rlt_policy.outputs import OnPosition, RobotOutput, require_real_time
+from rlt_policy.outputs.tool import ToolState, require_tool_axes
+from rlt_policy.stop_proof import StopProof
+
+
+@dataclass(frozen=True)
+class TwistSettings:
+    """What the driver promises, and the motion that proves it.
+
+    Lists hold one value per action axis.
+    """
+
+    driver_stop_timeout_s: float = setting(
+        0.0, "silence after which the driver stops the robot by itself, s; at most 0.1", low=0.0
+    )
+    proof_twist: list[float] = setting(
+        [], "slow speed of the start-up proof per axis, m/s or rad/s: the robot really moves"
+    )
+    proof_s: float = setting(0.3, "how long the proof moves the robot, s", low=0.2, high=1.0)
+
+
+class Twists(RobotOutput):
+    """Publishes `twist`, in the contract's frame.
+
+    Until the driver's stop is proved no state is reported, so that no episode moves the robot.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        contract: Contract,
+        limits: GuardSettings,
+        lockstep: bool,
+        on_position: OnPosition,
+    ) -> None:
+        """Connect and begin the proof; see `RobotOutput`."""
+        require_real_time("twist", lockstep)
+        require_tool_axes("twist", contract)
+        settings = declare(node, TwistSettings)
+        self._proof = StopProof(
+            settings.proof_twist, settings.driver_stop_timeout_s, settings.proof_s, limits
+        )
+        self._node = node
+        self._dt = contract.dt
+        self._on_position = on_position
+        self._message = TwistStamped()
+        self._message.header.frame_id = contract.action.frame
+        self._publisher = node.create_publisher(TwistStamped, "twist", qos.COMMAND)
+        self.heard = ToolState(node, contract, lockstep, self._on_state).heard
+        self._timer = node.create_timer(contract.dt, self._prove)
+        node.get_logger().warning(
+            f"the robot is about to move for {settings.proof_s:g} s with proof_twist "
+            f"{list(settings.proof_twist)}, to prove that its driver stops by itself"
+        )
+
+    def send(self, step: ControlStep) -> None:
+        """Publish the tick's velocity."""
+        if self._proof.passed:
+            self._publish(step.increment / self._dt)
+
+    def _on_state(self, tick: int, position: NDArray[np.float64], fault: str) -> None:
+        if self._proof.passed:
+            self._on_position(tick, position, fault)
+        else:
+            self._proof.measure(position, fault, time.monotonic())
+
+    def _prove(self) -> None:
+        """Go on with the proof; a timer, since the driver must be fed until it must not."""
+        twist = self._proof.command(time.monotonic())
+        if twist is not None:
+            self._publish(twist)
+        if self._proof.failure:
+            raise ValueError(self._proof.failure)
+        if self._proof.passed:
+            self._timer.cancel()
+            self._node.get_logger().info(f"proved: {self._proof.result}")
+
+    def _publish(self, velocity: NDArray[np.floating]) -> None:
+        linear, angular = self._message.twist.linear, self._message.twist.angular
+        linear.x, linear.y, linear.z, angular.z = (float(value) for value in velocity)
+        self._message.header.stamp = self._node.get_clock().now().to_msg()
+        self._publisher.publish(self._message)

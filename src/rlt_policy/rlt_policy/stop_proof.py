@@ -1,0 +1,161 @@
+"""A proof, on the robot itself, that its driver stops when nobody commands it any more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rlt_core.settings import GuardSettings
+
+Vector = NDArray[np.float64]
+
+LONGEST_TIMEOUT_S = 0.1
+STILL_S = 0.3
+"""The robot must rest for so long before the proof, so that all motion is the proof's."""
+WATCH_S = 0.5
+"""How long after the time-out the robot is watched."""
+END_S = 0.2
+"""How long a driver that does not stop is sent zero, before the proof fails."""
+MOVED = 0.5
+"""The robot must cover this share of the commanded way, or it proves nothing."""
+CREPT = 0.15
+"""It may cover this share of the way that it would cover if it did not stop."""
+
+
+class StopProof:
+    """Moves the robot slowly, falls silent, and watches whether it stops.
+
+    Args:
+        twist: Slow speed per axis, (A,), SI per second.
+        timeout: Silence after which the driver stops by itself, s.
+        move: How long the robot moves, s.
+        limits: Motion limits of the axes.
+
+    Raises:
+        ValueError: If the time-out is not stated or too long, or the twist is none or too fast.
+
+    Attributes:
+        passed: Whether the driver has proved that it stops.
+        failure: Why the robot must not be driven; empty while nothing speaks against it.
+        result: What was measured, once passed.
+    """
+
+    def __init__(
+        self, twist: Sequence[float], timeout: float, move: float, limits: GuardSettings
+    ) -> None:
+        if not 0.0 < timeout <= LONGEST_TIMEOUT_S:
+            raise ValueError(
+                f"driver_stop_timeout_s is {timeout:g}: robot output twist needs a driver that "
+                f"stops by itself within {LONGEST_TIMEOUT_S:g} s of silence; state its time-out, "
+                "or choose another output"
+            )
+        self._twist = np.array(twist, np.float64)
+        fits = self._twist.shape == (len(limits.velocity),) and np.isfinite(self._twist).all()
+        if not fits or not self._twist.any() or (np.abs(self._twist) > limits.velocity).any():
+            raise ValueError(
+                f"proof_twist is {list(twist)}: state a slow speed for each action axis, not all "
+                f"zero and within the velocity limits {limits.velocity}"
+            )
+        self.passed = False
+        self.failure = ""
+        self.result = ""
+        self._timeout = timeout
+        self._move = move
+        self._low, self._high = np.array(limits.position_min), np.array(limits.position_max)
+        self._position: Vector | None = None
+        self._fault = ""
+        self._rest: tuple[float, Vector] | None = None
+        self._began: float | None = None
+        self._from: Vector | None = None  # where the motion began
+        self._way: float | None = None  # share of the commanded way that was covered
+        self._silent: Vector | None = None  # where it was when the driver should have stopped
+        self._ending: float | None = None
+        self._reason = ""
+
+    def measure(self, position: Vector, fault: str, now: float) -> None:
+        """Note where the robot is.
+
+        Args:
+            position: (A,), SI.
+            fault: Why it must not move, empty if it may.
+            now: Monotonic time, s.
+        """
+        self._position, self._fault = position, fault
+        if self._began is None:
+            self._wait(position, now)
+            return
+        silence = now - self._began - self._move
+        if silence < 0.0 or self._from is None:
+            return
+        if self._way is None:
+            self._way = self._share(self._from, position, self._move)
+        if self._silent is None:
+            if silence >= self._timeout:
+                self._silent = position
+        elif silence >= self._timeout + WATCH_S and self._ending is None:
+            self._judge(self._share(self._silent, position, WATCH_S), now)
+
+    def command(self, now: float) -> Vector | None:
+        """What to send at the monotonic time `now`, in seconds; None is silence."""
+        if self._ending is not None:
+            if now - self._ending > END_S:
+                self.failure = self._reason
+            return np.zeros_like(self._twist)
+        if self._began is None or now - self._began >= self._move:
+            return None
+        if self._fault:
+            self._end(f"the proof that the driver stops was broken off: {self._fault}", now)
+            return np.zeros_like(self._twist)
+        return self._twist
+
+    def _wait(self, position: Vector, now: float) -> None:
+        """Begin once the robot has rested, if there is room."""
+        moved = self._rest is None or self._share(self._rest[1], position, STILL_S) > CREPT
+        if moved or self._fault:
+            self._rest = now, position
+            return
+        if now - self._rest[0] < STILL_S:
+            return
+        reach = position + self._twist * (self._move + self._timeout + WATCH_S)
+        inside = (np.minimum(position, reach) >= self._low) & (
+            np.maximum(position, reach) <= self._high
+        )
+        if not inside.all():
+            self.failure = (
+                f"the proof that the driver stops needs room from {position.round(4).tolist()} to "
+                f"{reach.round(4).tolist()}, which leaves the workspace: move the robot or change "
+                "proof_twist"
+            )
+            return
+        self._began, self._from = now, position
+
+    def _judge(self, crept: float, now: float) -> None:
+        if self._way is not None and self._way < MOVED:
+            self._end(
+                f"the robot covered only {self._way:.0%} of the proof's way: is `twist` connected "
+                "to its driver, and does the driver accept it?",
+                now,
+            )
+        elif crept > CREPT:
+            self._end(
+                f"the robot still moved with {crept:.0%} of the proof's speed after "
+                f"{self._timeout:g} s of silence: its driver does not stop by itself; set the "
+                "driver's time-out, or choose another output",
+                now,
+            )
+        else:
+            self.passed = True
+            self.result = (
+                f"the robot stood within {self._timeout:g} s of silence (then {crept:.1%} of the "
+                "proof's speed)"
+            )
+
+    def _end(self, reason: str, now: float) -> None:
+        self._reason, self._ending = reason, now
+
+    def _share(self, begin: Vector, end: Vector, time: float) -> float:
+        """How much of the way at the proof's speed lies between two positions, in size."""
+        moving = self._twist != 0.0
+        return float(np.abs((end - begin)[moving] / (self._twist[moving] * time)).mean())

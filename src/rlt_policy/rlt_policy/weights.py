@@ -1,0 +1,66 @@
+"""The actor's weights, from a checkpoint or from the learner: verified before they may act."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from rlt_core import checkpoint
+from rlt_core.contract import Contract
+from rlt_core.settings import setting
+
+
+@dataclass(frozen=True)
+class PolicySettings:
+    """Which weights act before a learner sends some."""
+
+    checkpoint: str = setting("", "checkpoint folder whose actor acts; empty: the learner's")
+
+
+def from_checkpoint(folder: Path, contract: Contract) -> tuple[int, dict[str, Tensor]]:
+    """Version and weights of the actor in a checkpoint.
+
+    Raises:
+        OSError: If there is no checkpoint.
+        ValueError: If it is damaged or of another contract.
+    """
+    tensors, meta = checkpoint.load(folder, "contract_hash", "policy_version")
+    contract.require(meta["contract_hash"], f"checkpoint {folder}")
+    actor = {
+        name.removeprefix("actor."): tensor
+        for name, tensor in tensors.items()
+        if name.startswith("actor.")
+    }
+    return meta["policy_version"], actor
+
+
+def from_message(
+    message: Any, contract: Contract, run: str | None, acting: int
+) -> dict[str, Tensor]:
+    """Weights of the actor in a `PolicyWeights` message.
+
+    Args:
+        message: The message.
+        contract: The run's contract.
+        run: Identifier of the run, None before it is known. An old learner may still offer what
+            was learnt in another.
+        acting: Version that acts now: a learner that went back in time must not undo it.
+
+    Raises:
+        ValueError: If they are damaged, older, of another contract or of another run.
+    """
+    if run is not None and message.run != run:
+        raise ValueError(
+            f"they are of run {message.run!r}, this is run {run!r}: end the learner that still "
+            "serves the old run"
+        )
+    contract.require(message.contract_hash, "the learner")
+    if message.version < acting:
+        raise ValueError(
+            f"they are older than version {acting}, which acts: the learner was started again and "
+            "has not caught up yet, or a second one runs"
+        )
+    return checkpoint.decode(bytes(message.data), message.sha256)

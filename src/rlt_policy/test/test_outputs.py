@@ -1,0 +1,373 @@
+"""Every robot output against a driver that takes its messages, and what stops the robot in silence.
+
+A controller that is killed is an output that sends nothing more: that is what these tests do.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import time
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rclpy
+from geometry_msgs.msg import PoseStamped, TwistStamped
+from rclpy.context import Context
+from rclpy.experimental import EventsExecutor
+from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Float64MultiArray
+from trajectory_msgs.msg import JointTrajectory
+
+from rlt_core.contract import Contract, Normaliser, VectorSpec
+from rlt_core.guard import Guard
+from rlt_core.records import ControlStep, Source
+from rlt_core.settings import GuardSettings
+from rlt_node import qos
+from rlt_node.conversions import axes_of_pose, fill_pose
+from rlt_node.node import GuardedNode
+from rlt_policy.joints import JointSettings
+from rlt_policy.outputs import GROUP, load_output
+from rlt_policy.outputs.forward_position import ForwardSettings
+from rlt_policy.outputs.twist import TwistSettings
+
+DT = 0.02
+PATIENCE_S = 60.0
+EVERYTHING = QoSProfile(depth=100)
+TIMEOUT_S = 0.1
+JOINTS = ("lift", "turn")
+TOOL = ("x", "y", "z", "yaw")
+ONE = np.ones(1, np.float32)
+README = Path(__file__).resolve().parents[1] / "README.md"
+
+
+def make_contract(names, kind):
+    units = ("rad",) * len(names)
+    return Contract(
+        "tiny", "", "", "", (), VectorSpec(names, units, "state"), VectorSpec(names, units, kind),
+        Normaliser(ONE, ONE, ONE, ONE, ONE), horizon=20, chunk=4, stride=2,
+    )
+
+
+def make_limits(axes):
+    return GuardSettings(
+        [-1.0] * axes, [1.0] * axes, [0.5] * axes, [10.0] * axes, [0.5] * axes
+    )
+
+
+def speeds(message):
+    linear, turn = message.twist.linear, message.twist.angular.z
+    return np.array([linear.x, linear.y, linear.z, turn])
+
+
+class Driver:
+    """A robot driver of each kind of interface, integrated to now whenever it is asked.
+
+    Attributes:
+        position: Where the robot is.
+        log: Every message received.
+        timeout: Silence after which twists are no longer followed, s.
+    """
+
+    def __init__(self, node, axes):
+        self.position = np.zeros(axes)
+        self.log = []
+        self.timeout = TIMEOUT_S
+        self.heard = -np.inf
+        self._from = np.zeros(axes)
+        self._at = time.monotonic()
+        self._node = node
+        self._poses = node.create_publisher(PoseStamped, "tcp_pose", qos.SENSOR)
+        self._joints = node.create_publisher(JointState, "joint_states", qos.SENSOR)
+        for kind, topic in (
+            (JointTrajectory, "joint_trajectory"), (Float64MultiArray, "position_commands"),
+            (TwistStamped, "twist"), (PoseStamped, "target_pose"),
+        ):
+            node.create_subscription(kind, topic, self._take, EVERYTHING)
+        node.create_timer(DT, self._publish)
+
+    def target(self):
+        """What the last message asks for."""
+        message = self.log[-1] if self.log else None
+        if isinstance(message, JointTrajectory):
+            return np.array(message.points[0].positions)
+        if isinstance(message, Float64MultiArray):
+            return np.array(message.data)
+        if isinstance(message, PoseStamped):
+            return axes_of_pose(message)
+        return np.full(4, np.nan) if message is None else speeds(message)
+
+    def _take(self, message):
+        self.move()
+        self.log.append(message)
+        self._from, self.heard = self.position.copy(), time.monotonic()
+
+    def move(self):
+        """Bring the position up to now."""
+        now, message = time.monotonic(), self.log[-1] if self.log else None
+        if isinstance(message, JointTrajectory):
+            self._follow(message, now - self.heard)
+        elif isinstance(message, Float64MultiArray):
+            self.position = np.array(message.data)[[1, 0]]  # its configuration has turn, lift
+        elif isinstance(message, PoseStamped):
+            self.position = axes_of_pose(message)
+        elif isinstance(message, TwistStamped):
+            until = min(now, self.heard + self.timeout)
+            self.position = self.position + speeds(message) * max(0.0, until - self._at)
+        self._at = now
+
+    def _follow(self, message, elapsed):
+        """Along the trajectory's points, in straight lines."""
+        times = [0.0, *(point.time_from_start.nanosec * 1e-9 for point in message.points)]
+        places = np.array([self._from, *(point.positions for point in message.points)])
+        self.position = np.array([np.interp(elapsed, times, column) for column in places.T])
+
+    def _publish(self):
+        self.move()
+        stamp = self._node.get_clock().now().to_msg()
+        joints = JointState(name=["turn", "gripper", "lift"])
+        joints.header.stamp = stamp
+        joints.position = [float(self.position[1]), 9.0, float(self.position[0])]
+        if len(self.position) == len(TOOL):
+            joints.position = [0.0, 9.0, 0.0]
+            pose = PoseStamped()
+            pose.header.stamp = stamp
+            fill_pose(pose, self.position)
+            self._poses.publish(pose)
+        self._joints.publish(joints)
+
+
+class Bench:
+    """A node with a robot output on one side, a driver on the other."""
+
+    def __init__(self, output, **parameters):
+        axes, kind = (JOINTS, "delta_joint") if "joint" in output or "forward" in output else (
+            TOOL, "delta_tcp"
+        )
+        self.contract, self.limits = make_contract(axes, kind), make_limits(len(axes))
+        self.context = Context()
+        domain = 1 + (os.getpid() + time.monotonic_ns() // 1000) % 100
+        rclpy.init(context=self.context, domain_id=domain)
+        self.executor = EventsExecutor(context=self.context)
+        overrides = [Parameter(name, value=value) for name, value in parameters.items()]
+        self.node = GuardedNode(
+            "chunk_controller", namespace="/rlt", context=self.context,
+            parameter_overrides=overrides,
+        )
+        self.other = rclpy.create_node("driver", namespace="/rlt", context=self.context)
+        self.states = []
+        self.tick = 0
+        try:
+            self.output = load_output(output)(
+                self.node, self.contract, self.limits, False, self._on_position
+            )
+        except ValueError:
+            self.close()
+            raise
+        self.driver = Driver(self.other, len(axes))
+        self.guard = Guard(axes, DT, self.limits)
+        self.executor.add_node(self.node)
+        self.executor.add_node(self.other)
+
+    def close(self):
+        self.node.destroy_node()
+        self.other.destroy_node()
+        self.executor.shutdown()
+        rclpy.shutdown(context=self.context)
+
+    def _on_position(self, tick, position, fault):
+        self.states.append((position, fault))
+
+    def spin(self, seconds):
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0.0:
+            self.executor.spin_once(timeout_sec=left)
+
+    def wait_for(self, condition, what):
+        deadline = time.monotonic() + PATIENCE_S
+        while not condition():
+            assert time.monotonic() < deadline, f"waited in vain for {what}"
+            self.executor.spin_once(timeout_sec=0.1)
+
+    def connect(self):
+        """Wait until both sides hear each other and the first state is there."""
+        self.wait_for(lambda: self.states, "the first state")
+        self.wait_for(lambda: self.output._publisher.get_subscription_count(), "the driver")
+        self.guard.start(self.states[-1][0])
+
+    def drive(self, ticks, increment):
+        """Send guarded set-points at the control rate; return the last."""
+        for _ in range(ticks):
+            sent = self.guard.limit(np.array(increment), self.states[-1][0])
+            self.output.send(
+                ControlStep(
+                    1, self.tick, sent.increment.astype(np.float32), sent.setpoint, Source.ACTOR
+                )
+            )
+            self.tick += 1
+            self.spin(DT)
+        return sent.setpoint
+
+    def wait_for_target(self, target):
+        self.wait_for(
+            lambda: np.allclose(self.driver.target(), target, rtol=1e-5, atol=1e-9), "the last one"
+        )
+
+    def standing(self):
+        """Where the robot stands; it must not move any more."""
+        self.driver.move()
+        place = self.driver.position.copy()
+        self.spin(0.2)
+        np.testing.assert_allclose(self.driver.position, place, atol=1e-12)
+        return place
+
+
+@pytest.fixture
+def make_bench():
+    made = []
+
+    def make(*arguments, **parameters):
+        made.append(Bench(*arguments, **parameters))
+        return made[-1]
+
+    yield make
+    for bench in made:
+        bench.close()
+
+
+def test_joint_trajectories_end_at_rest(make_bench):
+    bench = make_bench("joint_trajectory")
+    bench.connect()
+    setpoint = bench.drive(20, (0.005, -0.008))
+    bench.wait_for_target(setpoint)
+    for message in bench.driver.log:
+        assert message.joint_names == list(JOINTS)
+        assert (message.header.stamp.sec, message.header.stamp.nanosec) == (0, 0)
+        times = [point.time_from_start.nanosec * 1e-9 for point in message.points]
+        assert times[0] == pytest.approx(DT) and times[-1] <= 0.1
+        assert not np.any(message.points[-1].velocities)
+    through, rest = bench.driver.log[-1].points
+    np.testing.assert_allclose(through.positions, setpoint)
+    np.testing.assert_allclose(through.velocities, [0.25, -0.4], rtol=1e-5)
+    bench.spin(0.1)
+    np.testing.assert_allclose(bench.standing(), rest.positions, atol=1e-9)
+    assert (np.abs(rest.positions - setpoint) < 0.01).all()
+
+
+def test_forward_positions_are_in_the_drivers_order_and_stay(make_bench):
+    bench = make_bench("forward_position", command_joints=["turn", "lift"])
+    bench.connect()
+    setpoint = bench.drive(10, (0.005, -0.008))
+    bench.wait_for_target(setpoint[::-1])
+    np.testing.assert_allclose(bench.standing(), setpoint)
+
+
+POSED = {
+    "joint_names": list(JOINTS), "joint_min": [-3.0] * 2, "joint_max": [3.0] * 2,
+    "joint_velocity": [3.0] * 2,
+}
+PROVED = POSED | {"driver_stop_timeout_s": TIMEOUT_S, "proof_twist": [0.01, 0.0, 0.0, 0.0]}
+
+
+def test_a_pose_stays(make_bench):
+    bench = make_bench("cartesian_pose", **POSED)
+    bench.connect()
+    setpoint = bench.drive(10, (0.005, 0.0, 0.001, -0.01))
+    bench.wait_for_target(setpoint)
+    np.testing.assert_allclose(bench.standing(), setpoint, atol=1e-9)
+
+
+def test_twists_stop_by_the_driver_which_proved_it(make_bench):
+    bench = make_bench("twist", **PROVED)
+    bench.connect()
+    assert bench.output._proof.passed
+    assert 0.002 < bench.states[0][0][0] < 0.005, "nothing is reported before the proof is over"
+    begun = bench.states[-1][0]
+    bench.drive(10, (0.005, 0.0, 0.0, -0.01))
+    bench.wait_for_target([0.25, 0.0, 0.0, -0.5])
+    assert bench.driver.log[-1].header.frame_id == "base_link"
+    bench.spin(TIMEOUT_S)
+    assert bench.standing()[0] > begun[0]
+
+
+def test_a_driver_that_goes_on_is_refused(make_bench):
+    bench = make_bench("twist", **PROVED)
+    bench.driver.timeout = 1e6
+    bench.wait_for(lambda: bench.node.ending, "the refusal")
+    assert "does not stop by itself" in str(bench.node.ending)
+    assert not bench.states, "no episode could begin"
+    bench.wait_for_target(np.zeros(4))
+
+
+def test_joints_are_read_by_name(make_bench):
+    bench = make_bench("joint_trajectory")
+    bench.driver.position = np.array([0.3, -0.4])
+    bench.wait_for(lambda: bench.states, "the first state")
+    position, fault = bench.states[-1]
+    np.testing.assert_allclose(position, [0.3, -0.4])
+    assert not fault
+
+
+def test_a_joint_that_nobody_names_is_a_fault(make_bench):
+    bench = make_bench("joint_trajectory")
+    bench.other.destroy_timer(next(iter(bench.other.timers)))
+    publisher = bench.driver._joints
+    bench.wait_for(publisher.get_subscription_count, "the output")
+    publisher.publish(JointState(name=["turn"], position=[0.1]))
+    bench.wait_for(lambda: any(fault for _, fault in bench.states), "the fault")
+    assert "does not name the joints lift" in bench.states[-1][1]
+
+
+@pytest.mark.parametrize(
+    ("output", "parameters", "words"),
+    [
+        ("forward_position", {}, "command_joints is ()"),
+        ("forward_position", {"command_joints": ["turn", "turn"]}, "command_joints"),
+        ("forward_position", {"command_joints": ["turn", "lift", "more"]}, "command_joints"),
+        ("twist", POSED, "driver_stop_timeout_s is 0:"),
+        ("twist", PROVED | {"driver_stop_timeout_s": 0.5}, "within 0.1 s of silence"),
+        ("twist", POSED | {"driver_stop_timeout_s": 0.1}, "proof_twist"),
+        ("twist", {"driver_stop_timeout_s": 0.1, "proof_twist": [0.01, 0.0, 0.0, 0.0]},
+         "joint_velocity"),
+        ("cartesian_pose", {}, "joint_velocity"),
+        ("cartesian_velocity", {}, "installed are cartesian_pose, forward_position"),
+    ],
+)
+def test_what_cannot_be_driven_safely_is_refused(make_bench, output, parameters, words):
+    with pytest.raises(ValueError, match=re.escape(words)):
+        make_bench(output, **parameters)
+
+
+@pytest.mark.parametrize("name", ["joint_trajectory", "forward_position", "twist"])
+def test_lockstep_is_the_simulators(name):
+    with pytest.raises(ValueError, match="real time only"):
+        load_output(name)(None, make_contract(JOINTS, "delta_joint"), None, True, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("joint_trajectory", "delta_tcp"), ("forward_position", "delta_tcp"),
+     ("twist", "delta_joint"), ("cartesian_pose", "delta_joint")],
+)
+def test_another_action_space_is_refused(name, kind):
+    axes = TOOL if kind == "delta_tcp" else JOINTS
+    with pytest.raises(ValueError, match="choose another output"):
+        load_output(name)(None, make_contract(axes, kind), None, False, None)
+
+
+def test_every_output_is_installed():
+    assert {point.name for point in entry_points(group=GROUP)} >= {
+        "cartesian_pose", "joint_trajectory", "forward_position", "twist"
+    }
+
+
+@pytest.mark.parametrize("settings", [JointSettings, ForwardSettings, TwistSettings])
+def test_the_readme_has_every_parameter_of_the_outputs(settings):
+    text = README.read_text()
+    for item in dataclasses.fields(settings):
+        assert f"| `{item.name}` |" in text and item.metadata["description"] in text

@@ -1,0 +1,115 @@
+"""The scripted person with a gamepad in its hands: watches the simulated task, publishes Joy.
+
+Real time only, as people are. The way from its Joy to the robot is everybody's: operator,
+human_command, chunk_controller; its labels are the operator's buttons.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from geometry_msgs.msg import WrenchStamped
+from rclpy.parameter import parameter_dict_from_yaml_file, parameter_value_to_python
+from sensor_msgs.msg import Joy
+
+from rlt_core.records import EpisodeState, Phase
+from rlt_core.settings import setting
+from rlt_interfaces.msg import EpisodeState as EpisodeMessage
+from rlt_interfaces.msg import TaskState as TaskMessage
+from rlt_node import qos
+from rlt_node.conversions import episode_from_msg
+from rlt_node.node import GuardedNode
+from rlt_node.parameters import declare, refuse_unknown
+from rlt_node.profiles import find_profile
+from rlt_sim.person import RATE_HZ, PersonAction, PersonSettings, ScriptedPerson
+from rlt_sim.sticks import Sticks
+from rlt_sim.world import TaskState, World
+from rlt_sim.world.world import Array
+from rlt_teleop.profile import PARAMETERS, Profile
+
+
+@dataclass(frozen=True)
+class DeviceSettings:
+    """What the person holds."""
+
+    profile: str = setting(
+        "xbox", "the operator's profile: a file of config/gamepads without .yaml, or a path"
+    )
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What the person sees of the robot: its wrench (4,), N and N m."""
+
+    wrench: Array
+
+
+class PersonNode(GuardedNode):
+    """One `ScriptedPerson` per episode, who helps in warm-up and training and labels always."""
+
+    def __init__(self) -> None:
+        """Take the gamepad and look on."""
+        super().__init__("person")
+        self._settings = declare(self, PersonSettings)
+        device = declare(self, DeviceSettings)
+        refuse_unknown(self)
+        self._sticks = Sticks(read_profile(device.profile), World.axis_names, RATE_HZ)
+        self._task: TaskState | None = None
+        self._arm: Arm | None = None
+        self._episode: EpisodeState | None = None
+        self._watched = 0
+        self._person: ScriptedPerson | None = None
+        self._publisher = self.create_publisher(Joy, "joy", qos.DEVICE)
+        self.create_subscription(TaskMessage, "task_state", self._on_task, qos.COMMAND)
+        self.create_subscription(WrenchStamped, "tcp_wrench", self._on_wrench, qos.SENSOR)
+        self.create_subscription(EpisodeMessage, "episode_state", self._on_episode, qos.LATCHED)
+        self.create_timer(1.0 / RATE_HZ, self._tick)
+
+    def _on_task(self, message: TaskMessage) -> None:
+        offset = np.asarray(message.offset, np.float64)
+        self._task = TaskState(
+            success=message.success, failure=message.failure, critical=message.critical,
+            depth_m=message.depth, offset=offset,
+        )
+
+    def _on_wrench(self, message: WrenchStamped) -> None:
+        force, torque = message.wrench.force, message.wrench.torque
+        self._arm = Arm(np.array([force.x, force.y, force.z, torque.z]))
+
+    def _on_episode(self, message: EpisodeMessage) -> None:
+        """Begin anew with every episode that runs; until then, the last one may need a label."""
+        self._episode = episode = episode_from_msg(message)
+        if episode.phase is Phase.RUNNING and episode.episode != self._watched:
+            self._watched = episode.episode
+            self._person = ScriptedPerson(
+                episode.seed, self._settings, intervenes=episode.kind.stored
+            )
+
+    def _tick(self) -> None:
+        axes, buttons = self._sticks.hold(self._act())
+        message = Joy(axes=axes, buttons=buttons)
+        message.header.stamp = self.get_clock().now().to_msg()
+        message.header.frame_id = "joy"
+        self._publisher.publish(message)
+
+    def _act(self) -> PersonAction:
+        """What the person does now; nothing before everything has been seen."""
+        if self._person is None or self._episode is None or not self._task or not self._arm:
+            return PersonAction(False, np.zeros(4), ())
+        running = self._episode.phase is Phase.RUNNING
+        approach = running and not self._episode.critical
+        return self._person.act(self._task, self._arm, running, approach)
+
+
+def read_profile(name: str) -> Profile:
+    """The operator's profile of this name.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        ValueError: If it cannot work.
+    """
+    given = parameter_dict_from_yaml_file(str(find_profile(name)))
+    values = {parameter: default for parameter, (default, _) in PARAMETERS.items()}
+    values |= {key: parameter_value_to_python(each.value) for key, each in given.items()}
+    return Profile.from_parameters(values)

@@ -1,0 +1,116 @@
+"""Presses out of samples: one per clean press, none from chatter, none from both labels at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+LABELS = ("success", "failure")
+
+
+@dataclass(frozen=True)
+class Press:
+    """One press of a button; `refused` says why it does not count, empty if it does."""
+
+    function: str
+    refused: str = ""
+
+
+class Debounced:
+    """One button. It must be seen steadily up before it can be pressed."""
+
+    def __init__(self) -> None:
+        self.down: bool | None = None
+        self._since = 0.0
+        self._ready = False
+        self._appeared_down = False
+        self._bounced = False
+
+    def update(self, down: bool, now: float, debounce_s: float) -> str | None:
+        """Take in a sample.
+
+        Args:
+            down: Whether the button is down.
+            now: Monotonic time of the sample in s.
+            debounce_s: How long it must stay as it is to count.
+
+        Returns:
+            Empty if the sample completes a press, or why what just happened is none; None if
+            nothing happened.
+        """
+        if self.down is None:
+            self._appeared_down = down
+        if down is not self.down:
+            self._bounced |= self._ready and not down
+            self.down, self._since = down, now
+        if now - self._since < debounce_s:
+            return None
+        return self._steadily_down() if down else self._steadily_up()
+
+    def _steadily_down(self) -> str | None:
+        self._bounced = False
+        if self._ready:
+            self._ready = False
+            return ""
+        if self._appeared_down:
+            self._appeared_down = False
+            return "it was down when the device appeared: release it first"
+        return None
+
+    def _steadily_up(self) -> str | None:
+        bounced, self._bounced = self._bounced, False
+        self._ready = True
+        return "it was down for too short a time: press it again, longer" if bounced else None
+
+    @property
+    def up(self) -> bool:
+        """Whether the button has been steadily up."""
+        return self._ready and not self.down
+
+
+class Buttons:
+    """All function buttons of a device.
+
+    A press counts when the button has been steadily down for a while, after it had been seen
+    steadily up. If both labels are down when one of them would count, neither does until both
+    are up again. What is no press is told too, once, so that nobody believes it was one.
+    """
+
+    def __init__(self, debounce_s: float) -> None:
+        """Begin without having seen any button.
+
+        Args:
+            debounce_s: How long a button must stay down, or up, to count.
+        """
+        self._debounce_s = debounce_s
+        self._buttons: dict[str, Debounced] = {}
+        self._ambiguous = False
+
+    def reset(self) -> None:
+        """The device was away: what is down now must be released first."""
+        self._buttons.clear()
+        self._ambiguous = False
+
+    def update(self, down: Mapping[str, bool], now: float) -> list[Press]:
+        """Take in a sample of all buttons, function -> whether it is down, at monotonic `now`."""
+        told = {}
+        for function, is_down in down.items():
+            button = self._buttons.setdefault(function, Debounced())
+            refused = button.update(is_down, now, self._debounce_s)
+            if refused is not None:
+                told[function] = refused
+        presses = [self._judge(function, refused) for function, refused in told.items()]
+        labels = [self._buttons[name] for name in LABELS if name in self._buttons]
+        self._ambiguous = self._ambiguous and not all(button.up for button in labels)
+        return [press for press in presses if press is not None]
+
+    def _judge(self, function: str, refused: str) -> Press | None:
+        """What becomes of a press; None if it belongs to an ambiguity that was told already."""
+        if function not in LABELS:
+            return Press(function, refused)
+        if self._ambiguous:
+            return None
+        if all(name in self._buttons and self._buttons[name].down for name in LABELS):
+            self._ambiguous = True
+            return Press(function, "success and failure are down together: release both")
+        return Press(function, refused)

@@ -1,0 +1,74 @@
+"""A game controller as sensor_msgs/Joy: what `joy`'s game_controller_node publishes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sensor_msgs.msg import Joy, JoyFeedback
+
+from rlt_core.settings import setting
+from rlt_node import qos
+from rlt_node.node import GuardedNode
+from rlt_node.parameters import declare, refuse_unknown
+from rlt_teleop.pad import Pad
+
+
+@dataclass(frozen=True)
+class GamepadSettings:
+    """Which controller is read, and how."""
+
+    device_name: str = setting("", "name of the controller; empty: by device_id")
+    device_id: int = setting(0, "which of the attached devices, counted from 0", low=0)
+    deadzone: float = setting(
+        0.05, "part of an axis's way that counts as centre", low=0.0, high=0.9
+    )
+    rate: float = setting(
+        100.0, "messages per second while the controller is attached, Hz", low=20.0, high=500.0
+    )
+
+
+class GamepadNode(GuardedNode):
+    """Publishes the controller's state as long as the controller is really there."""
+
+    def __init__(self) -> None:
+        """Start SDL; the controller may come later."""
+        super().__init__("gamepad")
+        settings = declare(self, GamepadSettings)
+        refuse_unknown(self)
+        self._pad = Pad(settings.device_name, settings.device_id, settings.deadzone)
+        self._attached: bool | None = None
+        self._publisher = self.create_publisher(Joy, "joy", qos.DEVICE)
+        self.create_subscription(JoyFeedback, "joy/set_feedback", self._on_feedback, qos.DEVICE)
+        self.create_timer(1.0 / settings.rate, self._read)
+
+    def close(self) -> None:
+        """Let go of the controller."""
+        self._pad.close()
+
+    def _read(self) -> None:
+        state = self._pad.read()
+        self._note(state is not None)
+        if state is None:
+            return
+        message = Joy(axes=state.axes, buttons=state.buttons)
+        message.header.stamp = self.get_clock().now().to_msg()
+        message.header.frame_id = "joy"
+        self._publisher.publish(message)
+
+    def _note(self, attached: bool) -> None:
+        """Say when the controller comes and goes."""
+        if attached is self._attached:
+            return
+        if attached:
+            self.get_logger().info(f"game controller: {self._pad.name}")
+        elif self._attached is None:
+            self.get_logger().warning(self._pad.missing())
+        else:
+            self.get_logger().warning(f"the game controller is gone: {self._pad.missing()}")
+        self._attached = attached
+
+    def _on_feedback(self, message: JoyFeedback) -> None:
+        """Rumble; like `joy`, ignore what is none."""
+        if message.type == JoyFeedback.TYPE_RUMBLE and message.id == 0:
+            if 0.0 <= message.intensity <= 1.0:
+                self._pad.rumble(message.intensity)

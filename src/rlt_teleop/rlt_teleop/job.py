@@ -1,0 +1,49 @@
+"""What a run is for, who judges it, and which part of the schedule its job needs."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+from rlt_core.settings import ScheduleSettings, setting
+
+
+@dataclass(frozen=True)
+class EpisodesSettings:
+    """What the run is for, who judges it, and where it is recorded."""
+
+    task: str = setting("ethernet", "name of the task, for the record")
+    run: str = setting("", "identifier of the run; empty: name of the output folder")
+    output: str = setting("", "folder for everything that the run leaves behind")
+    resume: bool = setting(False, "whether to go on with the run that the output folder holds")
+    job: str = setting(
+        "train",
+        "train: the whole schedule; evaluate_base, evaluate_actor: that evaluation alone",
+        choices=("train", "evaluate_base", "evaluate_actor"),
+    )
+    supervisor: str = setting(
+        "auto", "who says that an episode succeeded and hands over", choices=("auto", "human")
+    )
+    second_look_s: float = setting(
+        1.0, "supervisor human: time after an episode before the next one may open, s", low=0.0
+    )
+    warmup_episodes: int = setting(
+        40, "training episodes that the base policy drives, as the learner counts them", low=1
+    )
+    privileged_pretraining: bool = setting(
+        True, "whether the base policy's training used simulator labels, for the record"
+    )
+
+
+def schedule_of(job: str, schedule: ScheduleSettings) -> ScheduleSettings:
+    """The part of the schedule that a job needs.
+
+    Args:
+        job: One of the choices of `EpisodesSettings.job`.
+        schedule: The whole schedule.
+    """
+    if job == "evaluate_base":
+        return dataclasses.replace(schedule, episodes=0, eval_episodes=0)
+    if job == "evaluate_actor":
+        return dataclasses.replace(schedule, episodes=0, base_eval_episodes=0)
+    return schedule

@@ -1,0 +1,56 @@
+"""What the human side tells on /diagnostics."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from rlt_core.episodes import EpisodeResult
+from rlt_core.records import EpisodeKind, EpisodeState, Outcome, Phase, Source
+from rlt_node.diagnostics import Level
+from rlt_teleop.health import episodes_health, operator_health
+
+STATE = EpisodeState(
+    run="r", episode=3, kind=EpisodeKind.TRAIN, phase=Phase.RUNNING, acting=Source.ACTOR,
+    explore=True, seed=1, tick=40, start_tick=20,
+)
+RESULTS = [
+    EpisodeResult(
+        episode=number, kind=EpisodeKind.TRAIN, seed=number, outcome=outcome, steps=100,
+        label_source="human", interventions=2, critical_steps=80, human_ticks=30,
+    )
+    for number, outcome in ((1, Outcome.SUCCESS), (2, Outcome.FAILURE))
+]
+
+
+def test_episodes_count_what_people_did():
+    health = episodes_health(STATE, RESULTS, "")
+    assert (health.level, health.message) == (Level.OK, "episode 3 is running")
+    assert health.values == {
+        "episode": 3, "kind": "train", "phase": "running", "acting": "actor", "critical": True,
+        "ended": 2, "successes": 1, "takeovers": 4, "human_ticks": 60,
+    }
+
+
+@pytest.mark.parametrize(
+    ("phase", "level"), [(Phase.IDLE, Level.WARN), (Phase.ENDED, Level.WARN),
+                         (Phase.RUNNING, Level.OK), (Phase.RESETTING, Level.OK)],
+)
+def test_waiting_for_long_between_episodes_is_a_warning(phase, level):
+    state = dataclasses.replace(STATE, phase=phase)
+    assert episodes_health(state, [], "the learner's first weights").level == level
+
+
+@pytest.mark.parametrize(
+    ("fault", "takeover", "level"),
+    [("", False, Level.OK), ("", True, Level.OK), ("joy is silent", False, Level.WARN),
+     ("joy is silent", True, Level.ERROR)],
+)
+def test_a_device_fault_is_worst_in_takeover(fault, takeover, level):
+    health = operator_health(fault, takeover, Source.HUMAN, {"joy_hz": 50.0})
+    assert health.level == level
+    assert fault in health.message
+    assert health.values == {
+        "takeover": takeover, "acting": "human", "device_fault": fault, "joy_hz": 50.0,
+    }

@@ -1,0 +1,197 @@
+"""The episodes node between a robot, a controller and a person, all of them played by the test."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import rclpy
+from rclpy.action import ActionServer
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+
+from rlt_core.records import EpisodeState, Outcome, Phase, Source
+from rlt_interfaces.action import Reset
+from rlt_interfaces.msg import ControlStep, PolicyInfo, TaskState
+from rlt_interfaces.msg import EpisodeState as EpisodeMessage
+from rlt_interfaces.srv import Handover, LabelSuccess
+from rlt_node import qos
+from rlt_node.conversions import episode_from_msg
+from rlt_teleop.episodes_node import EpisodesNode
+
+MODEL = Path(__file__).resolve().parents[3] / "models" / "ethernet"
+PATIENCE_S = 60.0
+PARAMETERS = {
+    "model": MODEL, "mode": "real_time", "planning_delay_ticks": 2, "job": "evaluate_base",
+    "base_eval_episodes": 3, "supervisor": "human",
+}
+
+
+class Others:
+    """Everybody whom the node talks to."""
+
+    def __init__(self, folder: Path, **changes: Any) -> None:
+        self.context = Context()
+        arguments = ["--ros-args", "-r", f"__ns:=/of_{os.getpid()}_{time.monotonic_ns()}"]
+        for name, value in (PARAMETERS | changes | {"output": folder / "run"}).items():
+            arguments += ["-p", f"{name}:={value}"]
+        rclpy.init(args=arguments, context=self.context, domain_id=1 + os.getpid() % 100)
+        rclpy.init(args=arguments, domain_id=1 + os.getpid() % 100)
+        self.node = EpisodesNode()
+        self.other = rclpy.create_node("others", context=self.context)
+        self.executors = [SingleThreadedExecutor(), SingleThreadedExecutor(context=self.context)]
+        self.executors[0].add_node(self.node)
+        self.executors[1].add_node(self.other)
+        self.states: list[EpisodeState] = []
+        self.other.create_subscription(
+            EpisodeMessage, "episode_state",
+            lambda message: self.states.append(episode_from_msg(message)), qos.BARRIER,
+        )
+        self._steps = self.other.create_publisher(ControlStep, "control_step", qos.LOG)
+        self._tasks = self.other.create_publisher(TaskState, "task_state", qos.BARRIER)
+        self._reset = ActionServer(self.other, Reset, "reset", self._on_reset)
+        policy = self.other.create_publisher(PolicyInfo, "policy_info", qos.LATCHED)
+        policy.publish(PolicyInfo(contract_hash=self.node._contract.hash()))
+        self._steps.publish(ControlStep(tick=0, source=Source.HOLD))
+        self.tick = 1
+
+    @staticmethod
+    def _on_reset(goal: Any) -> Reset.Result:
+        goal.succeed()
+        return Reset.Result(error_code=Reset.Goal.NONE)
+
+    def close(self) -> None:
+        self.wait_for(lambda: self.node._reset._asked_at is None)
+        for executor in self.executors:
+            executor.shutdown()
+        self.node.close()
+        self.node.destroy_node()
+        self.other.destroy_node()
+        rclpy.shutdown()
+        rclpy.shutdown(context=self.context)
+
+    def wait_for(self, condition: Callable[[], Any]) -> Any:
+        deadline = time.monotonic() + PATIENCE_S
+        while not condition():
+            assert time.monotonic() < deadline, f"waited in vain; last state {self.states[-1:]}"
+            for executor in self.executors:
+                executor.spin_once(timeout_sec=0.01)
+        return condition()
+
+    def execute(self, ticks: int, source: Source = Source.BASE) -> None:
+        """Tell that the next ticks were executed, and wait until the node knows."""
+        for _ in range(ticks):
+            self._steps.publish(ControlStep(tick=self.tick, source=source))
+            self.tick += 1
+        self.wait_for(lambda: self.node._last_tick == self.tick - 1)
+
+    def sense(self, **judgement: bool) -> None:
+        """Let the simulator judge, and wait until the node knows."""
+        message = TaskState(tick=self.tick, **judgement)
+        self._tasks.publish(message)
+        self.wait_for(lambda: self.node._task == message)
+
+    def running(self, episode: int) -> EpisodeState:
+        """Wait until an episode runs; go on to its first tick."""
+        def begun() -> EpisodeState | None:
+            last = self.states[-1] if self.states else None
+            return last if last and (last.episode, last.phase) == (episode, Phase.RUNNING) else None
+
+        state: EpisodeState = self.wait_for(begun)
+        self.execute(state.start_tick - self.tick, Source.HOLD)
+        return state
+
+    def call(self, kind: Any, name: str, **fields: Any) -> Any:
+        client = self.other.create_client(kind, name)
+        self.wait_for(client.service_is_ready)
+        answer = client.call_async(kind.Request(**fields))
+        self.wait_for(answer.done)
+        return answer.result()
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Others]]:
+    made: list[Others] = []
+
+    def begin(**changes: Any) -> Others:
+        made.append(Others(tmp_path, **changes))
+        return made[0]
+
+    yield begin
+    made[0].close()
+
+
+@pytest.mark.parametrize("jump", [-20, 1000])
+def test_a_new_controllers_ticks_abort_the_episode_and_the_next_begins_beyond_all(start, jump):
+    others = start()
+    others.running(1)
+    others.execute(25)
+    old = others.tick
+    others.tick += jump
+    others.execute(3, Source.HOLD)
+    ended = others.wait_for(lambda: [s for s in others.states if s.phase is Phase.ENDED])[0]
+    assert (ended.outcome, ended.label_source) == (Outcome.TRUNCATED, "abort")
+    assert ended.end_tick == old
+    second = others.running(2)
+    assert second.start_tick > max(old, old + jump)
+    others.execute(5)
+    assert others.states[-1].phase is Phase.RUNNING  # going back once ends one episode alone
+
+
+def test_a_person_hands_over_and_the_simulators_word_does_not(start):
+    others = start(full_task=True)
+    approach = others.running(1)
+    assert not approach.critical and approach.critical_tick == 0
+    others.sense(critical=True, success=True)
+    others.execute(13)
+    assert others.states[-1] == approach
+    reply = others.call(Handover, "handover", to_actor=True)
+    assert reply.success, reply.message
+    state = others.wait_for(lambda: others.states[-1].critical and others.states[-1])
+    assert state.critical_tick == approach.start_tick + 20
+    others.execute(30)
+    assert others.call(LabelSuccess, "label_success", success=True).success
+    (result,) = others.node._machine.results
+    assert (result.outcome, result.steps, result.critical_steps) == (Outcome.SUCCESS, 43, 23)
+
+
+def test_the_simulators_word_hands_over_where_nobody_supervises(start):
+    others = start(full_task=True, supervisor="auto")
+    approach = others.running(1)
+    others.execute(4)
+    others.sense(critical=True)
+    others.execute(1)
+    state = others.wait_for(lambda: others.states[-1].critical and others.states[-1])
+    assert state.critical_tick == approach.start_tick + 10
+
+
+def test_a_person_has_time_for_a_second_look_before_the_next_episode_opens(start):
+    others = start(second_look_s=1.5)
+    others.running(1)
+    running = time.monotonic()
+    others.execute(30)
+    for success in (False, True):
+        assert others.call(LabelSuccess, "label_success", success=success).success
+    (result,) = others.node._machine.results
+    assert (result.episode, result.outcome) == (1, Outcome.SUCCESS)
+    others.wait_for(lambda: others.states[-1].episode == 2)
+    assert time.monotonic() - running > 1.5
+
+
+def test_a_label_that_may_mean_the_last_episode_is_refused_once_the_next_one_runs(start):
+    others = start()
+    others.running(1)
+    others.execute(30, Source.HUMAN)
+    assert others.call(LabelSuccess, "label_success", success=True).success
+    others.running(2)
+    others.execute(5)
+    refused = others.call(LabelSuccess, "label_success", success=False)
+    assert not refused.success and "'run/1'" in refused.message and "'run/2'" in refused.message
+    corrected = others.call(LabelSuccess, "label_success", success=False, episode_id="run/1")
+    assert corrected.success
+    (result,) = others.node._machine.results
+    assert (result.outcome, result.interventions, result.human_ticks) == (Outcome.FAILURE, 1, 30)

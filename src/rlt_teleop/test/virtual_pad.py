@@ -1,0 +1,114 @@
+"""A game controller that exists only in SDL, and the real gamepad node that reads it.
+
+As a program it attaches a pad, runs the node, and does what it reads from stdin, one command a
+line, each answered on stdout by `ok` or `error: …`:
+
+    press a | release a | tap a 0.12      buttons, by SDL's names
+    axis leftx 0.5                        -1 to 1 as SDL counts: right and down are plus
+    unplug | plug | wait 0.5
+
+A rumble is told as `rumble <strength>`. Everything after `--ros-args` is ROS's.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+from rlt_teleop.main import gamepad
+from rlt_teleop.pad import LARGEST, sdl2
+
+AXES = ("leftx", "lefty", "rightx", "righty", "lefttrigger", "righttrigger")
+BUTTONS = (
+    "a", "b", "x", "y", "back", "guide", "start", "leftstick", "rightstick", "leftshoulder",
+    "rightshoulder", "dpup", "dpdown", "dpleft", "dpright", "misc1", "paddle1", "paddle2",
+    "paddle3", "paddle4", "touchpad",
+)  # fmt: skip
+TAP_S = 0.12
+RUMBLE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_uint16, ctypes.c_uint16)
+
+
+class VirtualPad:
+    """One virtual controller. SDL must outlive it; its functions take SDL's own lock."""
+
+    def __init__(self, on_rumble: Callable[[float], None] = lambda strength: None) -> None:
+        sdl2.SDL_Init(sdl2.SDL_INIT_GAMECONTROLLER)
+        self._on_rumble = RUMBLE(lambda _, low, __: on_rumble(low / 0xFFFF) or 0)
+        self._joystick = None
+        self.plug()
+
+    def plug(self) -> None:
+        description = sdl2.SDL_VirtualJoystickDesc(
+            version=sdl2.SDL_VIRTUAL_JOYSTICK_DESC_VERSION,
+            type=sdl2.SDL_JOYSTICK_TYPE_GAMECONTROLLER,
+            naxes=len(AXES),
+            nbuttons=len(BUTTONS),
+            name=b"Virtual Pad",
+            button_mask=(1 << len(BUTTONS)) - 1,
+            axis_mask=(1 << len(AXES)) - 1,
+        )
+        description.Rumble = ctypes.cast(self._on_rumble, type(description.Rumble))
+        self._index = sdl2.SDL_JoystickAttachVirtualEx(ctypes.byref(description))
+        assert self._index >= 0, sdl2.SDL_GetError()
+        self._joystick = sdl2.SDL_JoystickOpen(self._index)
+        for trigger in AXES[4:]:
+            self.axis(trigger, -1.0)  # SDL maps the whole way of a virtual trigger
+
+    def unplug(self) -> None:
+        assert sdl2.SDL_JoystickDetachVirtual(self._index) == 0, sdl2.SDL_GetError()
+        sdl2.SDL_JoystickClose(self._joystick)
+
+    def press(self, button: str) -> None:
+        self._set_button(button, 1)
+
+    def release(self, button: str) -> None:
+        self._set_button(button, 0)
+
+    def tap(self, button: str, seconds: float = TAP_S) -> None:
+        self.press(button)
+        time.sleep(seconds)
+        self.release(button)
+
+    def axis(self, name: str, value: float) -> None:
+        raw = round(value * LARGEST) if value > -1.0 else -LARGEST - 1
+        sdl2.SDL_JoystickSetVirtualAxis(self._joystick, AXES.index(name), raw)
+
+    def _set_button(self, button: str, down: int) -> None:
+        sdl2.SDL_JoystickSetVirtualButton(self._joystick, BUTTONS.index(button), down)
+
+
+def obey(pad: VirtualPad) -> None:
+    """Do what stdin says, until it ends."""
+    for line in sys.stdin:
+        try:
+            match line.split():
+                case ["press" | "release" | "tap" as action, button]:
+                    getattr(pad, action)(button)
+                case ["tap", button, seconds]:
+                    pad.tap(button, float(seconds))
+                case ["axis", name, value]:
+                    pad.axis(name, float(value))
+                case ["plug" | "unplug" as action]:
+                    getattr(pad, action)()
+                case ["wait", seconds]:
+                    time.sleep(float(seconds))
+                case _:
+                    raise ValueError(f"unknown command {line.strip()!r}")
+            print("ok", flush=True)
+        except (ValueError, AssertionError) as error:
+            print(f"error: {error}", flush=True)
+
+
+def main() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))  # the node's to mind
+    pad = VirtualPad(lambda strength: print(f"rumble {strength:.2f}", flush=True))
+    threading.Thread(target=obey, args=(pad,), daemon=True).start()
+    gamepad()
+
+
+if __name__ == "__main__":
+    main()
