@@ -1,0 +1,139 @@
+"""The fault table: every row tried on real processes, written to docs/reliability.md.
+
+Runs the rows of `src/rlt_bringup/test/faults` one after the other, about ten seconds each, prints
+the table and, if all rows were tried, writes it to docs/reliability.md. Exits with 1 if a row
+failed.
+
+    python benchmarks/faults.py
+    python benchmarks/faults.py 13 14      # only these; nothing is written
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import xml.etree.ElementTree as Xml
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER = ROOT / "src" / "rlt_bringup" / "test" / "faults"
+PAGE = ROOT / "docs" / "reliability.md"
+FAILED = "**open**: "
+
+TEXT = """<!-- Written by benchmarks/faults.py; do not edit. -->
+# Reliability: the faults that a run survives
+
+A robot that learns is trusted only if whatever goes wrong ends well. The promise, fault by fault:
+the robot never receives a set-point that is not finite or leaves its limits; where it must hold, it
+stands still within 100 ms; one message says what is wrong, where, and what to do; and nothing moves
+again before the condition that the table states. Nothing here is a rated safety function: keep the
+emergency stop.
+
+## How a row is judged
+
+Each row starts real nodes as processes and does the fault to them: real signals, real topics. The
+robot is a node that follows set-points 50 times a second, stops by itself 100 ms after the last
+one, and logs every set-point with the time of its receipt. The row passes only if
+
+1. every set-point is finite, inside the workspace, velocity and acceleration limits of
+   `config/robots/sim.yaml`, and stands in `control_step`: what was recorded is what was sent;
+2. a hold begins within the fault's detection time plus 100 ms, and from 100 ms after its first
+   tick on no set-point differs from the one before it;
+3. exactly one line of level ERROR is logged over all processes, and it names what the row demands
+   (node, topic, element, value, limit); where nothing has to be mended (6, 18, 28) there is none,
+   a person's buttons (26, 27) are answered as warnings, and where two nodes lose their input at
+   once (19) each says so once;
+4. no tick of the policy is executed between the hold and the condition that ends it, and ticks of
+   the policy are executed after it;
+5. there are never more commands than control periods: nothing is caught up in a burst.
+
+Where the machine itself kept the bench from running in time, nothing can be judged and the row is
+tried again.
+
+## The table
+
+{table}
+
+Try it: `source env.sh && python benchmarks/faults.py` (all rows, about five minutes, writes this
+page). The tests marked * are part of the normal suite. That each guard is needed is shown by
+`python benchmarks/mutations.py`, which deletes them one by one until a test fails.
+"""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What became of a row: its sentence, and the test's name."""
+
+    observed: str
+    test: str
+    passed: bool
+
+
+def main() -> int:
+    """Try the rows; return the process's exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("rows", type=int, nargs="*", help="numbers of the rows; none: all")
+    wanted = parser.parse_args().rows
+    rows = _rows()
+    unknown = sorted(set(wanted) - set(rows))
+    if unknown:
+        parser.error(f"unknown row(s) {unknown}; there are {min(rows)} to {max(rows)}")
+    tried = _try(wanted)
+    table = _table({number: rows[number] for number in sorted(tried)}, tried)
+    print(table)
+    if set(tried) == set(rows):
+        PAGE.write_text(TEXT.format(table=table))
+        print(f"written to {PAGE.relative_to(ROOT)}")
+    failed = [number for number, result in sorted(tried.items()) if not result.passed]
+    print(f"{len(tried) - len(failed)} of {len(tried)} rows passed; open: {failed or 'none'}")
+    return int(bool(failed) or not tried)
+
+
+def _rows() -> Mapping[int, Any]:
+    """The table of the tests."""
+    sys.path.insert(0, str(FOLDER.parent))
+    from faults.table import TABLE
+
+    return TABLE
+
+
+def _try(wanted: list[int]) -> dict[int, Tried]:
+    """Run the rows' tests; by number."""
+    selection = ["-k", " or ".join(f"{number:02}-" for number in wanted)] if wanted else []
+    with tempfile.TemporaryDirectory() as folder:
+        result = Path(folder) / "result.xml"
+        subprocess.run(
+            [sys.executable, "-m", "pytest", str(FOLDER), "-m", "faults", "-n", "0", "-v",
+             f"--junitxml={result}", *selection],
+            cwd=ROOT,
+        )
+        return dict(map(_read, Xml.parse(result).iter("testcase")))
+
+
+def _read(case: Xml.Element) -> tuple[int, Tried]:
+    test = case.attrib["name"]
+    number = int(test.partition("[")[2].partition("-")[0])
+    problem = next((child for child in case if child.tag in ("failure", "error")), None)
+    if problem is not None:
+        return number, Tried(FAILED + problem.attrib["message"].splitlines()[0], test, False)
+    seen = [item.attrib["value"] for item in case.iter("property")]
+    return number, Tried(seen[0], test, True)
+
+
+def _table(rows: Mapping[int, Any], tried: Mapping[int, Tried]) -> str:
+    lines = ["| # | fault | expected | observed | test |", "| --- | --- | --- | --- | --- |"]
+    for number, row in rows.items():
+        result = tried[number]
+        name = f"`{result.test}`" + ("*" if row.ci else "")
+        cells = (str(number), row.fault, row.expected, result.observed, name)
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

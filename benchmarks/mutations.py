@@ -1,0 +1,291 @@
+"""Is every guard needed? Deletes each in turn and shows that a test fails.
+
+For each row of the table the packages are copied to a temporary folder, one guard is taken out of
+the copy, and the fast tests that belong to it run there. A guard that no test misses is one that
+could be lost unnoticed: the script then exits with 1. So it does if a snippet is no longer found.
+
+    python benchmarks/mutations.py
+    python benchmarks/mutations.py gate leash     # only those whose name contains a word
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("rlt_core", "rlt_node", "rlt_policy", "rlt_teleop")
+BESIDE = ("config", "models", "pyproject.toml")  # what the tests read
+FAILED = re.compile(r"^FAILED (.+?)(?: - .*)?$", re.MULTILINE)
+LIMIT_S = 120.0
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One guard, and how it is deleted.
+
+    Attributes:
+        guard: What it guards against.
+        file: "package/module" below src, without suffix.
+        snippet: Code that occurs exactly once in the file.
+        replacement: What stands there without the guard.
+        tests: Test files that must notice, as "package/test".
+    """
+
+    guard: str
+    file: str
+    snippet: str
+    replacement: str
+    tests: tuple[str, ...]
+
+    @property
+    def path(self) -> str:
+        """The module's path below src."""
+        package, module = self.file.split("/")
+        return f"{package}/{package}/{module}.py"
+
+    def applied(self, text: str) -> str:
+        """The module's text without the guard.
+
+        Raises:
+            ValueError: If the snippet does not occur exactly once.
+        """
+        count = text.count(self.snippet)
+        if count != 1:
+            raise ValueError(f"{self.path}: found {count} times, not once: {self.snippet!r}")
+        return text.replace(self.snippet, self.replacement)
+
+
+def never(guard: str, file: str, condition: str, tests: Iterable[str]) -> Mutant:
+    """A guard `if condition:` that never applies."""
+    snippet = f"if {condition}:"
+    return Mutant(guard, file, snippet, "if False:", tuple(tests))
+
+
+CONTROL = ("rlt_core/test_control",)
+GUARD = ("rlt_core/test_guard", "rlt_core/test_control")
+SCHEDULER = ("rlt_core/test_scheduler", "rlt_core/test_control")
+PACE = ("rlt_core/test_pace", "rlt_core/test_control")
+JOINTS = ("rlt_policy/test_joints",)
+SOURCES = ("rlt_policy/test_sources",)
+BUTTONS = ("rlt_teleop/test_buttons",)
+JOY = ("rlt_teleop/test_joy_watch",)
+
+MUTANTS = (
+    Mutant(
+        "gate: chunk is finite", "rlt_core/gate",
+        "place = _first_nonfinite(values, chunk.axis_names)\n            if place:",
+        "place = _first_nonfinite(values, chunk.axis_names)\n            if False:", CONTROL,
+    ),
+    Mutant(
+        "gate: human command is finite", "rlt_core/gate",
+        "place = _first_nonfinite(increment, human.axis_names)\n        if place:",
+        "place = _first_nonfinite(increment, human.axis_names)\n        if False:", CONTROL,
+    ),
+    Mutant(
+        "gate: robot state is finite", "rlt_core/gate",
+        "place = _first_nonfinite(position, self._axes)\n        if place:",
+        "place = _first_nonfinite(position, self._axes)\n        if False:", CONTROL,
+    ),
+    never("gate: chunk's shape", "rlt_core/gate", "(actions.shape, tail.shape) != expected",
+          CONTROL),
+    Mutant(
+        "gate: chunk's axis names", "rlt_core/gate",
+        "return self._wrong_names(what, chunk.axis_names)", "order = list(range(len(self._axes)))",
+        CONTROL,
+    ),
+    Mutant(
+        "gate: chunk's axes in the contract's order", "rlt_core/gate",
+        "actions, tail = actions[:, order], tail[:, order]", "pass", CONTROL,
+    ),
+    never("gate: chunk's contract", "rlt_core/gate", "chunk.contract_hash != self._hash", CONTROL),
+    never("gate: human command's contract", "rlt_core/gate", "human.contract_hash != self._hash",
+          CONTROL),
+    never("gate: chunk's scale", "rlt_core/gate", "wild.any()", CONTROL),
+    never("gate: human command's scale", "rlt_core/gate", "wild.size", CONTROL),
+    never("gate: measured position jumps", "rlt_core/gate", "(moved > allowed).any()", CONTROL),
+    never("gate: joint fault", "rlt_core/gate", "state.fault", CONTROL),
+    never("control: age of the robot state (never too old)", "rlt_core/control",
+          "rejection is not None or now - state.received <= self._max_age", CONTROL),
+    never("control: a joint fault latches", "rlt_core/control", "rejection.code in LATCHED",
+          CONTROL),
+    never("control: refused chunks trip", "rlt_core/control", "self._refused >= TRIP_CHUNKS",
+          CONTROL),
+    Mutant(
+        "control: an operator is required", "rlt_core/control", "if not absent:", "if True:",
+        CONTROL,
+    ),
+    never("control: stall and overrun hold", "rlt_core/control", "self.pace.trouble is not None",
+          PACE),
+    Mutant(
+        "control: fresh chunk after release, stall and trouble", "rlt_core/control",
+        "self._scheduler.flush(tick + 1)", "pass", CONTROL,
+    ),
+    Mutant(
+        "control: age of a human command", "rlt_core/control",
+        "if increment is None or now - self._takeover.received > self._max_age:",
+        "if increment is None:", CONTROL,
+    ),
+    never("control: sequence of human commands", "rlt_core/control",
+          "human.sequence <= self._sequence and not self._takeover.silent(human.received)",
+          CONTROL),
+    Mutant(
+        "control: a takeover is blended in", "rlt_core/control",
+        "if self._human_ticks > self._blend_ticks:", "if True:", CONTROL,
+    ),
+    never("takeover: silence latches", "rlt_core/takeover",
+          "self.silent(now) and self.grip is Grip.HUMAN", CONTROL),
+    Mutant(
+        "takeover: a device's fault latches", "rlt_core/takeover",
+        'self._lose("device", f"human_command: {reason}: {REPRESS}")', "pass", CONTROL,
+    ),
+    Mutant(
+        "takeover: button down before it was up", "rlt_core/takeover", "if self._seen_released:",
+        "if True:", CONTROL,
+    ),
+    never("scheduler: late chunk", "rlt_core/scheduler", "chunk.start_tick + self._chunk <= tick",
+          SCHEDULER),
+    never("scheduler: sequence of chunks", "rlt_core/scheduler",
+          "chunk.obs_tick <= self._newest_obs", SCHEDULER),
+    never("scheduler: chunk from the future", "rlt_core/scheduler", "chunk.obs_tick > tick",
+          SCHEDULER),
+    never("scheduler: chunk of another episode", "rlt_core/scheduler",
+          "chunk.episode != self._episode", SCHEDULER),
+    never("scheduler: nothing in a refused chunk's place", "rlt_core/scheduler",
+          "any(chunk.start_tick < void <= tick for void in self._voids)", SCHEDULER),
+    Mutant(
+        "scheduler: bridging is bounded", "rlt_core/scheduler",
+        "if row < min(self._stretch, len(chunk.tail)):", "if row < len(chunk.tail):", SCHEDULER,
+    ),
+    Mutant(
+        "guard: finite wish", "rlt_core/guard",
+        "return plain if all(map(math.isfinite, plain)) else None", "return plain", GUARD,
+    ),
+    Mutant(
+        "guard: velocity", "rlt_core/guard",
+        '                max(-self.velocity, increment - self.acceleration),\n'
+        "                min(self.velocity, increment + self.acceleration),\n",
+        "                increment - self.acceleration,\n"
+        "                increment + self.acceleration,\n", GUARD,
+    ),
+    Mutant(
+        "guard: acceleration", "rlt_core/guard",
+        '                max(-self.velocity, increment - self.acceleration),\n'
+        "                min(self.velocity, increment + self.acceleration),\n",
+        "                -self.velocity,\n                self.velocity,\n", GUARD,
+    ),
+    Mutant(
+        "guard: workspace", "rlt_core/guard",
+        '("workspace", -self._stoppable(last - low), self._stoppable(high - last)),', "", GUARD,
+    ),
+    Mutant(
+        "guard: edge of the workspace", "rlt_core/guard",
+        "setpoint = min(max(last + step, low), high)", "setpoint = last + step", GUARD,
+    ),
+    Mutant(
+        "guard: braking before the edge", "rlt_core/guard",
+        "return room / steps + self.acceleration * (steps - 1) / 2.0", "return room", GUARD,
+    ),
+    Mutant(
+        "guard: leash", "rlt_core/guard",
+        "                -self._stoppable(last - measured + self.leash),\n"
+        "                self._stoppable(measured + self.leash - last),\n",
+        "                -math.inf,\n                math.inf,\n", GUARD,
+    ),
+    Mutant(
+        "pace: nothing is caught up", "rlt_core/pace",
+        "self.due = max(now + 0.5 * self._dt, now - late + self._dt)",
+        "self.due = now - late + self._dt", PACE,
+    ),
+    never("pace: stall", "rlt_core/pace", "gap > longest", PACE),
+    never("pace: overrun", "rlt_core/pace", "late > self._dt", PACE),
+    never("joints: finite", "rlt_policy/joints", "not math.isfinite(value)", JOINTS),
+    never("joints: margin", "rlt_policy/joints",
+          "value < low + self._margin or value > high - self._margin", JOINTS),
+    never("joints: jump", "rlt_policy/joints", "moved > speed * elapsed", JOINTS),
+    never("observer: age of a source", "rlt_policy/sources", "ages[source] > limit", SOURCES),
+    never("observer: frozen camera", "rlt_policy/sources", "camera.frozen", SOURCES),
+    Mutant(
+        "observer: skew of the sources", "rlt_policy/sources", "if skew <= limit:", "if True:",
+        SOURCES,
+    ),
+    never("operator: debounce", "rlt_teleop/buttons", "now - self._since < debounce_s", BUTTONS),
+    Mutant(
+        "operator: button held at start", "rlt_teleop/buttons", "        if self._ready:\n",
+        "        if True:\n", BUTTONS,
+    ),
+    never("operator: both labels at once", "rlt_teleop/buttons",
+          "all(name in self._buttons and self._buttons[name].down for name in LABELS)", BUTTONS),
+    never("operator: silent device", "rlt_teleop/joy_watch", "self._silent(now)", JOY),
+    never("operator: repeated sticks", "rlt_teleop/joy_watch", "self._stale(now)", JOY),
+    never("operator: device at rest first", "rlt_teleop/joy_watch", "not self._rested", JOY),
+    never("episodes: label of the last episode", "rlt_core/episodes",
+          "started and steps < self._label_guard and last in self._ended",
+          ("rlt_core/test_episodes",)),
+)
+
+
+def main() -> int:
+    """Try the mutants; return the process's exit code."""
+    words = sys.argv[1:]
+    chosen = [m for m in MUTANTS if not words or any(word in m.guard for word in words)]
+    print("| guard | without it fails |\n| --- | --- |")
+    survived = 0
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        for mutant, killer in zip(chosen, pool.map(killed_by, chosen), strict=True):
+            survived += not killer
+            print(f"| {mutant.guard} | {killer or '**nothing**'} |", flush=True)
+    print(f"{len(chosen) - survived} of {len(chosen)} deletions make a test fail")
+    return int(survived > 0)
+
+
+def killed_by(mutant: Mutant) -> str:
+    """The test that fails without the guard, empty if none does; or what else is wrong."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder)
+        for package in PACKAGES:
+            shutil.copytree(
+                ROOT / "src" / package, copy / "src" / package,
+                ignore=shutil.ignore_patterns(".hypothesis"),
+            )
+        for name in BESIDE:
+            (copy / name).symlink_to(ROOT / name)
+        file = copy / "src" / mutant.path
+        try:
+            file.write_text(mutant.applied(file.read_text()))
+        except ValueError as error:
+            print(error, file=sys.stderr)
+            return ""
+        return _first_failure(copy, mutant.tests)
+
+
+def _first_failure(copy: Path, tests: Iterable[str]) -> str:
+    """The first failing test among some test files of the copy."""
+    files = [str(copy / "src" / test.replace("/", "/test/")) + ".py" for test in tests]
+    first = [str(copy / "src" / package) for package in PACKAGES]
+    path = os.pathsep.join([*first, os.environ.get("PYTHONPATH", "")])
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider",
+             *files],
+            cwd=copy, env=os.environ | {"PYTHONPATH": path}, timeout=LIMIT_S,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )
+    except subprocess.TimeoutExpired:
+        return f"no end within {LIMIT_S:g} s"
+    found = FAILED.search(done.stdout)
+    if found is None and done.returncode not in (0, 1):
+        print(done.stdout, file=sys.stderr)
+    return f"`{found[1].rpartition('::')[2]}`" if found else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,54 @@
+"""The rows of the fault table: those with `ci` always, all of them with `-m faults`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from .bench import Bench, MachineStalled
+from .rows import Row
+from .table import TABLE
+
+ATTEMPTS = 4
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    every = "faults" in metafunc.config.getoption("markexpr")
+    chosen = [row for row in TABLE.values() if every or row.ci]
+    names = [f"{row.number:02}-{row.name.replace('_', '-')}" for row in chosen]
+    metafunc.parametrize("row", chosen, ids=names)
+
+
+def attempt(row: Row, graph: Any) -> str:
+    """Try a row once; return what was observed."""
+    benches: list[Bench] = []
+
+    def make(**options: Any) -> Bench:
+        benches.append(Bench(graph, **options))
+        return benches[-1]
+
+    try:
+        return row.run(make)
+    except AssertionError as error:
+        stalls = [bench.stalled for bench in benches if bench.stalled]
+        if stalls:
+            raise MachineStalled(f"{stalls[0]}; and then: {error}") from error
+        raise
+    finally:
+        for bench in benches:
+            bench.close()
+        graph.end()
+
+
+@pytest.mark.faults
+def test_fault(row, graph, domain, tmp_path, record_property):
+    for number in range(ATTEMPTS):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        try:
+            record_property("observed", attempt(row, type(graph)(domain, folder)))
+            return
+        except MachineStalled as stall:
+            print(f"attempt {number + 1}: {stall}")
+    pytest.fail(f"the machine stalled in each of {ATTEMPTS} attempts: run it with less beside it")
