@@ -146,7 +146,7 @@ class Supervisor:
         is up in the meantime is let go.
         """
         device = self.device
-        self.watcher.wait_for(lambda: self.episode == episode, f"episode {episode}")
+        self.until(episode, lambda: self.episode == episode, self.drop, every=2.0, at_once=False)
         self.until(episode, lambda: self.policy_ticks(episode) > GUARDED_TICKS, self.let_go,
                    every=2.0, at_once=False)
         device.take_over()
@@ -161,8 +161,13 @@ class Supervisor:
         """The episode that runs or is being reset."""
         return self.watcher.states[-1].episode if self.watcher.states else 0
 
+    def drop(self) -> None:
+        """Let go of the robot after an episode whose time was up: the next one waits for that."""
+        if self.watcher.steps and self.watcher.steps[-1].source in (Source.HUMAN, Source.BLEND):
+            self.device.give_back()
+
     def let_go(self) -> None:
-        """Give the robot back if it is still held from the episode before."""
+        """Give the robot back if it is still held, latched or not."""
         if self.watcher.steps[-1].source not in (Source.BASE, Source.ACTOR):
             self.device.give_back()
 

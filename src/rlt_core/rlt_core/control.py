@@ -110,7 +110,6 @@ class ControlLoop:
         self._refused = 0
         self._sequence = -1
         self._human_ticks = 0
-        self._blend_from: NDArray[np.float64] = np.zeros(contract.action.size)
         self._holds: Counter[str] = Counter()
         self._limited: Counter[str] = Counter()
         self._underruns = 0
@@ -226,7 +225,7 @@ class ControlLoop:
         self.trouble = self._robot_trouble(state, now) or latch or self._policy_trouble(now)
         planned = self._choose(tick, now) if self.trouble is None else NOTHING
         grip = self._takeover.grip
-        if grip is not Grip.HUMAN:
+        if grip is not Grip.HUMAN or self.trouble is not None:
             self._human_ticks = 0
         if self.trouble is not None or grip is not Grip.POLICY:
             self._scheduler.flush(tick + 1)
@@ -321,21 +320,20 @@ class ControlLoop:
         return planned
 
     def _human(self, now: float) -> Planned:
-        """The person's increment, blended in from the increment sent when the takeover began.
+        """The person's increment, blended in from zero: of the motion before, nothing goes on.
 
-        A command that is too old is not repeated: the robot holds until the next one.
+        The guard brakes that motion as in a hold. A command that is too old is not repeated: the
+        robot holds until the next one, which is blended in again.
         """
         increment = self._takeover.increment
         if increment is None or now - self._takeover.received > self._max_age:
+            self._human_ticks = 0
             return NOTHING
-        if self._human_ticks == 0:
-            self._blend_from = self._guard.increment
         self._human_ticks += 1
         if self._human_ticks > self._blend_ticks:
             return Planned(increment.astype(np.float32), Source.HUMAN)
         weight = self._human_ticks / (self._blend_ticks + 1)
-        blended = weight * increment + (1.0 - weight) * self._blend_from
-        return Planned(blended.astype(np.float32), Source.BLEND)
+        return Planned((weight * increment).astype(np.float32), Source.BLEND)
 
     # ---- What is sent ---------------------------------------------------------------------------
 
@@ -345,8 +343,8 @@ class ControlLoop:
         """Guard what was chosen and make the record of it."""
         command = self._guard.limit(planned.increment, measured)
         limited = command.limited
-        if self.trouble is not None and self.trouble.code == "joints":
-            limited = (*limited, "joints")
+        if self.trouble is not None and self.trouble.code in (*LATCHED, "trip"):
+            limited = (*limited, self.trouble.code)
         self._limited.update(limited)
         return ControlStep(
             episode=self._episode if self._running else 0,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rlt_core.control import LATCHED
 from rlt_core.records import EpisodeKind, EpisodeState, Outcome, Phase, Source
 from rlt_core.settings import ScheduleSettings
 from rlt_core.windows import KEPT_EPISODES
@@ -16,6 +17,9 @@ SEEDS_PER_RUN = 1_000_000
 """Seeds below belong to pretraining and tuning; every run seed owns a block of this size."""
 EVALUATION_SEEDS = 500_000
 """Offset of the evaluation seeds within the block; training seeds lie below it."""
+
+GUARD_FAULTS = frozenset((*LATCHED, "trip"))
+"""What `ControlStep.limited` names where the policy acts no more until the next episode."""
 
 _PEOPLE = (Source.HUMAN, Source.BLEND)
 
@@ -39,7 +43,8 @@ class EpisodeResult:
         seed: Its seed.
         outcome: How it ended; NONE if it was discarded.
         steps: Executed control ticks, those of the approach included.
-        label_source: Who judged: "human", "auto", "time_limit", "abort" or "discard".
+        label_source: Who judged: "human", "auto", "time_limit", "abort" or "discard"; or
+            "guard_fault", which let the time limit judge nothing.
         interventions: Number of takeovers.
         critical_steps: Executed control ticks of the critical phase.
         human_ticks: Executed control ticks that a person decided, blending included.
@@ -196,6 +201,13 @@ class EpisodeMachine:
         self._interventions: Counter[int] = Counter()
         self._human_ticks: Counter[int] = Counter()
         self._human_acting = False
+        self._driven: bool | None = None
+        self._faulted = False
+
+    @property
+    def human_acting(self) -> bool:
+        """Whether a person decided the newest tick."""
+        return self._human_acting
 
     @property
     def results(self) -> list[EpisodeResult]:
@@ -268,6 +280,8 @@ class EpisodeMachine:
             self.state = dataclasses.replace(self.state, phase=Phase.FINISHED)
             return self.state
         self._human_acting = False
+        self._driven = None
+        self._faulted = False
         self.state = EpisodeState(
             run=self.state.run,
             episode=plan.episode,
@@ -311,7 +325,8 @@ class EpisodeMachine:
         """Note that all ticks before `tick` are executed, and how the task stands then.
 
         A verdict ends the episode, and so does a time limit: one for the approach, one for the
-        critical phase. Ticks of the past, and ticks outside a running episode, change nothing.
+        critical phase. After a fault of the guard the time limit truncates, see `controlled`. Ticks
+        of the past, and ticks outside a running episode, change nothing.
 
         Args:
             tick: First tick not yet executed.
@@ -333,8 +348,26 @@ class EpisodeMachine:
         if failure and steps > 0:
             return self._end(Outcome.FAILURE, "auto")
         if self._overdue():
+            if self._faulted or self._driven is False:
+                return self._end(Outcome.TRUNCATED, "guard_fault")
             return self._end(self._limit_outcome, "time_limit")
         return self.state
+
+    def controlled(self, episode: int, limited: Collection[str]) -> None:
+        """Note what the controller did at a tick, where somebody watches it.
+
+        An episode in which a fault held the robot for good goes on, so that a person may end it;
+        but its time limit judges nothing: it was cut from outside. So was one that the controller
+        never drove.
+
+        Args:
+            episode: The episode that the controller drove, 0 if none.
+            limited: What limited it, as `ControlStep.limited` has it.
+        """
+        if self.state.phase is Phase.RUNNING:
+            driven = episode == self.state.episode
+            self._driven = driven or bool(self._driven)
+            self._faulted |= driven and not GUARD_FAULTS.isdisjoint(limited)
 
     def executed(self, source: Source) -> None:
         """Note who decided an executed tick, to count what a person did in the episode."""

@@ -1,6 +1,7 @@
 """The gate before the controller: what is refused, and with which sentence.
 
-Every source is checked in one order: finite, then shape and names, then contract, then sequence.
+Every source is checked in one order: finite, then shape and names, then contract, then sequence;
+only a fault that the robot itself states comes before all of them.
 Age, episode and planning grid belong to those who know the time: `control` and `scheduler`.
 Nothing is repaired here except the order of named axes.
 """
@@ -15,10 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rlt_core.contract import Contract
-from rlt_core.records import ActionChunk, FloatArray, RobotState
+from rlt_core.records import ActionChunk, FloatArray, RobotState, Source
 
 IMPLAUSIBLE = 3.0
 """An increment this many times beyond the velocity limit is a wrong unit, not a fast motion."""
+POLICIES = (Source.BASE, Source.ACTOR)
+"""Who may have made a chunk: that a person decides, or nobody, is known to the controller alone."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,13 @@ class Gate:
             return self._wrong_names(what, chunk.axis_names)
         if chunk.contract_hash != self._hash:
             return self._wrong_contract(what, chunk.contract_hash)
+        if chunk.source not in POLICIES:
+            return Rejection(
+                "source",
+                f"{what} says that {chunk.source.name} made it, expected "
+                f"{' or '.join(source.name for source in POLICIES)}: check what the policy "
+                "publishes",
+            )
         if order != list(range(len(order))):
             actions, tail = actions[:, order], tail[:, order]
         wild = np.abs(actions) > self._implausible
@@ -150,11 +160,13 @@ class Gate:
         return increment
 
     def check_state(self, state: RobotState, previous: RobotState | None) -> Rejection | None:
-        """Refuse a state that is no position, has a fault, or jumped since the `previous` good one.
+        """Refuse a state that has a fault, is no position, or jumped since the `previous` good one.
 
         A robot that follows within its leash cannot move further between two states than twice
         the leash and the set-point's own motion.
         """
+        if state.fault:
+            return Rejection("joints", state.fault)
         position = _vector(state.position)
         what = f"robot state of tick {state.tick}"
         if position is None:
@@ -168,8 +180,6 @@ class Gate:
                 f"{what} has {position.size} elements, expected {len(self._axes)} "
                 f"({', '.join(self._axes)}): check the robot's configuration",
             )
-        if state.fault:
-            return Rejection("joints", state.fault)
         if previous is None:
             return None
         ticks = max(1, state.tick - previous.tick)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ class Summary:
 
     Attributes:
         episodes: Number of judged episodes n.
+        assisted: Number of evaluations among them in which a person drove: failures.
         successes: Number of successes among them.
         success_rate: Their quotient.
         success_rate_ci95: Wilson interval.
@@ -36,6 +38,7 @@ class Summary:
     """
 
     episodes: int
+    assisted: int
     successes: int
     success_rate: float
     success_rate_ci95: Interval
@@ -62,16 +65,22 @@ class Difference:
 
 
 def judged(results: Sequence[EpisodeResult]) -> list[EpisodeResult]:
-    """Episodes that count: not discarded and not cut from outside.
+    """Episodes that count, as what they count: not discarded and not cut from outside.
 
-    A time limit counts even where it truncates: the episode was no success.
+    A time limit counts even where it truncates: the episode was no success. An evaluation in which
+    a person drove is a failure, whatever its label: the policy did not succeed alone.
     """
     return [
-        result
+        dataclasses.replace(result, outcome=Outcome.FAILURE) if assisted(result) else result
         for result in results
         if result.outcome in (Outcome.SUCCESS, Outcome.FAILURE)
         or result.label_source == "time_limit"
     ]
+
+
+def assisted(result: EpisodeResult) -> bool:
+    """Whether a person drove in an evaluation, which is of the policy alone."""
+    return not result.kind.stored and result.human_ticks > 0
 
 
 def wilson(successes: int, n: int) -> Interval:
@@ -112,7 +121,7 @@ def throughput(results: Sequence[EpisodeResult], dt: float) -> float:
     """Successes per ten minutes of robot time, resets excluded; 0 without any tick.
 
     Args:
-        results: Judged episodes.
+        results: Judged episodes, as `judged` has them.
         dt: Control period in seconds.
     """
     ticks = sum(result.steps for result in results)
@@ -149,6 +158,7 @@ def summarise(
     wins = int(success.sum())
     return Summary(
         episodes=len(counted),
+        assisted=sum(map(assisted, counted)),
         successes=wins,
         success_rate=wins / len(counted),
         success_rate_ci95=wilson(wins, len(counted)),

@@ -54,10 +54,10 @@ def make_human(sequence, takeover=True, **changes):
 class Arm:
     """A robot that follows perfectly, and the log of what it was sent."""
 
-    def __init__(self, **settings):
+    def __init__(self, limits=LIMITS, **settings):
         self.loop = ControlLoop(
             CONTRACT,
-            LIMITS,
+            limits,
             ChunkSettings(**{"max_stretch_ticks": 2, "blend_ticks": 3, **settings}),
         )
         self.loop.start(make_episode(), np.zeros(2))
@@ -121,6 +121,9 @@ GOOD = make_chunk(CHUNK)
         ({"axis_names": ("x",)}, "names", "(x)"),
         ({"contract_hash": "beef"}, "contract", "beef"),
         ({"actions": 20 * GOOD.actions}, "scale", "units"),
+        ({"source": Source.HUMAN}, "source", "HUMAN made it, expected BASE or ACTOR"),
+        ({"source": Source.HOLD}, "source", "HOLD"),
+        ({"source": Source.UNKNOWN}, "source", "UNKNOWN"),
     ],
 )
 def test_a_bad_chunk_is_refused_whole_and_held(changes, code, words):
@@ -211,7 +214,9 @@ def test_a_jump_of_the_measured_position_latches_a_hold():
     arm.run(5)
     arm.run(1, state=lambda tick: RobotState(tick, arm.position + [0.5, 0.0], tick))
     assert arm.loop.trouble.code == "jump" and "x moved by 0.5" in arm.loop.trouble.message
-    assert sources(arm.run(10)) == [Source.HOLD] * 10
+    held = arm.run(10)
+    assert sources(held) == [Source.HOLD] * 10
+    assert all("jump" in step.limited for step in held)
     arm.loop.start(make_episode(2, start=16), arm.position)
     arm.tick = 16
     arm.loop.offer_chunk(make_chunk(16, episode=2))
@@ -228,9 +233,27 @@ def test_takeover_wins_in_one_tick_and_is_blended_in():
     steps = arm.run(5, human=press)
     assert sources(steps) == [Source.BLEND] * 3 + [Source.HUMAN] * 2
     x = [step.increment[0] for step in steps]
-    np.testing.assert_allclose(x[:3], STEP[0] + (HAND[0] - STEP[0]) * np.array([1, 2, 3]) / 4, 1e-5)
+    np.testing.assert_allclose(x[:3], HAND[0] * np.array([1, 2, 3]) / 4, 1e-5)
     np.testing.assert_allclose(steps[-1].increment, HAND, rtol=1e-6)
     assert {step.policy_version for step in steps} == {0}
+
+
+@pytest.mark.parametrize("blend_ticks", [0, 5])
+def test_neutral_sticks_stop_the_robot_as_fast_as_a_hold(blend_ticks):
+    slow = dataclasses.replace(LIMITS, acceleration=[0.1, 2.0])
+    motions = []
+    for takeover in (True, False):
+        arm = Arm(limits=slow, blend_ticks=blend_ticks)
+        arm.run(3 * CHUNK, human=lift)
+        neutral = make_human(arm.tick, takeover, increment=np.zeros(2, np.float32))
+        arm.loop.offer_human(neutral)
+        if not takeover:
+            arm.loop.stop()
+        steps = arm.run(MAX_AGE + 1, chunks=False)
+        assert (Source.HOLD in sources(steps)) == (not takeover)
+        motions.append([step.increment for step in steps])
+    assert np.any(motions[0][2]) and not np.any(motions[0][-1]), "it takes some ticks"
+    np.testing.assert_allclose(*motions, atol=1e-9)
 
 
 def test_release_hands_back_only_on_a_chunk_observed_since():
@@ -276,7 +299,17 @@ def test_a_short_silence_in_takeover_only_stops_the_motion():
     arm = Arm(human_silence_ticks=2 * MAX_AGE)
     arm.run(8, human=lambda tick: press(tick, since=1))
     assert sources(arm.run(MAX_AGE + 2))[-2:] == [Source.HOLD] * 2
-    assert sources(arm.run(1, human=press)) == [Source.HUMAN]
+    assert sources(arm.run(4, human=press)) == [Source.BLEND] * 3 + [Source.HUMAN]
+
+
+def test_after_trouble_in_takeover_the_person_is_blended_in_again():
+    arm = Arm()
+    arm.run(8, human=lambda tick: press(tick, since=1))
+    bad = arm.run(1, human=press, state=lambda tick: RobotState(tick, np.full(2, np.nan), tick))
+    assert sources(bad) == [Source.HOLD]
+    steps = arm.run(4, human=press)
+    assert sources(steps) == [Source.BLEND] * 3 + [Source.HUMAN]
+    np.testing.assert_allclose(steps[0].increment, HAND / 4, rtol=1e-5)
 
 
 def test_a_release_does_not_outlive_a_silence():
@@ -339,7 +372,9 @@ def test_three_refused_chunks_in_a_row_end_the_policys_turn_until_the_next_episo
         assert "until the next episode" in bad.message
         arm.run(CHUNK, chunks=False)
     assert arm.loop.trouble.code == "trip"
-    assert sources(arm.run(3 * CHUNK)) == [Source.HOLD] * (3 * CHUNK)
+    held = arm.run(3 * CHUNK)
+    assert sources(held) == [Source.HOLD] * (3 * CHUNK)
+    assert all("trip" in step.limited for step in held)
     arm.loop.start(make_episode(2, start=arm.tick), arm.position)
     arm.loop.offer_chunk(make_chunk(arm.tick, episode=2))
     assert sources(arm.run(1, chunks=False)) == [Source.ACTOR]
@@ -493,6 +528,16 @@ def test_a_joint_at_its_limit_is_a_hold_that_is_recorded():
     step = loop.step(0, RobotState(0, np.zeros(2), 0.0, fault="joint lift is at 3.1 rad"))
     assert (step.source, step.limited[-1]) == (Source.HOLD, "joints")
     assert loop.trouble.message == "joint lift is at 3.1 rad"
+
+
+def test_a_joint_that_is_not_named_is_told_by_its_fault_and_latches():
+    arm = Arm()
+    arm.run(5)
+    missing = "joint_states does not name the joints yaw"
+    unnamed = np.array([0.0, np.nan])
+    arm.run(1, state=lambda tick: RobotState(tick, unnamed, tick, missing))
+    assert (arm.loop.trouble.code, arm.loop.trouble.message) == ("joints", missing)
+    assert sources(arm.run(2 * CHUNK)) == [Source.HOLD] * (2 * CHUNK)
 
 
 wild = st.one_of(

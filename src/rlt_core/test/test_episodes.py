@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlt_core.episodes import EpisodeMachine, EpisodeResult, make_schedule
+from rlt_core.episodes import GUARD_FAULTS, EpisodeMachine, EpisodeResult, make_schedule
 from rlt_core.records import EpisodeKind, Outcome, Phase, Source
 from rlt_core.settings import ScheduleSettings
 from rlt_core.windows import KEPT_EPISODES
@@ -166,6 +166,48 @@ def test_the_time_limit_ends_an_episode(time_limit, outcome):
         Phase.ENDED, outcome, "time_limit"
     )
     assert machine.results[0].steps == LIMIT
+
+
+@pytest.mark.parametrize("code", sorted(GUARD_FAULTS))
+@pytest.mark.parametrize("time_limit", ["failure", "truncation"])
+def test_after_a_guard_fault_the_time_limit_truncates(code, time_limit):
+    machine = running(time_limit=time_limit)
+    machine.controlled(1, ())
+    machine.controlled(1, ("velocity", code))
+    machine.controlled(1, ())
+    assert machine.observe(LIMIT - 1, False).phase is Phase.RUNNING
+    state = machine.observe(LIMIT, False)
+    assert (state.outcome, state.label_source) == (Outcome.TRUNCATED, "guard_fault")
+    machine.next()
+    machine.begin(LIMIT)
+    machine.controlled(2, ("velocity",))
+    assert machine.observe(2 * LIMIT, False).label_source == "time_limit"
+
+
+def test_faults_beside_the_episode_and_plain_limits_are_no_guard_faults():
+    machine = running()
+    machine.controlled(0, ("jump",))  # it has not begun at the controller
+    machine.controlled(1, ("velocity", "workspace"))
+    assert machine.observe(LIMIT, False).label_source == "time_limit"
+
+
+def test_an_episode_that_the_controller_never_drove_is_truncated():
+    machine = running()
+    for _ in range(3):
+        machine.controlled(0, ())
+    state = machine.observe(LIMIT, False)
+    assert (state.outcome, state.label_source) == (Outcome.TRUNCATED, "guard_fault")
+
+
+def test_a_verdict_wins_over_a_guard_fault():
+    machine = running()
+    machine.controlled(1, ("trip",))
+    assert machine.observe(7, True).outcome is Outcome.SUCCESS
+    machine = running()
+    machine.controlled(1, ("trip",))
+    machine.observe(LIMIT, False)
+    reply = machine.label(True)
+    assert (reply.state.outcome, reply.state.label_source) == (Outcome.SUCCESS, "human")
 
 
 def test_success_on_the_last_tick_counts():

@@ -112,7 +112,26 @@ def test_difference_needs_pairs():
         compare([make_result(1)] * 2, [make_result(1)], np.random.default_rng(0))
 
 
+@pytest.mark.parametrize("kind", [EpisodeKind.BASE_EVAL, EpisodeKind.EVAL])
+def test_an_evaluation_with_a_persons_help_is_no_success_of_the_policy(kind):
+    alone = [dataclasses.replace(make_result(seed), kind=kind) for seed in range(4)]
+    helped = dataclasses.replace(alone[0], label_source="human", interventions=1, human_ticks=20)
+    results = [helped, *alone[1:]]
+    summary = summarise(results, DT, 300, np.random.default_rng(0))
+    assert (summary.episodes, summary.successes, summary.assisted) == (4, 3, 1)
+    assert summary.median_steps_success == 100
+    assert summarise([helped], DT, 300, np.random.default_rng(0)).median_steps == 300
+    assert throughput(judged(results), DT) == pytest.approx(3 * 600 / (400 * DT))
+    assert compare(alone, results, np.random.default_rng(0)).success_rate == -0.25
+
+
+def test_in_training_a_persons_help_is_welcome():
+    helped = dataclasses.replace(make_result(), kind=EpisodeKind.TRAIN, human_ticks=20)
+    assert judged([helped]) == [helped]
+
+
 def test_only_judged_episodes_count():
     good = make_result()
     aborted = dataclasses.replace(good, outcome=Outcome.TRUNCATED, label_source="abort")
-    assert judged([good, aborted]) == [good]
+    faulted = dataclasses.replace(aborted, label_source="guard_fault", human_ticks=20)
+    assert judged([good, aborted, faulted]) == [good]

@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 
 from rlt_core.records import EpisodeKind, Outcome
+from rlt_core.statistics import assisted
 from rlt_learner import figures
 from rlt_learner.run_folder import RunFolder, flat
 
@@ -95,7 +96,10 @@ def _notes(runs: Sequence[RunFolder]) -> list[str]:
     ]
     uncounted = sum(len(run.episodes) - len(run.of_kind(*EpisodeKind)) for run in runs)
     if uncounted:
-        notes.append(f"{uncounted} episodes were aborted or discarded and count nowhere.")
+        notes.append(
+            f"{uncounted} episodes were aborted or discarded, or a fault of the robot or the guard "
+            "held them to their end: they count nowhere."
+        )
     return notes
 
 
@@ -108,8 +112,13 @@ def _rows(report: dict[str, Any]) -> list[tuple[str, list[Cell]]]:
     critical: Row = (
         "median steps of their critical phases", "median_critical_steps", None, _number
     )
+    helped: Row = (
+        "of them with a person's takeover, counted as failures", "assisted", None, _number
+    )
+    any_helped = any(report[name] and report[name]["assisted"] for name in ("base", "rlt"))
     kinds: list[Row] = [
         ("episodes", "episodes", None, _number),
+        *([helped] if any_helped else []),
         ("success rate", "success_rate", "success_rate_ci95", _percent_fine),
         ("median steps, failures as the time limit", "median_steps", None, _number),
         ("median steps of successes", "median_steps_success", None, _number),
@@ -175,7 +184,8 @@ def _first_episode(run: RunFolder, kind: EpisodeKind) -> str:
     """How the episode ended whose frames are shown."""
     for item in run.episodes:
         if item.kind is kind:
-            return f"{item.outcome.name.lower()} after {item.steps} steps"
+            helped = ", with a person's takeover" if assisted(item) else ""
+            return f"{item.outcome.name.lower()} after {item.steps} steps{helped}"
     return "not ended"
 
 

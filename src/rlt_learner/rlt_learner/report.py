@@ -55,7 +55,8 @@ def write_report(output: Path, runs: Sequence[Path]) -> dict[str, Any]:
 def summarise(runs: Sequence[RunFolder]) -> dict[str, Any]:
     """Return the content of report.json for one run or several pooled ones.
 
-    A side that was not evaluated is null, and so is then the difference. Of several runs `seed`
+    A side that was not evaluated is null, and so is then the difference. Evaluations in which a
+    person drove are `assisted` and count as failures. Of several runs `seed`
     is the list of theirs, and `curve` their mean per training episode.
 
     Raises:

@@ -16,8 +16,8 @@ from rlt_learner.report import write_report
 from rlt_learner.run_folder import RunFolderError
 
 POLICY_KEYS = {
-    "episodes", "success_rate", "success_rate_ci95", "median_steps", "median_steps_success",
-    "median_critical_steps", "throughput_per_10min", "throughput_ci95",
+    "episodes", "assisted", "success_rate", "success_rate_ci95", "median_steps",
+    "median_steps_success", "median_critical_steps", "throughput_per_10min", "throughput_ci95",
 }
 PNG = bytes.fromhex("89504e470d0a1a0a")
 
@@ -126,6 +126,24 @@ def test_takeovers_have_a_curve_where_there_were_any(tmp_path):
         write_report(run, [run])
         page = (run / "report.html").read_text()
         assert ("takeovers per" in page) == ("key curve" in page) == shown
+
+
+def test_an_evaluation_with_a_takeover_is_no_success_and_the_report_says_so(tmp_path):
+    helped = episodes()
+    first = next(i for i, item in enumerate(helped) if item.kind is EpisodeKind.EVAL)
+    helped[first] = dataclasses.replace(helped[first], interventions=1, human_ticks=12)
+    run = write_run(tmp_path / "run", results=helped)
+    report = write_report(run, [run])
+    assert (report["base"]["assisted"], report["rlt"]["assisted"]) == (0, 1)
+    assert report["rlt"]["success_rate"] == 0.5
+    assert report["difference"]["success_rate"] == 0.25
+    assert report["interventions"]["episodes"] == 2
+    page = (run / "report.html").read_text()
+    assert "counted as failures" in page
+    assert "RLT, wrist camera: success after 100 steps, with a person" in page
+    alone = write_run(tmp_path / "alone")
+    write_report(alone, [alone])
+    assert "counted as failures" not in (alone / "report.html").read_text()
 
 
 def full_task(folder, limit=300):

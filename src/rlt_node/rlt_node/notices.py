@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from enum import Enum
 from typing import Any
 
@@ -22,7 +23,7 @@ class Notices:
 
     A fault that goes on is said once. It is news again after it was gone for a while. While one
     fault of a source goes on, others of that source are most likely its consequences: warnings,
-    until the first is over.
+    until the first is over. Any thread may tell.
 
     Args:
         logger: The node's logger.
@@ -34,6 +35,7 @@ class Notices:
         self._quiet = quiet
         self._first: dict[str, tuple[str, float]] = {}  # source -> its fault, noticed last when
         self._others: dict[tuple[str, str], float] = {}
+        self._lock = threading.Lock()
 
     def tell(
         self, source: str, code: str, sentence: str, now: float, *, consequence: bool = False
@@ -54,13 +56,14 @@ class Notices:
             now: Monotonic time, s.
             consequence: Whether it only follows from faults that were said already.
         """
-        first = self._first.get(source)
-        if first is not None and first[0] == code and now - first[1] <= self._quiet:
-            self._first[source] = code, now
-            return Say.NOTHING
-        if not consequence and (first is None or now - first[1] > self._quiet):
-            self._first[source] = code, now
-            return Say.ERROR
-        last = self._others.get((source, code))
-        self._others[source, code] = now
+        with self._lock:
+            first = self._first.get(source)
+            if first is not None and first[0] == code and now - first[1] <= self._quiet:
+                self._first[source] = code, now
+                return Say.NOTHING
+            if not consequence and (first is None or now - first[1] > self._quiet):
+                self._first[source] = code, now
+                return Say.ERROR
+            last = self._others.get((source, code))
+            self._others[source, code] = now
         return Say.WARNING if last is None or now - last > self._quiet else Say.NOTHING

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 from rlt_node.notices import Notices, Say
 
 
@@ -39,6 +43,23 @@ def test_a_consequence_never_is_an_error():
         notices.hear("action_chunk", "trip", 0.5 * number, consequence=True) for number in range(9)
     ]
     assert said == [Say.WARNING] + [Say.NOTHING] * 8
+
+
+def test_two_threads_that_notice_one_fault_say_it_once():
+    both = threading.Barrier(2)
+
+    class Slow(dict):
+        def get(self, key):
+            value = super().get(key)
+            with contextlib.suppress(threading.BrokenBarrierError):
+                both.wait(0.2)  # both are here at a time, if nothing keeps one out
+            return value
+
+    notices = Notices(None)
+    notices._first = Slow()
+    with ThreadPoolExecutor(2) as pool:
+        said = list(pool.map(lambda _: notices.hear("robot", "stale", 1.0), range(2)))
+    assert sorted(say.value for say in said) == ["error", "nothing"]
 
 
 def test_what_is_news_is_logged_as_loud_as_it_is():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from rlt_core.settings import GuardSettings
 Vector = NDArray[np.float64]
 
 REST_SECONDS = 0.1
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -33,19 +35,32 @@ class Braking:
     """Adds to every set-point the way to rest.
 
     Args:
-        limits: Position and acceleration limits of the axes.
+        axis_names: Names of the A axes.
+        limits: Position, velocity and acceleration limits of the axes.
         dt: Control period in seconds.
 
     Raises:
-        ValueError: If there is no time to brake after one period.
+        ValueError: If there is no time to brake after one period, or too little to brake an axis
+            from its velocity limit within its acceleration limit; names the axis.
     """
 
-    def __init__(self, limits: GuardSettings, dt: float) -> None:
+    def __init__(self, axis_names: Sequence[str], limits: GuardSettings, dt: float) -> None:
         if 2.0 * dt > REST_SECONDS:
             raise ValueError(
                 f"a control period of {dt:g} s leaves no time to come to rest within "
                 f"{REST_SECONDS:g} s: this output needs at least {2.0 / REST_SECONDS:g} Hz"
             )
+        for name, speed, brake in zip(
+            axis_names, limits.velocity, limits.acceleration, strict=True
+        ):
+            stoppable = brake * (REST_SECONDS - dt)
+            if speed > stoppable * (1.0 + ROUNDING):
+                raise ValueError(
+                    f"axis {name} cannot come to rest within {REST_SECONDS:g} s: its acceleration "
+                    f"{brake:g} brakes only from {stoppable:g}, its velocity limit is {speed:g}: "
+                    "lower velocity or raise acceleration in the robot's configuration, or choose "
+                    "another output"
+                )
         self._low, self._high = np.array(limits.position_min), np.array(limits.position_max)
         self._acceleration = np.array(limits.acceleration)
         self._dt = dt

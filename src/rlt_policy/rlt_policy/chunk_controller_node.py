@@ -131,16 +131,18 @@ class ChunkControllerNode(GuardedNode):
     def _on_chunk(self, message: ActionChunk) -> None:
         if self._graph.lockstep and message.contract_hash != self._hash:
             self._contract.require(message.contract_hash, "the policy")  # nothing else would come
+        chunk = chunk_from_msg(message)
         with self._lock:
-            rejection = self._control.offer_chunk(chunk_from_msg(message))
+            rejection = self._control.offer_chunk(chunk)
         if rejection is not None:
             self._tell("action_chunk", rejection, "action_chunk from policy")
         self._answer_if_complete()
 
     def _on_human(self, message: HumanCommand) -> None:
+        received = float(self._tick) if self._graph.lockstep else time.monotonic()
+        human = human_from_msg(message, received)
         with self._lock:
-            received = float(self._tick) if self._graph.lockstep else time.monotonic()
-            rejection = self._control.offer_human(human_from_msg(message, received))
+            rejection = self._control.offer_human(human)
         if rejection is not None:
             self._tell("human_command", rejection, "human_command from operator")
 
@@ -230,9 +232,7 @@ class ChunkControllerNode(GuardedNode):
         nothing = np.zeros(self._contract.action.size)
         position = nothing if self._state is None else self._state.position
         self._unseen_fault = ""
-        self._record(
-            ControlStep(0, self._tick, nothing.astype(np.float32), position, Source.HOLD)
-        )
+        self._record(ControlStep(0, self._tick, nothing.astype(np.float32), position, Source.HOLD))
 
     def _begin(self, episode: EpisodeState, now: float) -> None:
         """Start an episode if it is ours and the robot is fit for it."""

@@ -12,6 +12,10 @@ from rlt_core.settings import GuardSettings
 Vector = NDArray[np.float64]
 
 LONGEST_TIMEOUT_S = 0.1
+STALE_S = 0.1
+"""The robot is moved only while it was heard within this time."""
+PATIENCE_S = 5.0
+"""How long the robot is waited for: to rest, to be without fault, to be heard in the silence."""
 STILL_S = 0.3
 """The robot must rest for so long before the proof, so that all motion is the proof's."""
 WATCH_S = 0.5
@@ -27,6 +31,8 @@ CREPT = 0.15
 class StopProof:
     """Moves the robot slowly, falls silent, and watches whether it stops.
 
+    It is brought to speed within the acceleration limit. A proof that is broken off sends zeros.
+
     Args:
         twist: Slow speed per axis, (A,), SI per second.
         timeout: Silence after which the driver stops by itself, s.
@@ -34,7 +40,8 @@ class StopProof:
         limits: Motion limits of the axes.
 
     Raises:
-        ValueError: If the time-out is not stated or too long, or the twist is none or too fast.
+        ValueError: If the time-out is not stated or too long, or the twist is none or too fast,
+            for the velocity limits or to be reached in half of the motion.
 
     Attributes:
         passed: Whether the driver has proved that it stops.
@@ -58,14 +65,22 @@ class StopProof:
                 f"proof_twist is {list(twist)}: state a slow speed for each action axis, not all "
                 f"zero and within the velocity limits {limits.velocity}"
             )
+        self._ramp = float((np.abs(self._twist) / limits.acceleration).max())
+        if self._ramp > 0.5 * move:
+            raise ValueError(
+                f"proof_twist {list(twist)} is reached only after {self._ramp:.3g} s within the "
+                f"acceleration limits {limits.acceleration}, more than half of proof_s {move:g}: "
+                "state a slower proof_twist"
+            )
         self.passed = False
         self.failure = ""
         self.result = ""
         self._timeout = timeout
         self._move = move
         self._low, self._high = np.array(limits.position_min), np.array(limits.position_max)
-        self._position: Vector | None = None
         self._fault = ""
+        self._heard = -np.inf
+        self._waiting: float | None = None  # since when the robot is waited for
         self._rest: tuple[float, Vector] | None = None
         self._began: float | None = None
         self._from: Vector | None = None  # where the motion began
@@ -82,7 +97,7 @@ class StopProof:
             fault: Why it must not move, empty if it may.
             now: Monotonic time, s.
         """
-        self._position, self._fault = position, fault
+        self._fault, self._heard = fault, now
         if self._began is None:
             self._wait(position, now)
             return
@@ -90,7 +105,7 @@ class StopProof:
         if silence < 0.0 or self._from is None:
             return
         if self._way is None:
-            self._way = self._share(self._from, position, self._move)
+            self._way = self._share(self._from, position, self._move - 0.5 * self._ramp)
         if self._silent is None:
             if silence >= self._timeout:
                 self._silent = position
@@ -103,18 +118,42 @@ class StopProof:
             if now - self._ending > END_S:
                 self.failure = self._reason
             return np.zeros_like(self._twist)
-        if self._began is None or now - self._began >= self._move:
+        if self._began is None or self.passed:
             return None
-        if self._fault:
-            self._end(f"the proof that the driver stops was broken off: {self._fault}", now)
+        elapsed = now - self._began
+        trouble = self._trouble(elapsed, now)
+        if trouble:
+            self._end(f"the proof that the driver stops was broken off: {trouble}", now)
             return np.zeros_like(self._twist)
-        return self._twist
+        if elapsed >= self._move:
+            return None
+        return self._twist * min(1.0, elapsed / self._ramp)
+
+    def _trouble(self, elapsed: float, now: float) -> str:
+        """Why the proof cannot go on after so many seconds of it, empty if it can."""
+        moving = elapsed < self._move
+        if now - self._heard > (STALE_S if moving else PATIENCE_S):
+            return (
+                f"no robot state has come for {now - self._heard:.2f} s: check the robot driver, "
+                "its rate and its link"
+            )
+        return self._fault if moving else ""
 
     def _wait(self, position: Vector, now: float) -> None:
-        """Begin once the robot has rested, if there is room."""
+        """Begin once the robot has rested, if there is room; do not wait for ever."""
+        if self._waiting is None:
+            self._waiting = now
         moved = self._rest is None or self._share(self._rest[1], position, STILL_S) > CREPT
         if moved or self._fault:
             self._rest = now, position
+            if now - self._waiting > PATIENCE_S:
+                reason = self._fault or (
+                    "the robot does not rest: stop it, and check that nobody else commands it"
+                )
+                self.failure = (
+                    "the proof that the driver stops could not begin within "
+                    f"{PATIENCE_S:g} s: {reason}"
+                )
             return
         if now - self._rest[0] < STILL_S:
             return

@@ -14,9 +14,17 @@ from rclpy.executors import SingleThreadedExecutor
 from rlt_core import checkpoint
 from rlt_core.contract import Contract, ContractMismatch
 from rlt_core.networks import Actor
-from rlt_interfaces.msg import ActionChunk, EpisodeState, Observation, PolicyInfo, PolicyWeights
+from rlt_interfaces.msg import (
+    ActionChunk,
+    EpisodeState,
+    HumanCommand,
+    Observation,
+    PolicyInfo,
+    PolicyWeights,
+)
 from rlt_node import qos
 from rlt_node.process import Refused
+from rlt_policy import chunk_controller_node
 from rlt_policy.chunk_controller_node import ChunkControllerNode
 from rlt_policy.policy_node import PolicyNode
 
@@ -154,3 +162,21 @@ def test_a_closed_controller_ticks_no_more(bench):
     assert bench.node._counter.is_alive()
     bench.node.close()
     assert not bench.node._counter.is_alive()
+
+
+@pytest.mark.parametrize("bench", [(ChunkControllerNode, "lockstep")], indirect=True)
+def test_the_clock_does_not_wait_for_a_message_to_be_converted(bench, monkeypatch):
+    locked = {}
+    for name in ("chunk_from_msg", "human_from_msg"):
+        convert = getattr(chunk_controller_node, name)
+
+        def noted(*arguments, name=name, convert=convert):
+            locked[name] = bench.node._lock.locked()
+            return convert(*arguments)
+
+        monkeypatch.setattr(chunk_controller_node, name, noted)
+    chunk = ActionChunk(contract_hash=bench.contract.hash())
+    bench.send(chunk, "action_chunk", qos.BARRIER)
+    bench.send(HumanCommand(), "human_command", qos.COMMAND)
+    bench.wait_for(lambda: len(locked) == 2)
+    assert not any(locked.values())

@@ -289,10 +289,23 @@ def test_twists_stop_by_the_driver_which_proved_it(make_bench):
     assert 0.002 < bench.states[0][0][0] < 0.005, "nothing is reported before the proof is over"
     begun = bench.states[-1][0]
     bench.drive(10, (0.005, 0.0, 0.0, -0.01))
-    bench.wait_for_target([0.25, 0.0, 0.0, -0.5])
+    bench.wait_for(
+        lambda: bench.driver.target()[0] > 0.1 and bench.driver.target()[3] < -0.1, "its speed"
+    )
     assert bench.driver.log[-1].header.frame_id == "base_link"
     bench.spin(TIMEOUT_S)
     assert bench.standing()[0] > begun[0]
+
+
+def test_twists_lead_to_the_setpoint_and_a_hold_is_zero(make_bench):
+    bench = make_bench("twist", **PROVED)
+    bench.connect()
+    place, moved = bench.states[-1][0], np.array([0.001, 0.0, 0.0, 0.0], np.float32)
+    bench.output.send(ControlStep(1, 1, moved, place + moved, Source.HOLD))
+    bench.wait_for_target(np.zeros(4))  # the driver's last one was the proof's
+    ahead = place + [0.0, 0.01, 0.0, 0.0]
+    bench.output.send(ControlStep(1, 2, np.zeros(4, np.float32), ahead, Source.ACTOR))
+    bench.wait_for(lambda: bench.driver.target()[1] > 0.03, "the way to the set-point")
 
 
 def test_a_driver_that_goes_on_is_refused(make_bench):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -86,8 +88,45 @@ def test_a_joint_near_its_limit_breaks_it_off():
 def test_a_robot_that_moves_anyway_is_waited_for():
     proof = make_proof()
     for now in np.arange(0.0, 2.0, DT):
-        assert proof.command(now) is None
+        assert proof.command(now) is None and not proof.failure
         proof.measure(np.array([0.02 * now, 0.0]), "", now)
+
+
+@pytest.mark.parametrize(
+    ("speed", "fault", "words"),
+    [(0.02, "", "does not rest"), (0.0, "joint lift is at 3.1 rad", "joint lift is at 3.1 rad")],
+)
+def test_it_is_not_waited_for_ever(speed, fault, words):
+    proof = make_proof()
+    for now in (*np.arange(0.0, 5.0, DT), 5.1):
+        assert not proof.failure and proof.command(now) is None
+        proof.measure(np.array([speed * now, 0.0]), fault, now)
+    assert "within 5 s" in proof.failure and words in proof.failure
+
+
+@pytest.mark.parametrize(("until", "silent_until"), [(0.4, 0.5), (0.66, 5.7)])
+def test_a_robot_that_is_not_heard_breaks_it_off(until, silent_until):
+    proof, driver = make_proof(), Driver()
+    driver.run(proof, until)
+    moving = proof.command(until + 0.05)
+    assert (moving is not None) == (until < 0.6) and not proof.failure
+    assert not proof.command(silent_until).any()
+    proof.command(silent_until + 0.3)
+    assert "broken off: no robot state" in proof.failure
+
+
+def test_speed_is_built_up_within_the_acceleration_limit():
+    driver = Driver(follows=0.53)  # just enough of the way, of which the ramp takes a part
+    limits = dataclasses.replace(LIMITS, acceleration=[0.1, 80.0])
+    assert driver.run(make_proof(limits=limits)).passed
+    speeds = [0.0, *(twist[0] for _, twist in driver.sent)]
+    assert np.diff(speeds).max() <= 0.1 * DT * (1 + 1e-9)
+    assert speeds[-1] == TWIST[0]
+
+
+def test_a_speed_that_is_reached_too_late_is_refused():
+    with pytest.raises(ValueError, match="slower proof_twist"):
+        make_proof(limits=dataclasses.replace(LIMITS, acceleration=[0.05, 80.0]))
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from rlt_sim.person import RATE_HZ, PersonAction, PersonSettings, ScriptedPerson
 from rlt_sim.sticks import Sticks
 from rlt_sim.world import TaskState, World
 from rlt_sim.world.world import Array
+from rlt_teleop.announce import is_correction
 from rlt_teleop.profile import PARAMETERS, Profile
 
 
@@ -79,7 +80,10 @@ class PersonNode(GuardedNode):
 
     def _on_episode(self, message: EpisodeMessage) -> None:
         """Begin anew with every episode that runs; until then, the last one may need a label."""
-        self._episode = episode = episode_from_msg(message)
+        episode = episode_from_msg(message)
+        if is_correction(self._episode, episode):
+            return
+        self._episode = episode
         if episode.phase is Phase.RUNNING and episode.episode != self._watched:
             self._watched = episode.episode
             self._person = ScriptedPerson(

@@ -61,6 +61,11 @@ def test_a_profile_without_sticks_for_the_task_is_refused():
         Sticks(dataclasses.replace(profile, motions=motions), AXES, 50.0)
 
 
+def state_message(episode, kind, phase=Phase.RUNNING):
+    acting = Source.ACTOR if kind is EpisodeKind.TRAIN else Source.BASE
+    return episode_to_msg(EpisodeState("run", episode, kind, phase, acting, False, 7, 0, 0))
+
+
 class Stage:
     """A graph of the person and somebody who plays simulator, episodes and operator."""
 
@@ -85,12 +90,7 @@ class Stage:
         self.wrenches.publish(WrenchStamped())
 
     def begin(self, episode, kind, phase=Phase.RUNNING):
-        acting = Source.ACTOR if kind is EpisodeKind.TRAIN else Source.BASE
-        self.episodes.publish(
-            episode_to_msg(
-                EpisodeState("run", episode, kind, phase, acting, False, 7, 0, 0)
-            )
-        )
+        self.episodes.publish(state_message(episode, kind, phase))
 
     def wait_for(self, condition):
         deadline = time.monotonic() + PATIENCE_S
@@ -141,6 +141,13 @@ def test_a_stalled_robot_is_taken_over_and_its_success_labelled_once(stage):
     stage.see(60)
     assert edges(stage.joys[taken:], profile.functions["success"]) == 1
     assert edges(stage.joys, profile.functions["failure"]) == 0
+
+
+def test_a_late_correction_of_an_earlier_episode_does_not_end_the_persons_watch(stage):
+    profile = read_profile("xbox")
+    stage.node._on_episode(state_message(2, EpisodeKind.TRAIN))
+    stage.node._on_episode(state_message(1, EpisodeKind.TRAIN, Phase.ENDED))
+    stage.wait_for(lambda: stage.joys and profile.held(stage.joys[-1].buttons))
 
 
 def test_an_evaluation_is_labelled_and_nothing_else(stage):

@@ -20,6 +20,20 @@ DRIVERS = {
 PEOPLE = (Source.HUMAN, Source.BLEND)
 
 
+def is_correction(current: EpisodeState | None, state: EpisodeState) -> bool:
+    """Whether a state only corrects an earlier episode of the run that `current` belongs to.
+
+    The current episode goes on then. An earlier episode that has not ended is none: it belongs to
+    a new run of the same name.
+    """
+    return (
+        current is not None
+        and state.run == current.run
+        and state.episode < current.episode
+        and state.phase is Phase.ENDED
+    )
+
+
 def episode_line(before: EpisodeState | None, after: EpisodeState) -> str:
     """What changed from one state of the episode to the next; empty if nothing to speak of."""
     name = f"episode {after.episode} ({KINDS[after.kind]})"

@@ -73,7 +73,8 @@ class Buttons:
 
     A press counts when the button has been steadily down for a while, after it had been seen
     steadily up. If both labels are down when one of them would count, neither does until both
-    are up again. What is no press is told too, once, so that nobody believes it was one.
+    are up again; a label that has counted before the other came down stays counted. What is no
+    press is told too, once, so that nobody believes it was one.
     """
 
     def __init__(self, debounce_s: float) -> None:
@@ -85,11 +86,13 @@ class Buttons:
         self._debounce_s = debounce_s
         self._buttons: dict[str, Debounced] = {}
         self._ambiguous = False
+        self._counted = ""
 
     def reset(self) -> None:
         """The device was away: what is down now must be released first."""
         self._buttons.clear()
         self._ambiguous = False
+        self._counted = ""
 
     def update(self, down: Mapping[str, bool], now: float) -> list[Press]:
         """Take in a sample of all buttons, function -> whether it is down, at monotonic `now`."""
@@ -102,6 +105,8 @@ class Buttons:
         presses = [self._judge(function, refused) for function, refused in told.items()]
         labels = [self._buttons[name] for name in LABELS if name in self._buttons]
         self._ambiguous = self._ambiguous and not all(button.up for button in labels)
+        if self._counted and self._buttons[self._counted].up:
+            self._counted = ""
         return [press for press in presses if press is not None]
 
     def _judge(self, function: str, refused: str) -> Press | None:
@@ -112,5 +117,16 @@ class Buttons:
             return None
         if all(name in self._buttons and self._buttons[name].down for name in LABELS):
             self._ambiguous = True
-            return Press(function, "success and failure are down together: release both")
+            return Press(function, self._both_down(function))
+        if not refused:
+            self._counted = function
         return Press(function, refused)
+
+    def _both_down(self, function: str) -> str:
+        """Why a label does not count while the other one is down too."""
+        if self._counted:
+            return (
+                f"{self._counted} came first and was applied, unless you heard otherwise; to "
+                f"correct it, release both and press {function} alone"
+            )
+        return "success and failure are down together: release both"

@@ -10,13 +10,7 @@ from typing import Any
 from rlt_core.episodes import EpisodeMachine, EpisodePlan, Reply
 from rlt_core.records import EpisodeState, Phase, Source
 from rlt_core.settings import ScheduleSettings
-from rlt_interfaces.msg import (
-    ControlStep,
-    LearnerStatus,
-    PolicyInfo,
-    RecorderStatus,
-    TaskState,
-)
+from rlt_interfaces.msg import ControlStep, LearnerStatus, PolicyInfo, RecorderStatus, TaskState
 from rlt_interfaces.msg import EpisodeState as EpisodeMessage
 from rlt_interfaces.srv import Abort, Discard, Handover, LabelSuccess
 from rlt_node import qos
@@ -47,7 +41,6 @@ class EpisodesNode(GuardedNode):
         if settings.supervisor == "human" and self._graph.lockstep:
             raise Refused("supervisor human needs real time: set mode to real_time")
         self._contract = self._graph.contract()
-        self._hash = self._contract.hash()
         output = Path(settings.output)
         if not settings.output:
             raise Refused("parameter output is empty: name a folder for the run")
@@ -93,7 +86,7 @@ class EpisodesNode(GuardedNode):
             self.create_subscription(message, topic, self._keeper(name), profile)
         self.create_subscription(TaskState, "task_state", self._on_task, qos.BARRIER)
         if not self._graph.lockstep:  # in lockstep nobody takes over, and the robot tells the tick
-            self.create_subscription(ControlStep, "control_step", self._on_step, qos.BARRIER)
+            self.create_subscription(ControlStep, "control_step", self._on_step, qos.LOG)
         machine = self._machine
         self._serve(LabelSuccess, "label_success", lambda r: machine.label(r.success, r.episode_id))
         self._serve(Discard, "discard", lambda r: machine.discard(r.episode_id))
@@ -125,6 +118,8 @@ class EpisodesNode(GuardedNode):
         if reply.state is not None:
             self._note_end()
             self._publish(reply.state)
+            if reply.state.episode != self._machine.state.episode:  # a correction of an older one
+                self._publish(self._machine.state)  # is not what a late joiner must find
 
     # ---- While an episode runs ----------------------------------------------------------------
 
@@ -141,6 +136,7 @@ class EpisodesNode(GuardedNode):
         if restarted and self._machine.state.phase is Phase.RUNNING:
             self._apply(self._machine.abort("chunk_controller restarted"))
         self._machine.executed(Source(message.source))
+        self._machine.controlled(message.episode, message.limited)
         self._observe(message.tick + 1)
 
     def _observe(self, tick: int) -> None:
@@ -231,6 +227,8 @@ class EpisodesNode(GuardedNode):
         self._contract.require(self._policy.contract_hash, "the policy")
         if not self._graph.lockstep and self._last_tick is None:
             return "the chunk_controller, which counts the ticks"
+        if self._machine.human_acting and self._machine.upcoming is not None:
+            return "the person to let go of the robot"
         if self._settings.job == "evaluate_actor" and not self._policy.policy_version:
             raise Refused("the policy has no actor weights: name a checkpoint")
         if self._settings.job == "train":

@@ -22,7 +22,7 @@ from rlt_node.conversions import episode_from_msg
 from rlt_node.node import GuardedNode
 from rlt_node.parameters import refuse_unknown
 from rlt_node.process import Refused
-from rlt_teleop.announce import status_line
+from rlt_teleop.announce import is_correction, status_line
 from rlt_teleop.keys import HELP, Keys
 
 RATE_HZ = 50.0
@@ -72,7 +72,9 @@ class KeyboardNode(GuardedNode):
         termios.tcsetattr(sys.stdin, termios.TCSADRAIN, attributes)
 
     def _on_episode(self, message: EpisodeMessage) -> None:
-        self._state = episode_from_msg(message)
+        state = episode_from_msg(message)
+        if not is_correction(self._state, state):
+            self._state = state
 
     def _on_log(self, message: Log) -> None:
         """Show what the operator says: answers to requests, takeovers, faults."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from rcl_interfaces.msg import ParameterDescriptor
@@ -21,7 +22,7 @@ from rlt_node.diagnostics import Diagnostics, Health
 from rlt_node.graph import GraphSettings
 from rlt_node.node import GuardedNode
 from rlt_node.parameters import declare, refuse_unknown
-from rlt_teleop.announce import episode_line, takeover_line
+from rlt_teleop.announce import episode_line, is_correction, takeover_line
 from rlt_teleop.buttons import Buttons
 from rlt_teleop.check import change_lines, table_lines
 from rlt_teleop.health import operator_health
@@ -45,7 +46,7 @@ class OperatorNode(GuardedNode):
         settings = declare(self, JoySettings)
         self._profile = declare_profile(self)
         refuse_unknown(self)
-        self._profile.require_motion(self._contract.action.names)
+        warn_of_no_motion(self, self._profile, self._contract.action.names)
         self._hash = self._contract.hash()
         self._watch = JoyWatch(self._profile, settings, self.resolve_topic_name("joy"))
         self._buttons = Buttons(settings.debounce_s)
@@ -154,8 +155,11 @@ class OperatorNode(GuardedNode):
         self._rumble.answer(answer.applied, time.monotonic())
 
     def _on_episode(self, message: EpisodeMessage) -> None:
-        before, self._episode = self._episode, episode_from_msg(message)
-        line = episode_line(before, self._episode)
+        before, state = self._episode, episode_from_msg(message)
+        if is_correction(before, state):
+            return
+        self._episode = state
+        line = episode_line(before, state)
         if line:
             self.get_logger().info(line)
 
@@ -186,7 +190,7 @@ class OperatorCheck(GuardedNode):
         self._names: tuple[str, ...] = ()
         if graph.model:
             self._names = graph.contract().action.names
-            self._profile.require_motion(self._names)
+            warn_of_no_motion(self, self._profile, self._names)
         self._watch = JoyWatch(self._profile, settings, self.resolve_topic_name("joy"))
         self._device: tuple[tuple[float, ...], tuple[int, ...]] = ((), ())
         self._shown: list[str] = []
@@ -214,6 +218,13 @@ class OperatorCheck(GuardedNode):
         up = f"\x1b[{len(self._shown)}A\r\x1b[J" if self._in_place and self._shown else ""
         print(up + "\n".join(lines), flush=True)
         self._shown = lines
+
+
+def warn_of_no_motion(node: Node, profile: Profile, names: Sequence[str]) -> None:
+    """Say once that a takeover only stops the robot, if no control moves one of these axes."""
+    reason = profile.no_motion(names)
+    if reason:
+        node.get_logger().warning(reason)
 
 
 def declare_profile(node: Node) -> Profile:

@@ -166,18 +166,15 @@ class Profile:
         ]
         return counts[0], counts[1]
 
-    def require_motion(self, axis_names: Sequence[str]) -> None:
-        """Refuse an action space of which this profile moves nothing.
-
-        Raises:
-            ValueError: Naming the action axes and the motions.
-        """
-        if not set(axis_names) & set(self.motions):
-            raise ValueError(
-                f"the contract's action axes ({', '.join(axis_names)}) and the motions of profile "
-                f"{self.name} ({', '.join(self.motions)}) have none in common: nobody could take "
-                "over; a person can drive tool axes only"
-            )
+    def no_motion(self, names: Sequence[str]) -> str:
+        """Why nothing moves in a takeover of these action axes; empty if one has a control."""
+        if set(names) & set(self.motions):
+            return ""
+        return (
+            f"no control of profile {self.name} moves an action axis of this model "
+            f"({', '.join(names)}): a takeover only stops the robot; a profile can give controls "
+            f"to {', '.join(MOTIONS)}, and to no other axis"
+        )
 
     def held(self, buttons: Sequence[int]) -> bool:
         """Whether the takeover button is down."""

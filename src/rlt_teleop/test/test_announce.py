@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from rlt_core.records import EpisodeKind, EpisodeState, Outcome, Phase, Source
-from rlt_teleop.announce import episode_line, status_line, takeover_line
+from rlt_teleop.announce import episode_line, is_correction, status_line, takeover_line
 
 RESETTING = EpisodeState(
     run="r", episode=3, kind=EpisodeKind.TRAIN, phase=Phase.RESETTING, acting=Source.BASE,
@@ -48,6 +48,23 @@ ENDED = dataclasses.replace(
 )  # fmt: skip
 def test_episode_line(before, after, said):
     assert episode_line(before, after) == said
+
+
+@pytest.mark.parametrize(
+    ("current", "state", "correction"),
+    [
+        (RUNNING, dataclasses.replace(ENDED, episode=2), True),
+        (RESETTING, dataclasses.replace(ENDED, episode=2), True),
+        (RUNNING, ENDED, False),
+        (RUNNING, dataclasses.replace(ENDED, episode=4), False),
+        (RUNNING, dataclasses.replace(ENDED, episode=2, run="another"), False),
+        (RUNNING, dataclasses.replace(RESETTING, episode=1), False),  # a new run of that name
+        (None, dataclasses.replace(ENDED, episode=2), False),  # a node that was just started
+        (dataclasses.replace(ENDED, episode=2), RUNNING, False),
+    ],
+)  # fmt: skip
+def test_a_correction_of_an_earlier_episode_is_recognised(current, state, correction):
+    assert is_correction(current, state) is correction
 
 
 @pytest.mark.parametrize(

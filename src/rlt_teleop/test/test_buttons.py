@@ -107,11 +107,31 @@ def test_after_both_labels_each_works_again_once_both_are_up():
     assert presses(held() + held("failure"), buttons, start=1.0) == [Press("failure")]
 
 
-def test_a_label_while_the_other_is_still_down_is_refused():
-    found = presses(held() + held("success") + held("success", "failure"))
-    assert [(press.function, bool(press.refused)) for press in found] == [
-        ("success", False), ("failure", True),
-    ]
+@given(lengths, lengths, lengths, st.booleans(), st.booleans())
+def test_a_label_that_counted_before_the_other_came_down_stays_counted(
+    lead, both, tail, success_first, first_stays
+):
+    """The person is told which one it was, whoever leaves first, and can correct it."""
+    first, second = ("success", "failure") if success_first else ("failure", "success")
+    samples = held() + held(first, samples=lead) + held(first, second, samples=both)
+    samples += held(first if first_stays else second, samples=tail)
+    counts, refused, correction = presses(samples + held() + held(second))
+    assert counts == Press(first)
+    assert refused.function == second
+    assert f"{first} came first and was applied" in refused.refused
+    assert f"press {second} alone" in refused.refused
+    assert correction == Press(second)
+
+
+def test_a_label_that_has_been_released_is_not_remembered():
+    samples = held() + held("success") + held() + held("success", "failure")
+    _, refused = presses(samples)
+    assert "down together" in refused.refused
+    buttons = Buttons(DEBOUNCE)
+    presses(held() + held("success"), buttons)
+    buttons.reset()
+    (refused,) = presses(held() + held("success", "failure"), buttons, start=10.0)
+    assert "down together" in refused.refused
 
 
 @pytest.mark.parametrize("label", ["success", "failure"])

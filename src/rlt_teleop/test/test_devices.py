@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import pty
@@ -22,10 +23,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rcl_interfaces.msg import Log
 from rclpy.context import Context
+from rclpy.duration import Duration
 from rclpy.executors import SingleThreadedExecutor
 from sensor_msgs.msg import Joy, JoyFeedback
 
-from rlt_core.records import EpisodeKind, EpisodeState, Phase, Source
+from rlt_core.records import EpisodeKind, EpisodeState, Outcome, Phase, Source
 from rlt_node import qos
 from rlt_node.conversions import episode_to_msg
 from rlt_teleop.keys import AXES, BUTTONS
@@ -268,8 +270,14 @@ def test_keyboard_moves_labels_and_shows(bench, keyboard):
     operator = rclpy.create_node("operator", namespace="/rlt", context=bench.context)
     bench.executor.add_node(operator)
     bench.wait(lambda: keyboard.shows("TAKEOVER | episode 7 training running, actor"))
+    corrected = dataclasses.replace(
+        RUNNING, episode=5, phase=Phase.ENDED, outcome=Outcome.FAILURE, label_source="human"
+    )
+    states.publish(episode_to_msg(corrected))  # an earlier one's label: 7 runs on
+    assert states.wait_for_all_acked(Duration(seconds=PATIENCE_S))
     operator.get_logger().info("success: episode 7 is a success")
     bench.wait(lambda: keyboard.shows("actor | success: episode 7 is a success"))
+    assert not keyboard.shows("episode 5")
     keyboard.type("z")
     bench.wait(lambda: keyboard.shows("'z' means nothing; ? shows the keys"))
     operator.destroy_node()

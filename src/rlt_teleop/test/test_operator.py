@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import os
 import time
@@ -67,7 +68,7 @@ class Bench:
         self.applied, self.reply = True, "episode 7 is a success"
         other = self.other
         other.create_subscription(HumanCommand, "human_command", self._on_command, qos.COMMAND)
-        other.create_subscription(Log, "/rosout", self._on_log, 10)
+        other.create_subscription(Log, "/rosout", self._on_log, qos.BARRIER)
         other.create_subscription(
             JoyFeedback, "joy/set_feedback", lambda m: self.rumbles.append(m.intensity), 10
         )
@@ -156,6 +157,27 @@ def test_a_command_of_the_person_in_the_contracts_axes(bench):
     assert last.fault == ""
     bench.buttons[LB] = 1
     bench.wait(lambda: bench.commands[-1].increment[0] == pytest.approx(0.05 * 0.02))
+
+
+def test_a_model_that_no_control_moves_is_told_once_and_stays_at_rest(tmp_path):
+    """The controller requires an operator, who can at least stop such a robot."""
+    joints = dataclasses.replace(CONTRACT.action, names=("elbow", "wrist", "knee", "toe"))
+    contract = CONTRACT.replace(action=joints)
+    contract.save(tmp_path / "contract.json")
+    bench = Bench("-p", f"model:={tmp_path}")
+    try:
+        bench.axes[1], bench.buttons[RB] = 1.0, 1
+        bench.wait(lambda: bench.commands[-1].takeover)
+        last = bench.commands[-1]
+        assert list(last.axis_names) == list(joints.names)
+        assert list(last.increment) == [0.0] * 4
+        assert last.fault == ""
+        assert last.contract_hash == contract.hash()
+        text = "(elbow, wrist, knee, toe): a takeover only stops the robot"
+        bench.wait(lambda: bench.said(text))
+        assert sum(text in line for line in bench.lines) == 1
+    finally:
+        bench.close()
 
 
 def test_commands_come_every_tick_and_count_up(bench):
@@ -329,6 +351,20 @@ def test_the_end_of_an_episode_is_told(bench):
     bench.wait(lambda: bench.said("episode 7 (training): failure (time limit)"))
     assert isinstance(bench.node._episode, EpisodeState)
     assert EpisodeMessage.PHASE_ENDED == int(bench.node._episode.phase)
+
+
+def test_a_late_correction_does_not_hide_the_running_episode(bench):
+    earlier = dataclasses.replace(
+        RUNNING, episode=5, acting=Source.BASE, phase=Phase.ENDED, outcome=Outcome.FAILURE,
+        label_source="human",
+    )  # fmt: skip
+    bench.node._on_episode(episode_to_msg(earlier))  # all that a respawned operator may get
+    assert bench.node._episode.episode == 5
+    for state in (RUNNING, earlier):
+        bench.node._on_episode(episode_to_msg(state))
+    bench.tap(Y)
+    bench.wait(lambda: bench.asked)
+    assert not bench.asked[0][1].to_actor  # of episode 7, which the actor drives
 
 
 # ---- What it refuses at the start

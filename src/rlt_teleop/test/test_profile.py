@@ -148,10 +148,12 @@ def test_no_profile_at_all_is_refused_with_the_remedy():
         Profile.from_parameters({name: default for name, (default, _) in PARAMETERS.items()})
 
 
-def test_an_action_space_that_nothing_moves_is_refused():
-    profile().require_motion(("elbow", "z"))
-    with pytest.raises(ValueError, match=r"\(elbow, wrist\).*none in common"):
-        profile().require_motion(("elbow", "wrist"))
+def test_an_action_space_that_nothing_moves_is_told():
+    assert profile().no_motion(("elbow", "z")) == ""
+    said = profile().no_motion(("elbow", "wrist"))
+    assert "no control of profile xbox moves an action axis of this model (elbow, wrist)" in said
+    assert "a takeover only stops the robot" in said
+    assert not np.any(profile().increment(*device(XBOX, {1: 1.0}), ("elbow", "wrist"), DT))
 
 
 def test_profiles_are_found_by_name_and_by_path(tmp_path):

@@ -55,6 +55,15 @@ def test_withdrawing_keeps_what_others_wrote(tmp_path):
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["notes.txt"]
 
 
+def test_withdrawing_never_takes_the_episodes_of_an_earlier_process(tmp_path):
+    facts = {"run": "run", "task": "ethernet", "seed": 0, "contract_hash": "feed"}
+    RunRecord(tmp_path, facts).write_episodes([{"episode": 1}])
+    record = RunRecord(tmp_path, facts, resume=True)
+    assert record.begun == 0  # killed before it was noted
+    record.withdraw()
+    assert (tmp_path / "episodes.jsonl").read_text() and (tmp_path / "run.json").is_file()
+
+
 def test_lost_and_duplicated():
     facts = last_facts(
         1.0, 2.0, RecorderStatus(committed=10, published=11, human=3),

@@ -82,10 +82,12 @@ class Others:
                 executor.spin_once(timeout_sec=0.01)
         return condition()
 
-    def execute(self, ticks: int, source: Source = Source.BASE) -> None:
+    def execute(self, ticks: int, source: Source = Source.BASE, **fields: Any) -> None:
         """Tell that the next ticks were executed, and wait until the node knows."""
+        episode = self.states[-1].episode if self.states else 0
         for _ in range(ticks):
-            self._steps.publish(ControlStep(tick=self.tick, source=source))
+            step = ControlStep(tick=self.tick, source=source, **{"episode": episode} | fields)
+            self._steps.publish(step)
             self.tick += 1
         self.wait_for(lambda: self.node._last_tick == self.tick - 1)
 
@@ -102,7 +104,7 @@ class Others:
             return last if last and (last.episode, last.phase) == (episode, Phase.RUNNING) else None
 
         state: EpisodeState = self.wait_for(begun)
-        self.execute(state.start_tick - self.tick, Source.HOLD)
+        self.execute(state.start_tick - self.tick, Source.HOLD, episode=0)
         return state
 
     def call(self, kind: Any, name: str, **fields: Any) -> Any:
@@ -187,6 +189,7 @@ def test_a_label_that_may_mean_the_last_episode_is_refused_once_the_next_one_run
     others.running(1)
     others.execute(30, Source.HUMAN)
     assert others.call(LabelSuccess, "label_success", success=True).success
+    others.execute(1, Source.HOLD, episode=0)  # the person lets go
     others.running(2)
     others.execute(5)
     refused = others.call(LabelSuccess, "label_success", success=False)
@@ -195,3 +198,60 @@ def test_a_label_that_may_mean_the_last_episode_is_refused_once_the_next_one_run
     assert corrected.success
     (result,) = others.node._machine.results
     assert (result.outcome, result.interventions, result.human_ticks) == (Outcome.FAILURE, 1, 30)
+
+
+@pytest.mark.parametrize("fields", [{"limited": ["velocity", "trip"]}, {"episode": 0}])
+def test_a_robot_that_was_held_to_the_time_limit_has_not_failed(start, fields):
+    others = start(time_limit_ticks=40)
+    others.running(1)
+    others.execute(39, Source.HOLD, **fields)
+    assert others.states[-1].phase is Phase.RUNNING
+    others.execute(1, Source.HOLD, **fields)
+    ended = others.wait_for(lambda: [s for s in others.states if s.phase is Phase.ENDED])[0]
+    assert (ended.outcome, ended.label_source) == (Outcome.TRUNCATED, "guard_fault")
+    others.running(2)
+    others.execute(40)
+    ended = others.wait_for(
+        lambda: [s for s in others.states if (s.episode, s.phase) == (2, Phase.ENDED)]
+    )[0]
+    assert (ended.outcome, ended.label_source) == (Outcome.FAILURE, "time_limit")
+
+
+def test_no_reset_begins_while_a_person_holds_the_robot(start):
+    others = start(second_look_s=0.0)
+    others.running(1)
+    others.execute(30, Source.HUMAN)
+    assert others.call(LabelSuccess, "label_success", success=True).success
+    node = others.node
+    others.wait_for(lambda: node._patience._reason == "the person to let go of the robot")
+    for source in (Source.HUMAN, Source.BLEND):
+        others.execute(5, source, episode=0)
+        node._advance()
+        assert others.states[-1].phase is Phase.ENDED
+    others.execute(1, Source.HOLD, episode=0)
+    others.wait_for(lambda: others.states[-1].episode == 2)
+
+
+def test_steps_that_queue_up_behind_a_slow_node_are_not_lost(start):
+    others = start()
+    others.running(1)
+    for _ in range(400):
+        others._steps.publish(ControlStep(tick=others.tick, source=Source.BASE, episode=1))
+        others.tick += 1
+    others.wait_for(lambda: others.node._last_tick == others.tick - 1)
+    assert others.node._machine.state.phase is Phase.RUNNING
+
+
+def test_after_a_correction_the_running_episode_is_again_what_late_joiners_find(start):
+    others = start()
+    others.running(1)
+    others.execute(30)
+    assert others.call(LabelSuccess, "label_success", success=True).success
+    others.running(2)
+    others.execute(30)
+    seen = len(others.states)
+    assert others.call(LabelSuccess, "label_success", success=False, episode_id="run/1").success
+    others.wait_for(lambda: len(others.states) >= seen + 2)
+    corrected, current = others.states[seen:]
+    assert (corrected.episode, corrected.outcome) == (1, Outcome.FAILURE)
+    assert (current.episode, current.phase) == (2, Phase.RUNNING)

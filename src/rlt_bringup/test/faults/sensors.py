@@ -276,16 +276,16 @@ def wrong_transitions(
     before = statuses[-1]
     publisher = bench.publisher(Transition, "transitions", qos.LOG)
     bench.wait(publisher.get_subscription_count, "the learner's subscription")
+    bench.mark()
     for number, (field, value) in enumerate(
         (("rewards", math.nan), ("proprio", math.inf), ("token", -math.inf)), start=1
     ):
-        bench.mark()
         wrong = copy.deepcopy(last)
         wrong.seq, wrong.step = last.seq + number, last.step + number
         getattr(wrong, field)[0] = value
         publisher.publish(wrong)
         bench.wait(lambda seq=wrong.seq: statuses[-1].ingested_seq >= seq, "the learner's answer")
-        line = bench.said_once("learner", "not finite")
+    line = bench.said_once("learner", "not finite")
     after = statuses[-1]
     assert (after.replay_size, after.updates) == (before.replay_size, before.updates), (
         f"replay {before.replay_size} -> {after.replay_size}"

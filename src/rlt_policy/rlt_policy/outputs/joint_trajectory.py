@@ -37,7 +37,7 @@ class JointTrajectories(RobotOutput):
         """Connect; see `RobotOutput`."""
         require_real_time("joint_trajectory", lockstep)
         require_joint_axes("joint_trajectory", contract)
-        self._braking = Braking(limits, contract.dt)
+        self._braking = Braking(contract.action.names, limits, contract.dt)
         self._names = list(contract.action.names)
         self.heard = JointPositions(node, contract, on_position).heard
         self._publisher = node.create_publisher(JointTrajectory, "joint_trajectory", qos.COMMAND)

@@ -1,11 +1,13 @@
-"""Increments as tool velocities, for drivers that take twists.
+"""Set-points as tool velocities, for drivers that take twists.
 
 A velocity goes on until somebody ends it. If we fall silent nobody here can, so this output works
-only with a driver that stops by itself, and proves that it does before anything else moves.
+only with a driver that stops by itself, and proves that it does before anything else moves. Nor
+does a velocity know where the robot is: it is closed over the measured pose, except in a hold.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 
@@ -19,6 +21,7 @@ from rlt_core.records import ControlStep
 from rlt_core.settings import GuardSettings, setting
 from rlt_node import qos
 from rlt_node.parameters import declare
+from rlt_policy.following import Following
 from rlt_policy.outputs import OnPosition, RobotOutput, require_real_time
 from rlt_policy.outputs.tool import ToolState, require_tool_axes
 from rlt_policy.stop_proof import StopProof
@@ -62,7 +65,10 @@ class Twists(RobotOutput):
             settings.proof_twist, settings.driver_stop_timeout_s, settings.proof_s, limits
         )
         self._node = node
-        self._dt = contract.dt
+        self._timeout = settings.driver_stop_timeout_s
+        self._following = Following(limits, contract.dt)
+        self._measured: NDArray[np.float64] | None = None
+        self._sent_at = -math.inf
         self._on_position = on_position
         self._message = TwistStamped()
         self._message.header.frame_id = contract.action.frame
@@ -76,11 +82,18 @@ class Twists(RobotOutput):
 
     def send(self, step: ControlStep) -> None:
         """Publish the tick's velocity."""
-        if self._proof.passed:
-            self._publish(step.increment / self._dt)
+        if not self._proof.passed or self._measured is None:
+            return
+        now = time.monotonic()
+        if now - self._sent_at > self._timeout:
+            self._following.rest()
+        self._sent_at = now
+        self._publish(self._following.velocity(step, self._measured))
 
     def _on_state(self, tick: int, position: NDArray[np.float64], fault: str) -> None:
         if self._proof.passed:
+            if np.isfinite(position).all():  # the control loop holds without
+                self._measured = position
             self._on_position(tick, position, fault)
         else:
             self._proof.measure(position, fault, time.monotonic())
