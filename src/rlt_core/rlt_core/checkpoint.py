@@ -62,6 +62,8 @@ def decode(data: bytes, sha256: str, origin: str = "policy weights") -> dict[str
 def save(folder: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
     """Write or replace a checkpoint; the one before stays as the previous generation.
 
+    The previous generation always has other tensors, in a file of its own.
+
     Args:
         folder: Folder of the checkpoint; made if missing.
         tensors: What to save.
@@ -75,7 +77,7 @@ def save(folder: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -
     name = f"tensors-{sha256[:16]}.safetensors"
     replace_file(folder / name, data)
     manifest = {"schema": SCHEMA, "tensors": {"file": name, "sha256": sha256}, "meta": meta}
-    _keep_previous(folder)
+    _keep_previous(folder, name)
     replace_file(folder / MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())
     named = {name, *_named(folder / PREVIOUS)}
     for old in folder.glob("tensors-*.safetensors*"):
@@ -95,7 +97,8 @@ def load(folder: Path, *needed: str) -> tuple[dict[str, Tensor], dict[str, Any]]
 
     Raises:
         FileNotFoundError: If there is no checkpoint.
-        ValueError: If it is damaged, of another schema, or its meta lacks a needed name.
+        ValueError: If it is damaged, lacks its tensor file, is of another schema, or its meta
+            lacks a needed name.
     """
     if not (folder / MANIFEST).is_file():
         raise FileNotFoundError(
@@ -147,15 +150,22 @@ def _load(path: Path, needed: tuple[str, ...]) -> tuple[dict[str, Tensor], dict[
             f"{path} lacks {', '.join(missing)}: name one that this version's learner saved"
         )
     if not file.is_file():
-        raise FileNotFoundError(f"{path} names {file.name}, which is missing: copy all files")
+        raise ValueError(f"{path} names {file.name}, which is missing: copy all files")
     _require_size(file.stat().st_size, str(file))
     return decode(file.read_bytes(), sha256, str(file)), meta
 
 
-def _keep_previous(folder: Path) -> None:
-    """Make the newest generation the previous one, unless it is damaged."""
+def _keep_previous(folder: Path, tensors: str) -> None:
+    """Make the newest generation the previous one, unless it is damaged or has the same tensors.
+
+    Two generations in one tensor file would be damaged together.
+
+    Args:
+        folder: Folder of the checkpoint.
+        tensors: Name of the tensor file of the generation to come.
+    """
     path = folder / MANIFEST
-    if not path.is_file():
+    if not path.is_file() or tensors in _named(path):
         return
     try:
         _load(path, ())

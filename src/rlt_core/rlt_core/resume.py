@@ -9,6 +9,7 @@ from rlt_core import checkpoint
 from rlt_core.durable_log import LOG_FILE, DurableLog
 from rlt_core.episodes import EpisodeResult
 from rlt_core.log import pages
+from rlt_core.records import Commit
 from rlt_core.runner import Runner
 
 CHECKPOINT = "checkpoint"
@@ -34,7 +35,8 @@ class ResumableRun:
             folder: Output folder of the run.
 
         Raises:
-            ValueError: If log or checkpoint is damaged, or of another run or contract.
+            ValueError: If log or checkpoint is damaged, or of another run or contract, or the
+                checkpoint of the log is gone.
             OSError: If the folder cannot be written, or another process runs in it.
         """
         if runner.trainer is None:
@@ -57,6 +59,9 @@ class ResumableRun:
         self._log.close()
 
     def _save(self) -> None:
+        """Save the state, unless it has diverged: a later process goes on from the good one."""
+        if self._trainer.status().trouble:
+            return
         tensors, counters = self._trainer.state_dict()
         meta = {
             "run": self._log.run,
@@ -68,11 +73,27 @@ class ResumableRun:
         }
         checkpoint.save(self._folder, tensors, meta)
 
+    def _require_beginning(self) -> None:
+        """Check that the log may lack a checkpoint: one is saved after every episode.
+
+        Raises:
+            ValueError: If more than one episode is closed.
+        """
+        closed = {
+            t.episode for page in pages(self._log) for t in page if t.commit is Commit.EPISODE_END
+        }
+        if len(closed) > 1:
+            raise ValueError(
+                f"{self._log.path} holds {len(closed)} closed episodes, but {self._folder} no "
+                "checkpoint: copy that folder from a backup, or name another output folder"
+            )
+
     def _restore(self) -> None:
         """Go back to the last checkpoint: what the log holds beyond it will be run again."""
         try:
             tensors, meta, self.problem = checkpoint.recover(self._folder, *NEEDED)
         except FileNotFoundError:
+            self._require_beginning()
             self._log.truncate(0)
             return
         if meta["run"] != self._log.run:

@@ -206,7 +206,7 @@ class Trainer:
         """Return the current counters and the last episode's metrics."""
         return TrainerStatus(
             # A closed episode counts as ingested once its weights are out.
-            ingested_seq=self._folded_seq - int(self._episode_closed),
+            ingested_seq=self._folded_seq - int(self._episode_closed and not self.rebuilding),
             received=self._accepted_seq + len(self._parked),
             duplicates=self._duplicates,
             missing=max(self._parked, default=self._accepted_seq)
@@ -224,7 +224,8 @@ class Trainer:
     def state_dict(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Return (tensors, counters as JSON values) for a checkpoint; replay is in the log."""
         counters = {
-            "folded_seq": self._folded_seq,
+            # What is being rebuilt has been learnt from all the same.
+            "folded_seq": max(self._folded_seq, self._restored_seq),
             "closed_episode": self._closed_episode,
             "warmups": self._warmups,
             "imitations_owed": self._imitations_owed,
@@ -234,6 +235,8 @@ class Trainer:
             "updates": self._updates,
             "version": self._version,
             "episode_closed": self._episode_closed,
+            "trouble": self._trouble,
+            "q_outside": self._q_outside,
             "sampling": self._rng.bit_generator.state,
         }
         return self.agent.state_dict(), counters
@@ -265,6 +268,8 @@ class Trainer:
         self._updates = counters["updates"]
         self._version = counters["version"]
         self._episode_closed = counters["episode_closed"]
+        self._trouble = counters["trouble"]
+        self._q_outside = counters["q_outside"]
         self._rng.bit_generator.state = counters["sampling"]
 
     def require_log(self, committed: int) -> None:

@@ -8,7 +8,7 @@ interleave: a window waits for its turn, and the end of the episode for the last
 from __future__ import annotations
 
 import dataclasses
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -28,6 +28,8 @@ from rlt_core.records import (
 
 KEPT_EPISODES = 50
 """Episodes whose labels can still be corrected; more would only cost memory."""
+EARLY_RECORDS = 4096
+"""Records kept that come before their episode: twice what both topics send to a late joiner."""
 
 
 class WindowBuilder:
@@ -50,7 +52,7 @@ class WindowBuilder:
         self._human_reference = intervention_reference == "human"
         self._episodes: OrderedDict[int, _Episode] = OrderedDict()
         self._newest = 0
-        self._early: list[Features | ControlStep] = []
+        self._early: deque[Features | ControlStep] = deque(maxlen=EARLY_RECORDS)
 
     def start(
         self, state: EpisodeState, committed: Iterable[Transition] = ()
@@ -79,7 +81,8 @@ class WindowBuilder:
         )
         if len(self._episodes) > KEPT_EPISODES:
             self._episodes.popitem(last=False)
-        early, self._early = self._early, []
+        early = tuple(self._early)
+        self._early.clear()
         for record in early:
             transitions += self._add(record)
         return transitions

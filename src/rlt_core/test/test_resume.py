@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -108,6 +109,37 @@ def test_without_a_checkpoint_it_begins_again_although_there_is_a_log(
         uninterrupted[0] / LOG_FILE, "toy", toy.contract(), readonly=True
     ).page(1, 20))
     log.close()
+    run = ResumableRun(toy.runner(), tmp_path)
+    list(run.run())
+    run.close()
+    assert_same_run(tmp_path, uninterrupted)
+
+
+def test_a_log_that_has_lost_its_checkpoint_is_refused_and_not_cut(
+    tmp_path, toy, uninterrupted
+):
+    run = ResumableRun(toy.runner(), tmp_path)
+    episodes = run.run()
+    for _ in range(3):
+        next(episodes)
+    run.close()
+    shutil.move(tmp_path / "checkpoint", tmp_path / "elsewhere")
+    kept = commits(tmp_path)
+    with pytest.raises(ValueError, match="holds . closed episodes, but .* no checkpoint"):
+        ResumableRun(toy.runner(), tmp_path)
+    assert commits(tmp_path) == kept
+
+
+def test_a_diverged_state_does_not_replace_the_good_checkpoint(tmp_path, toy, uninterrupted):
+    run = ResumableRun(toy.runner(), tmp_path)
+    episodes = run.run()
+    for _ in range(4):
+        next(episodes)
+    good = checkpoint_of(tmp_path)
+    run._trainer._trouble = "learning diverged"
+    next(episodes)
+    assert checkpoint_of(tmp_path) == good
+    run.close()
     run = ResumableRun(toy.runner(), tmp_path)
     list(run.run())
     run.close()

@@ -258,6 +258,30 @@ def test_replay_is_rebuilt_page_by_page_and_nothing_is_learnt_or_published_meanw
     assert same_state(second, expected)
 
 
+def test_a_checkpoint_saved_while_replay_is_rebuilt_forgets_nothing(make_trainer, log):
+    expected, _ = trained_at_once(make_trainer, log)
+    first, _ = trained_at_once(make_trainer, log)
+    second = make_trainer()
+    second.load_state_dict(*first.state_dict())
+    second.ingest(log[0])
+    second.work()
+    assert second.rebuilding and same_state(second, first)
+    third = restored(make_trainer, second, log)
+    drive(third)
+    assert same_state(third, expected)
+
+
+def test_a_restart_before_the_weights_were_out_counts_from_zero(make_trainer, log):
+    first = make_trainer()
+    for transition in log:
+        first.ingest(transition)
+    first.work()
+    assert first.weights_due  # an episode has closed, and the checkpoint says so
+    second = make_trainer()
+    second.load_state_dict(*first.state_dict())
+    assert second.status().ingested_seq == 0
+
+
 def test_a_checkpoint_that_lacks_a_counter_is_refused(make_trainer, log):
     tensors, counters = make_trainer().state_dict()
     del counters["updates"]
@@ -304,3 +328,14 @@ def test_a_diverging_learner_publishes_nothing_more_and_says_why(make_trainer, l
     assert reason in status.trouble and "lower learning_rate" in status.trouble
     assert status.policy_version == 0 and status.updates_owed == 0
     assert status.ingested_seq == len(log), "the robot must not wait for a learner that diverged"
+    again = restored(make_trainer, trainer, log)
+    assert again.status().trouble == status.trouble and drive(again) == []
+
+
+def test_values_that_drift_off_are_counted_on_after_a_restart(make_trainer, log):
+    first, _ = trained_at_once(make_trainer, log)
+    first._q_outside = Q_PATIENCE - 1
+    second = make_trainer()
+    second.load_state_dict(*first.state_dict())
+    second._check({"q_mean": 9.0})
+    assert "the mean Q is 9" in second.status().trouble

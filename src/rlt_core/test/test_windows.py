@@ -19,7 +19,7 @@ from rlt_core.records import (
     Phase,
     Source,
 )
-from rlt_core.windows import KEPT_EPISODES, WindowBuilder
+from rlt_core.windows import EARLY_RECORDS, KEPT_EPISODES, WindowBuilder
 
 START = 40  # first tick of the test episodes
 CHUNK, STRIDE = 4, 2  # of the toy contract
@@ -402,3 +402,11 @@ def test_a_builder_that_is_started_again_neither_repeats_nor_undoes(
         found = sorted((*committed, *inserts), key=lambda t: t.step)
         assert len(found) == len(expected)
         assert all(same(a, b) for a, b in zip(found, expected, strict=True))
+
+
+def test_records_that_come_before_their_episode_are_kept_up_to_a_bound(toy):
+    builder = WindowBuilder(toy.contract())
+    for step in range(EARLY_RECORDS + 10):
+        builder.add_step(control_step(step, episode=9))
+    assert len(builder._early) == EARLY_RECORDS
+    assert builder._early[-1].tick == START + EARLY_RECORDS + 9, "the newest were dropped"

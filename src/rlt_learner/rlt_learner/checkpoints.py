@@ -69,7 +69,17 @@ class Checkpoints:
             self.save(run)
 
     def save(self, run: str) -> Future[None]:
-        """Have the trainer's state written; nothing waits for it but who asks the future."""
+        """Have the trainer's state written; nothing waits for it but who asks the future.
+
+        Raises:
+            ValueError: If there is nothing to save yet, or it has diverged: what is on the disk
+                is better.
+        """
+        run = run or self.run
+        if not run:
+            raise ValueError("no episode has begun: there is nothing to save yet")
+        if trouble := self._trainer.status().trouble:
+            raise ValueError(f"not saved, the last good checkpoint stands: {trouble}")
         tensors, counters = self._trainer.state_dict()
         self._saved_version = counters["version"]
         return self._saver.offer(
@@ -93,10 +103,17 @@ class Checkpoints:
             Why it was not written, empty if it was.
         """
         asked: Future[Future[None]] = Future()
-        submit(lambda: asked.set_result(self.save(run)))
+
+        def save() -> None:
+            try:
+                asked.set_result(self.save(run))
+            except ValueError as error:
+                asked.set_exception(error)
+
+        submit(save)
         try:
             asked.result(SAVE_SECONDS).result(SAVE_SECONDS)
-        except (OSError, TimeoutError) as error:
+        except Exception as error:  # a service's answer, whatever went wrong
             return str(error) or f"not saved within {SAVE_SECONDS:g} s"
         return ""
 

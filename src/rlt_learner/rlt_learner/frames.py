@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from rlt_core.records import EpisodeKind, EpisodeState, Observation
@@ -51,11 +52,17 @@ class FrameStrip:
 
 
 class Pictures:
-    """Takes the strips of the first episode of each evaluation."""
+    """Takes the strips of the first episode of each evaluation; no run ends for want of one."""
 
-    def __init__(self, folder: Path | None) -> None:
-        """Write into this folder; None takes no pictures."""
+    def __init__(self, folder: Path | None, say: Callable[[str], None]) -> None:
+        """Start without a picture.
+
+        Args:
+            folder: Where the pictures go; None takes no pictures.
+            say: Called with why a strip could not be saved.
+        """
         self._folder = folder
+        self._say = say
         self._taken: set[EpisodeKind] = set()
         self._episode = 0
         self.strip: FrameStrip | None = None
@@ -75,13 +82,12 @@ class Pictures:
             self.strip.add(observation)
 
     def end(self, state: EpisodeState) -> bool:
-        """Save the strip if its episode has ended; whether that was so.
-
-        Raises:
-            OSError: If a picture cannot be written.
-        """
+        """Save the strip if its episode has ended; whether that was so."""
         if self.strip is None or state.episode != self._episode:
             return False
-        self.strip.save(state.start_tick)
+        try:
+            self.strip.save(state.start_tick)
+        except OSError as error:
+            self._say(f"the report will lack pictures of episode {state.episode}: {error}")
         self.strip = None
         return True

@@ -76,8 +76,8 @@ class LearnerNode(SelfStartingNode):
         )
         self._packing = Packing(self._contract)
         output = Path(self._settings.output) if self._settings.output else None
-        self._scalars = Scalars(output and output / "tensorboard")
         log = self.get_logger()
+        self._scalars = Scalars(output and output / "tensorboard", log.error)
         self._checkpoints = output and Checkpoints(
             output / "checkpoint", self._trainer, self._contract, log.error
         )
@@ -92,8 +92,6 @@ class LearnerNode(SelfStartingNode):
         self._connect()
         if restored and restored.run:
             (log.error if restored.damaged else log.info)(restored.message)
-            # The policy may have lost its weights too.
-            self._publish_weights(self._told.policy_version, self._trainer.agent.actor_state())
         self._worker.start()
 
     def _connect(self) -> None:
@@ -261,7 +259,7 @@ class LearnerNode(SelfStartingNode):
         data, sha256 = checkpoint.encode(weights)
         self._weights.publish(
             PolicyWeights(
-                run=self._run or self._checkpoints.run, version=version, contract_hash=self._hash,
+                run=self._run, version=version, contract_hash=self._hash,
                 sha256=sha256, data=octets(data),
             )
         )

@@ -110,7 +110,8 @@ class Ledger:
         if t.commit is Commit.EPISODE_END:
             self.episode, self.episode_seq = max(self.episode, t.episode), t.seq
             self._outcomes[t.episode] = t.outcome
-            self._open.clear()
+            # The end of an older episode is a correction: the running one stays open.
+            self._open = {step: o for step, o in self._open.items() if o.episode > t.episode}
         elif t.episode <= self.episode:
             return  # a correction of a closed episode
         elif t.commit is Commit.TOMBSTONE:

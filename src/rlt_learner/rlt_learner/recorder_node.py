@@ -10,33 +10,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rlt_core.contract import ContractMismatch
 from rlt_core.durable_log import LOG_FILE, DurableLog
 from rlt_core.log import Log, TransitionLog
 from rlt_core.records import EpisodeState, Outcome, Phase, Transition
 from rlt_core.settings import setting
 from rlt_core.windows import WindowBuilder
-from rlt_interfaces.msg import (
-    ControlStep,
-    Features,
-    Observation,
-    RecorderStatus,
-)
+from rlt_interfaces.msg import ControlStep, Features, Observation, RecorderStatus
 from rlt_interfaces.msg import EpisodeState as EpisodeMessage
 from rlt_interfaces.msg import Transition as TransitionMessage
 from rlt_interfaces.srv import GetTransitions
 from rlt_learner.frames import Pictures
+from rlt_learner.inlet import Inlet
 from rlt_learner.ledger import Ledger, interrupted_end
 from rlt_learner.status import recorder_health
 from rlt_learner.waiting_room import WaitingRoom
 from rlt_node import qos
-from rlt_node.conversions import (
-    episode_from_msg,
-    features_from_msg,
-    observation_from_msg,
-    step_from_msg,
-    transition_to_msg,
-)
+from rlt_node.conversions import episode_from_msg, observation_from_msg, transition_to_msg
 from rlt_node.diagnostics import Diagnostics, Health, Level
 from rlt_node.graph import GraphSettings
 from rlt_node.node import GuardedNode
@@ -85,7 +74,9 @@ class RecorderNode(GuardedNode):
         self._refused_told = 0
         self._rivals: set[str] = set()
         self._output = Path(self._settings.output) if self._settings.output else None
-        self._pictures = Pictures(self._output and self._output / "frames")
+        say = self.get_logger().error
+        self._pictures = Pictures(self._output and self._output / "frames", say)
+        self._inlet = Inlet(self._contract, say, strict=self._graph.lockstep)
         self._camera: Any = None
         self._transitions = self.create_publisher(TransitionMessage, "transitions", qos.LOG)
         self._statuses = self.create_publisher(RecorderStatus, "recorder_status", qos.LATCHED)
@@ -100,10 +91,16 @@ class RecorderNode(GuardedNode):
         Diagnostics(self, self._health)
 
     def close(self) -> None:
-        """Commit what still waits."""
+        """Commit what still waits; say what is lost."""
+        self._retry_at = 0.0
         self._flush()
-        if self._ledger is not None:
-            self._ledger.log.close()
+        if self._ledger is None:
+            return
+        if self._ledger.waiting:
+            self.get_logger().error(
+                f"{self._ledger.waiting} transitions are lost: {self._ledger.trouble}"
+            )
+        self._ledger.log.close()
 
     # ---- Records in ---------------------------------------------------------------------------
 
@@ -156,19 +153,14 @@ class RecorderNode(GuardedNode):
             self._start(state)
 
     def _on_features(self, message: Features) -> None:
-        try:
-            self._contract.require(message.contract_hash, "the policy")
-        except ContractMismatch as error:
-            if self._graph.lockstep:
-                raise
-            self.get_logger().error(
-                f"features: {error}", throttle_duration_sec=REPEAT_SECONDS
-            )
-            return
-        self._commit(self._builder.add_features(features_from_msg(message)))
+        features = self._inlet.features(message)
+        if features is not None:
+            self._commit(self._builder.add_features(features))
 
     def _on_step(self, message: ControlStep) -> None:
-        self._commit(self._builder.add_step(step_from_msg(message)))
+        step = self._inlet.step(message)
+        if step is not None:
+            self._commit(self._builder.add_step(step))
 
     def _close_late(self) -> None:
         """Close an ended episode whose last records do not come any more."""
@@ -283,7 +275,7 @@ class RecorderNode(GuardedNode):
     def _health(self) -> Health:
         if self._ledger is None:
             return Health(Level.OK, "waits for the first episode")
-        return recorder_health(self._status, self._ledger, self._output)
+        return recorder_health(self._status, self._ledger, self._output, self._inlet.dropped)
 
     # ---- Pictures -----------------------------------------------------------------------------
 

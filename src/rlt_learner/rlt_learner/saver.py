@@ -76,13 +76,13 @@ class Saver:
     ) -> None:
         try:
             checkpoint.save(self._folder, tensors, meta)
-        except OSError as error:
+        except Exception as error:  # whatever it is, the thread must live and the future end
             if not self.trouble:
                 self._say(
-                    f"checkpoint {self._folder} was not written ({error}): the one before stands; "
-                    "make room on its disk"
+                    f"checkpoint {self._folder} was not written ({error!r}): the one before "
+                    "stands; make room on its disk"
                 )
-            self.trouble = str(error)
+            self.trouble = str(error) or repr(error)
             done.set_exception(error)
         else:
             self.trouble = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,20 @@ LEARNING = (
 
 
 class Scalars:
-    """Writes learning curves by update and episodes by number; nothing without a folder."""
+    """Writes learning curves by update and episodes by number; nothing without a folder.
 
-    def __init__(self, folder: Path | None) -> None:
-        """Remember the folder; its files are made with the first value."""
+    No run ends for want of a curve: what cannot be written is said once and ends the curves.
+    """
+
+    def __init__(self, folder: Path | None, say: Callable[[str], None]) -> None:
+        """Remember the folder; its files are made with the first value.
+
+        Args:
+            folder: Where the curves go; None writes none.
+            say: Called with why they end.
+        """
         self._folder = folder
+        self._say = say
         self._writer: Any = None
 
     def learning(self, status: TrainerStatus) -> None:
@@ -35,13 +45,25 @@ class Scalars:
     def close(self) -> None:
         """Write what is still in memory."""
         if self._writer is not None:
-            self._writer.close()
+            self._try(self._writer.close)
 
     def _add(self, name: str, value: float, step: int) -> None:
-        if self._folder is None:
-            return
+        if self._folder is not None:
+            self._try(lambda: self._open().add_scalar(name, value, step))
+
+    def _open(self) -> Any:
         if self._writer is None:
             from torch.utils.tensorboard import SummaryWriter  # half a second
 
             self._writer = SummaryWriter(str(self._folder))
-        self._writer.add_scalar(name, value, step)
+        return self._writer
+
+    def _try(self, write: Callable[[], None]) -> None:
+        try:
+            write()
+        except OSError as error:
+            self._say(
+                f"{self._folder} takes no more curves ({error}): make room on its disk and restart "
+                "the learner to have them again"
+            )
+            self._folder = self._writer = None

@@ -15,8 +15,17 @@ from rlt_node.diagnostics import Health, Level
 MEBIBYTE = 1 << 20
 
 
-def recorder_health(status: RecorderStatus, ledger: Ledger, folder: Path | None) -> Health:
-    """Summarise a recorder whose log is open; the folder is that of the log, None in memory."""
+def recorder_health(
+    status: RecorderStatus, ledger: Ledger, folder: Path | None, dropped: int
+) -> Health:
+    """Summarise a recorder whose log is open.
+
+    Args:
+        status: What it tells.
+        ledger: The bookkeeping of its log.
+        folder: Folder of the log, None in memory.
+        dropped: Messages that did not fit the contract.
+    """
     values: dict[str, object] = {
         "run": status.run,
         "committed": len(ledger.log),
@@ -24,10 +33,11 @@ def recorder_health(status: RecorderStatus, ledger: Ledger, folder: Path | None)
         "waiting": ledger.waiting,
         "human": ledger.human,
         "not_finite": ledger.refused,
+        "dropped": dropped,
     }
     if folder is not None:
         values["disk_free_mib"] = shutil.disk_usage(folder).free // MEBIBYTE
-    level = Level.ERROR if ledger.trouble else Level.WARN if ledger.refused else Level.OK
+    level = Level.ERROR if ledger.trouble else Level.WARN if ledger.refused or dropped else Level.OK
     return Health(level, ledger.trouble or "records", values)
 
 
@@ -45,7 +55,7 @@ def learner_health(
         capacity: Largest number of transitions in replay.
     """
     problem = status.trouble or trouble
-    level = Level.ERROR if problem else Level.WARN if intake.missing else Level.OK
+    level = Level.ERROR if problem else Level.WARN if intake.missing or status.refused else Level.OK
     return Health(
         level,
         problem or ("learns" if learning else "paused or not active"),
@@ -76,7 +86,7 @@ def learner_status(
 def news(status: TrainerStatus, before: TrainerStatus) -> list[str]:
     """What has gone wrong between two statuses."""
     said = [status.trouble] if status.trouble and not before.trouble else []
-    if status.refused > before.refused:
+    if status.refused and not before.refused:  # the count goes on in the diagnostics
         said.append(
             f"{status.refused} commits hold a number that is not finite and were left out of "
             "replay: check cameras and policy"

@@ -38,7 +38,8 @@ class Worker:
 
         Args:
             trainer: Belongs to the thread from now on.
-            on_weights: Called in the thread with each new version of the actor.
+            on_weights: Called in the thread with each new version of the actor; with that of a
+                loaded checkpoint once the log has proved to be the one that it had learnt from.
             on_status: Called in the thread after an episode, and now and then in between.
             on_boundary: Called in the thread when an episode's updates are done and its weights
                 are out.
@@ -51,6 +52,9 @@ class Worker:
         self._on_status = on_status
         self._on_boundary = on_boundary
         self._inbox: queue.SimpleQueue[Transition | Job] = queue.SimpleQueue()
+        self._restored: tuple[int, dict[str, Tensor]] | None = None
+        if trainer.rebuilding and (version := trainer.status().policy_version):
+            self._restored = version, trainer.agent.actor_state()
         self._status_at = 0.0
         self._received_told = 0
         self._stopping = threading.Event()
@@ -80,8 +84,8 @@ class Worker:
             self._report()
             while not self._stopping.is_set():
                 closed = self._take_in()
-                if self.learning:
-                    self._learn()
+                if self.learning or self._trainer.rebuilding:
+                    self._learn(UPDATES_PER_LOOK if self.learning else 0)
                 else:
                     self._report_intake(closed)
         except Exception as error:
@@ -93,7 +97,7 @@ class Worker:
         Returns:
             Whether the end of an episode was among it.
         """
-        idle = not self.learning or self._trainer.owed < 1
+        idle = not self.learning or self._trainer.owed < 1 or self._trainer.rebuilding
         closed = False
         try:
             item = self._inbox.get(block=idle, timeout=STATUS_SECONDS if idle else None)
@@ -107,9 +111,14 @@ class Worker:
         except queue.Empty:
             return closed
 
-    def _learn(self) -> None:
+    def _learn(self, most: int) -> None:
+        """Rebuild replay, then fold and run up to so many updates."""
         before = self._trainer.status().ingested_seq
-        updates = self._trainer.work(UPDATES_PER_LOOK)
+        updates = self._trainer.work(most)
+        if self._restored and not self._trainer.rebuilding:
+            self._on_weights(*self._restored)
+            self._restored = None
+            self._report()
         if self._trainer.weights_due:
             self._on_weights(*self._trainer.publish())
             self._on_boundary()

@@ -1,10 +1,16 @@
-"""Pictures of an episode: evenly spaced, from first to last, of that episode alone."""
+"""Pictures and curves: of the right episode, evenly spaced; a full disk costs no more than them."""
 
 import cv2
 import numpy as np
 
-from rlt_core.records import Observation
-from rlt_learner.frames import FRAMES, FrameStrip
+from rlt_core.records import EpisodeKind, EpisodeState, Observation, Outcome, Phase, Source
+from rlt_learner.frames import FRAMES, FrameStrip, Pictures
+from rlt_learner.scalars import Scalars
+
+EPISODE = EpisodeState(
+    run="r", episode=1, kind=EpisodeKind.EVAL, phase=Phase.ENDED, acting=Source.ACTOR,
+    explore=False, seed=0, tick=2, start_tick=0, end_tick=2, outcome=Outcome.SUCCESS,
+)
 
 
 def observation(tick):
@@ -23,3 +29,23 @@ def test_a_strip_runs_from_first_to_last_and_leaves_older_episodes_out(tmp_path)
     red = [int(cv2.imread(str(file))[0, 0, 2]) for file in files]
     assert red[0] == 100 and red[-1] == 190
     assert red == sorted(red)
+
+
+def test_pictures_that_cannot_be_saved_are_said_and_given_up(tmp_path):
+    (tmp_path / "frames").write_text("no folder")
+    said = []
+    pictures = Pictures(tmp_path / "frames", said.append)
+    assert pictures.begin(EPISODE)
+    pictures.add(observation(1))
+    assert pictures.end(EPISODE) and pictures.strip is None
+    assert len(said) == 1 and "pictures of episode 1" in said[0]
+
+
+def test_curves_that_cannot_be_written_are_said_once_and_given_up(tmp_path):
+    (tmp_path / "tensorboard").write_text("no folder")
+    said = []
+    scalars = Scalars(tmp_path / "tensorboard", said.append)
+    for _ in range(3):
+        scalars.episode(EPISODE, success=True)
+    scalars.close()
+    assert len(said) == 1 and "takes no more curves" in said[0]

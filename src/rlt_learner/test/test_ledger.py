@@ -60,6 +60,19 @@ def test_a_restart_finds_what_was_there():
     assert before.begun == 10 and Ledger(log).begun == 0
 
 
+def test_a_correction_of_an_older_episode_leaves_the_running_one_open():
+    log = TransitionLog("r")
+    before = Ledger(log)
+    before.add([
+        window(1, 0), end(1), window(2, 0), window(2, 2), end(1, outcome=Outcome.FAILURE),
+        window(2, 4),
+    ])
+    before.flush()
+    for ledger in (before, Ledger(log)):
+        assert [(t.episode, t.step) for t in ledger.unclosed] == [(2, 0), (2, 2), (2, 4)]
+        assert ledger.closed_as(1) is Outcome.FAILURE
+
+
 def test_an_episode_that_nobody_saw_ending_is_truncated_after_its_last_window():
     ledger = Ledger(TransitionLog("r"))
     ledger.add([window(3, 0), window(3, 2)])

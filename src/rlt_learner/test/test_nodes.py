@@ -6,6 +6,7 @@ import os
 import re
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import QoSProfile
 
 from rlt_core.contract import ContractMismatch
+from rlt_core.durable_log import DurableLog
 from rlt_core.records import Commit, ControlStep, EpisodeKind, EpisodeState, Outcome, Phase, Source
 from rlt_core.windows import KEPT_EPISODES
 from rlt_interfaces.msg import ControlStep as StepMessage
@@ -146,6 +148,64 @@ def test_features_of_another_contract_are_refused(make_bench, mode):
         run_episode(bench, 1)
         bench.wait_for(lambda: commits)
         assert bench.node.ending is None
+
+
+@pytest.mark.parametrize("mode", ["lockstep", "real_time"])
+@pytest.mark.parametrize(
+    ("topic", "harm", "finding"),
+    [
+        ("features", {"token": [1.0] * 7}, "`token` of tick 10 has shape"),
+        ("features", {"token": [1.0] * 128, "reference": [1.0] * 7}, "7 values do not fill rows"),
+        ("control_step", {"increment": [1.0] * 3}, "`increment` of tick 10 has shape"),
+        ("control_step", {"increment": []}, "`increment` of tick 10 has shape"),
+    ],
+)
+def test_a_record_of_the_wrong_size_is_said_once_and_dropped(
+    make_bench, mode, topic, harm, finding
+):
+    bench = make_bench(RecorderNode, mode=mode)
+    said: list[Any] = []
+    bench.other.create_subscription(
+        Log, "/rosout", lambda m: said.append(m.msg), QoSProfile(depth=100)
+    )
+    commits = bench.hear(Transition, "transitions", qos.LOG)
+    values: dict[str, Any] = {"episode": 1, "tick": 10, "axis_names": ["x", "y", "z", "yaw"]}
+    if topic == "features":
+        values["contract_hash"] = bench.node._contract.hash()
+    wrong = (Features if topic == "features" else StepMessage)(**values | harm)
+    for _ in range(3):
+        bench.send(wrong, topic, qos.LOG)
+    if mode == "lockstep":
+        bench.wait_for(lambda: bench.node.ending is not None)
+        assert re.search(finding, str(bench.node.ending))
+        return
+    bench.wait_for(lambda: bench.node._inlet.dropped == 3)
+    run_episode(bench, 1)
+    bench.wait_for(lambda: commits)
+    bench.wait_for(lambda: any(re.search(finding, sentence) for sentence in said))
+    assert len([sentence for sentence in said if re.search(finding, sentence)]) == 1
+    assert bench.node.ending is None
+
+
+def test_what_the_disk_does_not_take_up_to_the_end_is_said(make_bench, tmp_path, monkeypatch):
+    bench = make_bench(RecorderNode, output=tmp_path)
+    tries: list[float] = []
+
+    def full(log, transitions):
+        tries.append(time.monotonic())
+        raise OSError("log.sqlite takes no commit (full): make room on its disk")
+
+    monkeypatch.setattr(DurableLog, "commit_all", full)
+    said = bench.hear(RecorderStatus, "recorder_status", qos.LATCHED)
+    run_episode(bench, 1)
+    bench.wait_for(lambda: said and said[-1].trouble)
+    lines: list[str] = []
+    monkeypatch.setattr(bench.node, "get_logger", lambda: SimpleNamespace(error=lines.append))
+    before = len(tries)
+    bench.node.close()
+    assert len(tries) == before + 1, "the last try waited for its turn"
+    assert lines[-1].startswith("1 transitions are lost: log.sqlite takes no commit")
+    bench.node._ledger = None  # it is closed
 
 
 def test_a_correction_of_another_episode_does_not_end_the_pictures(make_bench, tmp_path):

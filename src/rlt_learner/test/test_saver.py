@@ -72,3 +72,20 @@ def test_a_disk_that_fails_is_said_once_and_the_next_snapshot_tries_again(tmp_pa
     offer(saver, 4).result(20.0)
     assert saver.trouble == "" and checkpoint.load(tmp_path)[1] == {"version": 4}
     saver.close()
+
+
+def test_whatever_goes_wrong_is_trouble_and_never_ends_the_thread(tmp_path, monkeypatch):
+    said, works = [], checkpoint.save
+    saver = Saver(tmp_path, said.append)
+
+    def broken(*arguments):
+        raise RuntimeError("no such tensor")
+
+    monkeypatch.setattr(checkpoint, "save", broken)
+    with pytest.raises(RuntimeError, match="no such tensor"):
+        offer(saver, 1).result(20.0)
+    assert "no such tensor" in saver.trouble and len(said) == 1
+    monkeypatch.setattr(checkpoint, "save", works)
+    offer(saver, 2).result(20.0)
+    saver.close()
+    assert checkpoint.load(tmp_path)[1] == {"version": 2}

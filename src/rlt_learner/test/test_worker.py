@@ -33,6 +33,7 @@ class CountingTrainer:
     def __init__(self):
         self.owed = 5
         self.weights_due = False
+        self.rebuilding = False
         self.updates = 0
         self.received = 0
 
@@ -124,3 +125,41 @@ def test_stop_waits_for_the_job_in_hand(made):
     wait_for(lambda: worker._inbox.empty())
     worker.stop()
     assert done
+
+
+class RestoredTrainer(CountingTrainer):
+    """Stands for a trainer that goes on from version 4 and lacks two commits of its replay."""
+
+    def __init__(self):
+        super().__init__()
+        self.rebuilding = True
+        self.looked = 0
+        self.agent = SimpleNamespace(actor_state=lambda: {"after": self.updates})
+
+    def work(self, max_updates):
+        self.rebuilding = self.received < 2
+        self.looked += self.received
+        return 0 if self.rebuilding else super().work(max_updates)
+
+    def status(self):
+        return SimpleNamespace(
+            ingested_seq=self.updates, received=self.received, policy_version=4
+        )
+
+
+@pytest.mark.parametrize(("learning", "versions"), [(True, [4, 1]), (False, [4])])
+def test_restored_weights_are_told_once_the_log_has_proved_to_be_theirs(learning, versions):
+    told, trainer = [], RestoredTrainer()
+    worker = Worker(
+        trainer, lambda version, weights: told.append((version, weights)),
+        on_status=lambda status: None, on_boundary=lambda: None,
+    )
+    worker.learning = learning
+    worker.start()
+    worker.submit(commit(1, Commit.INSERT))
+    wait_for(lambda: trainer.looked)
+    assert not told, "told before the log was there"
+    worker.submit(commit(2, Commit.INSERT))
+    wait_for(lambda: len(told) == len(versions))
+    worker.stop()
+    assert told[0] == (4, {"after": 0}) and [version for version, _ in told] == versions

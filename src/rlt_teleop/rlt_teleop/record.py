@@ -115,7 +115,12 @@ class RunRecord:
             self.trouble = f"room on the disk for {self._folder / EPISODES_FILE} ({error})"
 
     def withdraw(self) -> None:
-        """Leave nothing behind: the run ended before its first episode began."""
+        """Leave nothing behind: the run ended before its first episode began.
+
+        Does nothing if an earlier process left episodes, whatever else is said of them.
+        """
+        if self.lines:
+            return
         for name in (RUN_FILE, EPISODES_FILE):
             (self._folder / name).unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # others have written into it

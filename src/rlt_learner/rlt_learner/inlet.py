@@ -1,0 +1,97 @@
+"""What the recorder takes in: records of the contract's sizes, and none of any other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import numpy as np
+
+from rlt_core.contract import Contract
+from rlt_core.records import ControlStep, Features
+from rlt_interfaces.msg import ControlStep as StepMessage
+from rlt_interfaces.msg import Features as FeaturesMessage
+from rlt_node.conversions import features_from_msg, step_from_msg
+
+Message = TypeVar("Message")
+Record = TypeVar("Record")
+
+
+class Inlet:
+    """Reads messages; those that do not fit the contract are said once, counted and dropped.
+
+    Attributes:
+        dropped: Messages that were dropped.
+    """
+
+    def __init__(self, contract: Contract, say: Callable[[str], None], strict: bool) -> None:
+        """Begin with nothing dropped.
+
+        Args:
+            contract: Contract of the run.
+            say: Called with what is wrong with a topic, once until a right message comes.
+            strict: Raise instead, as lockstep does.
+        """
+        self.dropped = 0
+        self._contract = contract
+        self._say = say
+        self._strict = strict
+        self._wrong: set[str] = set()
+
+    def features(self, message: FeaturesMessage) -> Features | None:
+        """State and reference of a stride tick; None if the message was dropped.
+
+        Raises:
+            ValueError: If it does not fit the contract, and that shall end the run.
+        """
+        return self._take("features", message, self._features)
+
+    def step(self, message: StepMessage) -> ControlStep | None:
+        """What was sent at a tick; None if the message was dropped.
+
+        Raises:
+            ValueError: If it does not fit the contract, and that shall end the run.
+        """
+        return self._take("control_step", message, self._step)
+
+    def _take(
+        self, topic: str, message: Message, read: Callable[[Message], Record]
+    ) -> Record | None:
+        try:
+            record = read(message)
+        except ValueError as error:
+            if self._strict:
+                raise
+            self.dropped += 1
+            if topic not in self._wrong:
+                self._wrong.add(topic)
+                self._say(f"{topic}: {error}; dropped, and so are those like it")
+            return None
+        self._wrong.discard(topic)
+        return record
+
+    def _features(self, message: FeaturesMessage) -> Features:
+        contract = self._contract
+        contract.require(message.contract_hash, "the policy")
+        features = features_from_msg(message)
+        tick, axes = features.tick, contract.action.size
+        _require("token", features.token, (contract.token_size,), tick, "policy")
+        _require("proprio", features.proprio, (contract.proprio.size,), tick, "policy")
+        _require("reference", features.reference, (contract.chunk, axes), tick, "policy")
+        return features
+
+    def _step(self, message: StepMessage) -> ControlStep:
+        step = step_from_msg(message)
+        axes = (self._contract.action.size,)
+        _require("increment", step.increment, axes, step.tick, "chunk controller")
+        return step
+
+
+def _require(
+    name: str, array: np.ndarray, shape: tuple[int, ...], tick: int, sender: str
+) -> None:
+    if array.shape != shape:
+        raise ValueError(
+            f"`{name}` of tick {tick} has shape {array.shape}, the contract expects {shape}: start "
+            f"recorder and {sender} with the same model"
+        )
