@@ -46,8 +46,9 @@ one, and logs every set-point with the time of its receipt. The row passes only 
    tick on no set-point differs from the one before it;
 3. exactly one line of level ERROR is logged over all processes, and it names what the row demands
    (node, topic, element, value, limit); where nothing has to be mended (6, 18, 28) there is none,
-   a person's buttons (26, 27) are answered as warnings, and where two nodes lose their input at
-   once (19) each says so once;
+   a person's buttons (26, 27) are answered as warnings, where two nodes lose their input at once
+   (19) each says so once, and where a node is started again (21) what it says of its start is
+   not judged;
 4. no tick of the policy is executed between the hold and the condition that ends it, and ticks of
    the policy are executed after it;
 5. there are never more commands than control periods: nothing is caught up in a burst.

@@ -85,7 +85,7 @@ class Takeover:
 
     def fault(self, reason: str) -> None:
         """Note that the input device cannot be used, and why: nothing is known of the button."""
-        self._lose("device", f"human_command: {reason}: {REPRESS}")
+        self._lose("device", f"{reason}: {REPRESS}")
         self._fault = reason
         self.received = -np.inf
 
