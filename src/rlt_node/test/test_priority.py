@@ -64,4 +64,5 @@ def test_zero_asks_for_nothing():
 def test_work_that_nobody_waits_for_goes_last():
     program = "import os; from rlt_node.priority import lower_priority; print(lower_priority(), "
     program += "os.sched_getscheduler(0) == os.SCHED_BATCH)"
-    assert run(program) == "this process runs with nice 10, as batch work True\n"
+    nice = min(os.nice(0) + 10, 19)  # a process begins where its parent is
+    assert run(program) == f"this process runs with nice {nice}, as batch work True\n"
