@@ -145,7 +145,7 @@ MUTANTS = (
           "self.silent(now) and self.grip is Grip.HUMAN", CONTROL),
     Mutant(
         "takeover: a device's fault latches", "rlt_core/takeover",
-        'self._lose("device", f"human_command: {reason}: {REPRESS}")', "pass", CONTROL,
+        'self._lose("device", f"{reason}: {REPRESS}")', "pass", CONTROL,
     ),
     Mutant(
         "takeover: button down before it was up", "rlt_core/takeover", "if self._seen_released:",
