@@ -46,18 +46,13 @@ def test_pure_rooms_name_no_ros_import(room):
     assert not {path: roots for path, roots in offenders.items() if roots}
 
 
-@pytest.mark.parametrize("room", PURE)
-def test_pure_rooms_load_without_ros(room):
-    names = [
-        ".".join([room, *path.relative_to(PURE[room]).with_suffix("").parts])
-        for path in sorted(PURE[room].rglob("*.py"))
-        if path.name != "__init__.py"
-    ]
+def load_without(roots: set[str], names: list[str]) -> None:
+    """Import modules in a process in which these packages cannot be imported."""
     program = (
         "import importlib, sys\n"
         "class Refuse:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
-        f"        if name.split('.')[0] in {sorted(ROS_ROOTS)!r}:\n"
+        f"        if name.split('.')[0] in {sorted(roots)!r}:\n"
         "            raise ImportError(f'{name} was imported')\n"
         "sys.meta_path.insert(0, Refuse())\n"
         f"for name in {names!r}:\n"
@@ -70,6 +65,26 @@ def test_pure_rooms_load_without_ros(room):
         capture_output=True, text=True, timeout=120,
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("room", PURE)
+def test_pure_rooms_load_without_ros(room):
+    names = [
+        ".".join([room, *path.relative_to(PURE[room]).with_suffix("").parts])
+        for path in sorted(PURE[room].rglob("*.py"))
+        if path.name != "__init__.py"
+    ]
+    load_without(ROS_ROOTS, names)
+
+
+def test_only_policy_and_learner_load_torch():
+    """The others start in a second, also on the robot's small computer."""
+    nodes = [
+        f"{path.parent.name}.{path.stem}" for path in sorted(SRC.glob("*/rlt_*/*_node.py"))
+        if path.stem not in ("policy_node", "learner_node")
+    ]
+    assert len(nodes) >= 7
+    load_without({"torch"}, nodes)
 
 
 def test_nodes_stay_small():

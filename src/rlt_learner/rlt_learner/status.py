@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rlt_core.trainer import TrainerStatus
 from rlt_interfaces.msg import LearnerStatus, RecorderStatus
 from rlt_learner.intake import Intake
 from rlt_learner.ledger import Ledger
 from rlt_node.diagnostics import Health, Level
+
+if TYPE_CHECKING:  # it brings PyTorch, with which the recorder has nothing to do
+    from rlt_core.trainer import TrainerStatus
 
 MEBIBYTE = 1 << 20
 
