@@ -14,7 +14,6 @@ import pytest
 import rclpy
 from rcl_interfaces.msg import Log
 from rclpy.executors import SingleThreadedExecutor
-from rclpy.qos import QoSProfile
 
 from rlt_core.contract import ContractMismatch
 from rlt_core.durable_log import DurableLog
@@ -166,7 +165,7 @@ def test_a_record_of_the_wrong_size_is_said_once_and_dropped(
     bench = make_bench(RecorderNode, mode=mode)
     said: list[Any] = []
     bench.other.create_subscription(
-        Log, "/rosout", lambda m: said.append(m.msg), QoSProfile(depth=100)
+        Log, "/rosout", lambda m: said.append(m.msg), qos.BARRIER
     )
     commits = bench.hear(Transition, "transitions", qos.LOG)
     values: dict[str, Any] = {"episode": 1, "tick": 10, "axis_names": ["x", "y", "z", "yaw"]}
@@ -278,7 +277,7 @@ def test_a_commit_that_is_none_is_refused_and_the_right_one_asked_for(
     told = bench.hear(LearnerStatus, "learner_status", qos.LATCHED)
     said: list[Any] = []
     bench.other.create_subscription(
-        Log, "/rosout", lambda m: said.append(m.msg), QoSProfile(depth=100)
+        Log, "/rosout", lambda m: said.append(m.msg), qos.BARRIER
     )
     bench.send(episode(1, Phase.ENDED), "episode_state")
     bench.wait_for(lambda: told and told[-1].run == "run")
