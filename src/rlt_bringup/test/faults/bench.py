@@ -56,7 +56,6 @@ POLICY = (Source.BASE, Source.ACTOR)
 PERSON = (Source.HUMAN, Source.BLEND)
 LOG_LINE = re.compile(r"^\[(\w+)\] \[([\d.]+)\] \[([\w.]+)\]: (.*)$")
 CLOCK_S = 0.005  # the wall clock is slewed now and then
-SAME_TICK_S = 0.1  # between the stamps of one tick's messages, on a busy machine
 TOO_LATE = re.compile("free the CPU|raise planning_delay_ticks")  # what only a busy machine causes
 EXACT = 1e-9  # m or rad: beyond the rounding of a quaternion
 
@@ -446,17 +445,19 @@ class Bench:
         cursor = -1
         last: Step | None = None
         before, increment = np.zeros(4), np.zeros(4)
-        for sent in self.arm.log:
-            index = self._step_of(sent, cursor + 1)
+        log = self.arm.log
+        for number, sent in enumerate(log):
+            following = log[number + 1].stamp if number + 1 < len(log) else math.inf
+            index = self._step_of(sent, cursor + 1, following)
             if index is None:
                 on_its_way = sent.at > self.steps[-1].at - STOP_S or 0.0 < killed - sent.at < STOP_S
                 near = [
                     (step.tick, round(step.stamp - sent.stamp, 4), step.setpoint)
-                    for step in self.steps if abs(step.stamp - sent.stamp) < SAME_TICK_S
+                    for step in self.steps[max(0, cursor - 2) : cursor + 5]
                 ]
                 assert on_its_way, (
-                    f"set-point {sent.setpoint} stands in no control step after tick "
-                    f"{self.steps[cursor].tick}: {near}"
+                    f"set-point {number} of {len(log)}, {sent.setpoint}, followed after "
+                    f"{following - sent.stamp:.4f} s, stands in no control step: {near}"
                 )
                 continue
             cursor, step = index, self.steps[index]
@@ -475,12 +476,17 @@ class Bench:
             )
             last, before, increment = step, sent.setpoint, moved
 
-    def _step_of(self, sent: Sent, first: int) -> int | None:
-        """Index of the control step that reports a set-point, None if none does."""
+    def _step_of(self, sent: Sent, first: int, following: float) -> int | None:
+        """Index of the control step that reports a set-point, None if none does.
+
+        It is stamped once the set-point was sent, and before the `following` one was stamped.
+        """
         for index in range(first, len(self.steps)):
-            later = self.steps[index].stamp - sent.stamp  # recorded once it was sent
-            same = -CLOCK_S < later < SAME_TICK_S
-            if same and np.abs(np.array(self.steps[index].setpoint) - sent.setpoint).max() <= EXACT:
+            step = self.steps[index]
+            if step.stamp > following + CLOCK_S:
+                return None
+            sent_before = step.stamp > sent.stamp - CLOCK_S
+            if sent_before and np.abs(np.array(step.setpoint) - sent.setpoint).max() <= EXACT:
                 return index
         return None
 
