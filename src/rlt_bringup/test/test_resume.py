@@ -28,13 +28,15 @@ LIMITS = yaml.safe_load((ROOT / "config" / "robots" / "sim.yaml").read_text())
 SCHEDULE = {"base_eval_episodes": 1, "episodes": 5, "eval_episodes": 1, "time_limit_ticks": 70}
 WARMUP = 2
 TRAINING = {"warmup_episodes": WARMUP, "warmup_bc_updates": 20, "warmup_critic_updates": 20}
+AGENT = {"hidden": 32, "batch": 16}
 NODES = ("learner", "policy", "observer", "chunk_controller", "simulator", "recorder", "episodes")
 PATIENCE_S = 120.0
 
 
 def start(graph: Any, output: Path, resume: bool) -> None:
     own = {
-        "learner": {**TRAINING, "output": str(output)},
+        "learner": {**TRAINING, **AGENT, "output": str(output)},
+        "policy": {"hidden": AGENT["hidden"]},
         "recorder": {"output": str(output)},
         "simulator": TASK["world"],
         "episodes": {
@@ -98,7 +100,7 @@ def test_a_killed_graph_goes_on_where_it_was(graph, tmp_path):
     contract = Contract.load(MODEL / "contract.json")
     limits = GuardSettings(**LIMITS["/**/learner"]["ros__parameters"])
     trainer = Trainer(
-        contract, normalised_bound(limits, contract), AgentSettings(),
+        contract, normalised_bound(limits, contract), build(AgentSettings, AGENT),
         build(TrainingSettings, TRAINING), seed=0,
     )
     for transition in log:

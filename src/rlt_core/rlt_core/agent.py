@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from rlt_core.adam import Adam
 from rlt_core.contract import Contract
 from rlt_core.networks import Actor, TwinCritic
 from rlt_core.records import FloatArray
@@ -51,12 +51,8 @@ class Agent:
         self._target_parameters = [p.requires_grad_(False) for p in self.target.parameters()]
         # Fused Adam and one fused Polyak step: at these sizes the overhead of an operation per
         # parameter costs as much as the gradients.
-        self._actor_optimiser = torch.optim.Adam(
-            self._actor_parameters, lr=settings.learning_rate, fused=True
-        )
-        self._critic_optimiser = torch.optim.Adam(
-            self._critic_parameters, lr=settings.learning_rate, fused=True
-        )
+        self._actor_optimiser = Adam(self._actor_parameters, settings.learning_rate)
+        self._critic_optimiser = Adam(self._critic_parameters, settings.learning_rate)
         self._outputs = contract.chunk * contract.action.size
         self._discounts = settings.gamma ** torch.arange(contract.chunk, dtype=torch.float32)
 
@@ -92,7 +88,7 @@ class Agent:
         target = self.td_target(batch)
         values = self.critic(batch.x, batch.actions)
         loss = (values - target).square().sum(0).mean()
-        self._critic_optimiser.zero_grad(set_to_none=True)
+        self._critic_optimiser.zero_grad()
         torch.autograd.backward(loss)
         self._critic_optimiser.step()
         with torch.no_grad():
@@ -144,8 +140,7 @@ class Agent:
         for part, module in self._modules().items():
             tensors |= {f"{part}.{name}": t.clone() for name, t in module.state_dict().items()}
         for part, optimiser in self._optimisers().items():
-            for index, moments in optimiser.state_dict()["state"].items():
-                tensors |= {f"{part}.{index}.{name}": t.clone() for name, t in moments.items()}
+            tensors |= {f"{part}.{name}": t for name, t in optimiser.state_dict().items()}
         return tensors
 
     def load_state_dict(self, tensors: Mapping[str, Tensor]) -> None:
@@ -157,24 +152,19 @@ class Agent:
         try:
             for part, module in self._modules().items():
                 module.load_state_dict(_below(tensors, part))
-        except RuntimeError as error:
+            for part, optimiser in self._optimisers().items():
+                optimiser.load_state_dict(_below(tensors, part))
+        except (RuntimeError, ValueError) as error:
             raise ValueError(
                 f"the checkpoint does not fit this agent: {error}; load it with the model and "
                 "settings it was trained with"
             ) from error
-        for part, optimiser in self._optimisers().items():
-            state: dict[int, dict[str, Tensor]] = {}
-            for key, tensor in _below(tensors, part).items():
-                index, name = key.split(".")
-                state.setdefault(int(index), {})[name] = tensor.clone()
-            groups: Any = optimiser.state_dict()["param_groups"]
-            optimiser.load_state_dict({"state": state, "param_groups": groups})
         self._generator.set_state(tensors["generator"])
 
     def _modules(self) -> dict[str, torch.nn.Module]:
         return {"actor": self.actor, "critic": self.critic, "target": self.target}
 
-    def _optimisers(self) -> dict[str, torch.optim.Optimizer]:
+    def _optimisers(self) -> dict[str, Adam]:
         return {
             "actor_optimiser": self._actor_optimiser,
             "critic_optimiser": self._critic_optimiser,
@@ -200,7 +190,7 @@ class Agent:
         return math.sqrt(mean.item() / self._outputs)
 
     def _step_actor(self, loss: Tensor) -> None:
-        self._actor_optimiser.zero_grad(set_to_none=True)
+        self._actor_optimiser.zero_grad()
         # Gradients for the actor alone: the critic's weights would cost as much again.
         torch.autograd.backward(loss, inputs=self._actor_parameters)
         self._actor_optimiser.step()
