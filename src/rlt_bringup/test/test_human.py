@@ -22,8 +22,8 @@ from rlt_core.records import EpisodeKind, Phase, Source
 
 ROOT = Path(__file__).resolve().parents[3]
 VIRTUAL_PAD = ROOT / "src" / "rlt_teleop" / "test" / "virtual_pad.py"
-EPISODES = {"base_eval_episodes": 1, "warmup_episodes": 1, "episodes": 2, "eval_episodes": 1}
-COUNT = 4
+EPISODES = {"base_eval_episodes": 0, "warmup_episodes": 1, "episodes": 2, "eval_episodes": 1}
+COUNT = 3
 GUARDED_TICKS = 25  # more than label_guard_ticks
 HUMAN_TICKS = 15
 
@@ -202,11 +202,11 @@ def test_a_supervised_run_to_its_end(launched, watcher, device, tmp_path):
     results = [json.loads(line) for line in lines]
     assert [result["episode"] for result in results] == list(range(1, COUNT + 1))
     labelled = [result for result in results if result["label_source"] == "human"]
-    assert len(labelled) >= 3
+    assert len(labelled) >= 2
     for result in labelled:
         assert result["outcome"] == ("success" if result["episode"] % 2 == 0 else "failure")
     taken = [result for result in results if result["human_ticks"]]
-    assert len(taken) >= 3
+    assert len(taken) >= 2
 
     report = json.loads((tmp_path / "run" / "report.json").read_text())
     assert report["interventions"]["episodes"] == len(taken)
