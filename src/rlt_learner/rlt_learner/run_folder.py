@@ -102,6 +102,16 @@ class RunFolder:
         approach = int(self._setting("approach_limit_ticks")) if self.full_task else 0
         return approach + int(self._setting("time_limit_ticks"))
 
+    @property
+    def model(self) -> str:
+        """Folder of the model, where the run found it."""
+        return str(self._setting("model"))
+
+    @property
+    def planning_delay_ticks(self) -> int:
+        """Control ticks from an observation to the first tick of its chunk."""
+        return int(self._setting("planning_delay_ticks"))
+
     def frames(self) -> dict[tuple[EpisodeKind, str], list[Path]]:
         """Return (kind, camera) -> PNG files in order of time; empty if none were recorded."""
         strips: dict[tuple[EpisodeKind, str], list[tuple[int, Path]]] = {}

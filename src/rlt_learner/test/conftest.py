@@ -63,7 +63,10 @@ def some_commits(contract: Contract) -> list[Transition]:
         end(contract, 2, 50, Outcome.FAILURE),
         *(window(contract, 3, step, kind=train, source=Source.ACTOR) for step in range(0, 20, 2)),
         window(contract, 3, 20, kind=train, source=Source.BLEND),
-        window(contract, 3, 22, kind=train, source=Source.HUMAN),
+        window(
+            contract, 3, 22, kind=train, source=Source.HUMAN, terminated=True, valid=8,
+            outcome=Outcome.SUCCESS,
+        ),
         window(contract, 3, 24, kind=train, terminated=True, valid=6, outcome=Outcome.SUCCESS),
         end(contract, 3, 30, Outcome.SUCCESS, train),
         window(contract, 4, 0, kind=train),
