@@ -58,6 +58,8 @@ def export(run: Path, output: Path, model: Path | None = None, force: bool = Fal
         ValueError: If the run or its log is damaged, or the model is not the run's.
         OSError: If something cannot be read or written, or the file exists and shall not.
     """
+    if output.exists() and not force:
+        raise FileExistsError(f"{output} exists: name another --output, or replace it with --force")
     folder = read_run(run)
     if folder.log is None:
         raise RunFolderError(
@@ -65,8 +67,6 @@ def export(run: Path, output: Path, model: Path | None = None, force: bool = Fal
             "name the folder of a run that trains"
         )
     contract = _contract(folder, model)
-    if output.exists() and not force:
-        raise FileExistsError(f"{output} exists: name another --output, or replace it with --force")
     log = StoredLog(run / LOG_FILE)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
