@@ -27,7 +27,7 @@ from learner import _batch, _contract
 from rlt_core import checkpoint
 from rlt_core.agent import Agent
 from rlt_core.contract import Contract
-from rlt_core.durable_log import LOG_FILE, DurableLog
+from rlt_core.durable_log import LOG_FILE, DurableLog, StoredLog
 from rlt_core.log import pages
 from rlt_core.packing import Packing
 from rlt_core.records import Commit, EpisodeKind, Source, Transition
@@ -102,14 +102,14 @@ def reload_time(folder: Path, contract: Contract, count: int) -> bool:
     for _ in range(count // len(some)):
         log.commit_all(some)
     log.close()
-    log = DurableLog(folder / LOG_FILE, "run", contract, readonly=True)
+    stored = StoredLog(folder / LOG_FILE)
     replay = Replay(contract, count)
     started = time.perf_counter()
-    for page in pages(log):
+    for page in pages(stored):
         replay.fold_all(page)
     seconds = time.perf_counter() - started
     megabytes = (folder / LOG_FILE).stat().st_size / 1e6
-    print(f"reload of {len(log)} commits ({megabytes:.0f} MB) into replay: {seconds:.2f} s "
+    print(f"reload of {len(stored)} commits ({megabytes:.0f} MB) into replay: {seconds:.2f} s "
           f"(goal {RELOAD_GOAL_S:g} s)")
     return seconds < RELOAD_GOAL_S
 

@@ -5,7 +5,7 @@ package_name = 'rlt_learner'
 setup(
     name=package_name,
     version='0.1.0',
-    description='The nodes recorder and learner; the commands pretrain, benchmark and report.',
+    description='The nodes recorder and learner; the commands pretrain, benchmark, report and export.',
     author='RLT for ROS 2 maintainers',
     author_email='maintainers@rlt-ros2.example',
     license='Apache-2.0',
@@ -23,6 +23,7 @@ setup(
             'pretrain = rlt_learner.pretrain:main',
             'benchmark = rlt_learner.benchmark:main',
             'report = rlt_learner.report:main',
+            'export = rlt_learner.export:main',
         ],
     },
 )

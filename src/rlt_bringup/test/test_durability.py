@@ -22,7 +22,7 @@ from rclpy.context import Context
 
 from rlt_core import checkpoint
 from rlt_core.contract import Contract
-from rlt_core.durable_log import LOG_FILE, DurableLog
+from rlt_core.durable_log import LOG_FILE, StoredLog
 from rlt_core.guard import normalised_bound
 from rlt_core.records import (
     Commit,
@@ -180,7 +180,8 @@ def kill(process: Any) -> None:
 
 
 def read_log(output: Path, contract: Contract) -> list[Transition]:
-    log = DurableLog(output / LOG_FILE, "run", contract, readonly=True)
+    log = StoredLog(output / LOG_FILE)
+    assert (log.run, log.contract_hash) == ("run", contract.hash())
     return log.page(1, len(log))
 
 

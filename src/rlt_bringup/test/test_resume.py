@@ -15,7 +15,7 @@ import yaml
 
 from rlt_core import checkpoint
 from rlt_core.contract import Contract
-from rlt_core.durable_log import LOG_FILE, DurableLog
+from rlt_core.durable_log import LOG_FILE, StoredLog
 from rlt_core.guard import normalised_bound
 from rlt_core.records import Commit, EpisodeKind, Outcome, Transition
 from rlt_core.settings import AgentSettings, GuardSettings, TrainingSettings, build
@@ -61,7 +61,7 @@ def kill_everything(graph: Any) -> None:
 
 
 def read_log(output: Path) -> list[Transition]:
-    log = DurableLog(output / LOG_FILE, "run", Contract.load(MODEL / "contract.json"), True)
+    log = StoredLog(output / LOG_FILE)
     return log.page(1, len(log))
 
 

@@ -7,15 +7,17 @@ tells the layout of the column `arrays`.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import socket
 import sqlite3
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from rlt_core.contract import Contract
 from rlt_core.files import sync_folder
@@ -45,45 +47,63 @@ SELECT = f"SELECT {COLUMNS}, crc32, arrays FROM commits WHERE seq >= ? ORDER BY 
 NUMBERS = struct.Struct("<9q")
 
 
-class DurableLog:
-    """Commits of one run, numbered gaplessly from 1, in one file with one writer.
+class StoredLog:
+    """The log of a run as a reader finds it, beside its writer if need be.
 
     Attributes:
         run: Identifier of the run.
+        contract_hash: Hash of its contract.
         path: The file.
     """
 
-    def __init__(self, path: Path, run: str, contract: Contract, readonly: bool = False) -> None:
-        """Open the log of a run, or begin it.
+    def __init__(self, path: Path) -> None:
+        """Open an existing log for reading.
 
         Args:
-            path: The file; its folder is made if missing.
-            run: Identifier of the run.
-            contract: The run's contract.
-            readonly: Read an existing log, beside its writer if need be.
+            path: The file.
 
         Raises:
-            ValueError: If the file is no log, is damaged, of a later version, or of another run
-                or contract.
-            OSError: If it cannot be opened, or another process writes it.
+            ValueError: If the file is no log, is damaged, or of a later version.
+            OSError: If it cannot be opened.
         """
-        self.run, self.path = run, path
-        self._packing = Packing(contract)
-        self._lock, self._count = -1, -1
+        self.path = path
         self._database: sqlite3.Connection | None = None
+        self._count = -1
+        with self._opening():
+            self._database = _connect(f"file:{quote(str(path))}?mode=ro")
+            self._read()
+
+    def __len__(self) -> int:
+        """Number of commits, which is the highest seq; a reader's is that of its opening."""
+        return self._count
+
+    def close(self) -> None:
+        """Let the file go."""
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+    def page(self, first: int, count: int) -> list[Transition]:
+        """Return up to `count` commits from seq `first` on, each checked.
+
+        Raises:
+            ValueError: If `first` is not a seq, `count` is negative, or the file is damaged.
+        """
+        require_page(first, count)
         try:
-            if readonly:
-                self._database = _connect(f"file:{path}?mode=ro")
-            else:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                self._lock = _lock(path)
-                self._database = _connect(f"file:{path}")
-                self._prepare({"run": run, "contract_hash": contract.hash()})
-            self._require({"run": run, "contract_hash": contract.hash()})
-            self._count = self._gapless_count()
+            rows = self._open().execute(SELECT, (first, count)).fetchall()
+        except sqlite3.Error as error:
+            raise ValueError(self._damaged(str(error))) from error
+        return [self._transition(seq, row) for seq, row in enumerate(rows, start=first)]
+
+    @contextlib.contextmanager
+    def _opening(self) -> Iterator[None]:
+        """Say in our words why a file cannot be opened, and leave nothing open."""
+        try:
+            yield
         except sqlite3.OperationalError as error:
             self.close()
-            raise OSError(f"{path} cannot be opened ({error}): check the disk") from error
+            raise OSError(f"{self.path} cannot be opened ({error}): check the disk") from error
         except sqlite3.DatabaseError as error:
             self.close()
             raise ValueError(self._damaged(str(error))) from error
@@ -91,15 +111,120 @@ class DurableLog:
             self.close()
             raise
 
-    def __len__(self) -> int:
-        """Number of commits, which is the highest seq."""
-        return self._count
+    def _read(self) -> None:
+        """Take over what the file tells of itself."""
+        if self._version() != len(SCHEMA):
+            raise ValueError(f"{self.path} is no transition log of this version")
+        facts = dict(self._open().execute("SELECT name, value FROM facts").fetchall())
+        missing = [name for name in ("run", "contract_hash", "layout") if name not in facts]
+        if missing:
+            raise ValueError(self._damaged(f"it does not tell its {', '.join(missing)}"))
+        self.run, self.contract_hash = str(facts["run"]), str(facts["contract_hash"])
+        try:
+            self._packing = Packing.of_layout(facts["layout"])
+        except ValueError as error:
+            raise ValueError(self._damaged(str(error))) from error
+        self._count = self._gapless_count()
+
+    def _open(self) -> sqlite3.Connection:
+        if self._database is None:
+            raise ValueError(f"{self.path} is closed")
+        return self._database
+
+    def _transition(self, expected: int, row: tuple[Any, ...]) -> Transition:
+        *numbers, crc, arrays = row
+        try:
+            sound = _checksum(numbers, arrays) == crc
+        except (struct.error, TypeError):  # a damaged column holds another type
+            sound = False
+        if not sound or numbers[0] != expected:
+            raise ValueError(self._damaged(f"commit {expected} does not match its checksum"))
+        seq, commit, kind, episode, step, valid, terminated, outcome, version = numbers
+        return Transition(
+            run=self.run,
+            episode=episode,
+            step=step,
+            seq=seq,
+            commit=Commit(commit),
+            kind=EpisodeKind(kind),
+            valid=valid,
+            terminated=bool(terminated),
+            outcome=Outcome(outcome),
+            policy_version=version,
+            **self._packing.unpack(arrays),
+        )
+
+    def _version(self) -> int:
+        """Version of the file's schema, 0 for a new file.
+
+        Raises:
+            ValueError: If it is another program's file, or a later version's.
+        """
+        application, version = (
+            int(self._open().execute(f"PRAGMA {name}").fetchone()[0])
+            for name in ("application_id", "user_version")
+        )
+        (tables,) = self._open().execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+        if application != APPLICATION and (application or version or tables):
+            raise ValueError(f"{self.path} is no transition log: name another output folder")
+        if version > len(SCHEMA):
+            raise ValueError(
+                f"{self.path} has schema {version}, this version reads up to {len(SCHEMA)}: use "
+                "the version that wrote it"
+            )
+        return version
+
+    def _gapless_count(self) -> int:
+        count, highest = (
+            self._open().execute("SELECT COUNT(*), COALESCE(MAX(seq), 0) FROM commits").fetchone()
+        )
+        if count != highest:
+            raise ValueError(self._damaged(f"{count} commits up to seq {highest}"))
+        return int(count)
+
+    def _damaged(self, finding: str) -> str:
+        return (
+            f"{self.path} is damaged ({finding}): copy the file again from a backup, or begin a "
+            "new run in another output folder"
+        )
+
+
+class DurableLog(StoredLog):
+    """Commits of one run, numbered gaplessly from 1, in one file with one writer.
+
+    Attributes:
+        run: Identifier of the run.
+        path: The file.
+    """
+
+    def __init__(self, path: Path, run: str, contract: Contract) -> None:
+        """Open the log of a run, or begin it.
+
+        Args:
+            path: The file; its folder is made if missing.
+            run: Identifier of the run.
+            contract: The run's contract.
+
+        Raises:
+            ValueError: If the file is no log, is damaged, of a later version, or of another run
+                or contract.
+            OSError: If it cannot be opened, or another process writes it.
+        """
+        self.path = path
+        self._lock, self._count = -1, -1
+        self._database = None
+        with self._opening():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = _lock(path)
+            self._database = _connect(f"file:{quote(str(path))}")
+            facts = {"run": run, "contract_hash": contract.hash()}
+            self._prepare(facts | {"layout": Packing(contract).layout})
+            self._read()
+            self._require(facts)
 
     def close(self) -> None:
         """Let another process write the file, as a killed process does; an empty log goes."""
-        if self._database is not None:
-            self._database.close()
-            self._database = None
+        super().close()
         if self._lock >= 0:
             if not self._count:
                 for suffix in ("", "-wal", "-shm", LOCK):
@@ -134,19 +259,6 @@ class DurableLog:
         self._count += len(committed)
         return committed
 
-    def page(self, first: int, count: int) -> list[Transition]:
-        """Return up to `count` commits from seq `first` on, each checked.
-
-        Raises:
-            ValueError: If `first` is not a seq, `count` is negative, or the file is damaged.
-        """
-        require_page(first, count)
-        try:
-            rows = self._open().execute(SELECT, (first, count)).fetchall()
-        except sqlite3.Error as error:
-            raise ValueError(self._damaged(str(error))) from error
-        return [self._transition(seq, row) for seq, row in enumerate(rows, start=first)]
-
     def truncate(self, last: int) -> None:
         """Forget every commit after seq `last`: a run goes on from its checkpoint.
 
@@ -155,11 +267,6 @@ class DurableLog:
         self._open().execute("DELETE FROM commits WHERE seq > ?", (last,))
         self._count = min(self._count, last)
 
-    def _open(self) -> sqlite3.Connection:
-        if self._database is None:
-            raise ValueError(f"{self.path} is closed")
-        return self._database
-
     def _row(self, t: Transition) -> tuple[Any, ...]:
         arrays = self._packing.pack(t)
         numbers = (
@@ -167,29 +274,6 @@ class DurableLog:
             int(t.outcome), t.policy_version,
         )
         return (*numbers, _checksum(numbers, arrays), arrays)
-
-    def _transition(self, expected: int, row: tuple[Any, ...]) -> Transition:
-        *numbers, crc, arrays = row
-        try:
-            sound = _checksum(numbers, arrays) == crc
-        except (struct.error, TypeError):  # a damaged column holds another type
-            sound = False
-        if not sound or numbers[0] != expected:
-            raise ValueError(self._damaged(f"commit {expected} does not match its checksum"))
-        seq, commit, kind, episode, step, valid, terminated, outcome, version = numbers
-        return Transition(
-            run=self.run,
-            episode=episode,
-            step=step,
-            seq=seq,
-            commit=Commit(commit),
-            kind=EpisodeKind(kind),
-            valid=valid,
-            terminated=bool(terminated),
-            outcome=Outcome(outcome),
-            policy_version=version,
-            **self._packing.unpack(arrays),
-        )
 
     def _prepare(self, facts: dict[str, str]) -> None:
         """Bring the file to this version's schema; a new file begins with these facts."""
@@ -206,60 +290,21 @@ class DurableLog:
             for statement in step:
                 database.execute(statement)
         if not version:
-            database.executemany(
-                "INSERT INTO facts VALUES (?, ?)",
-                [*facts.items(), ("layout", self._packing.layout)],
-            )
+            database.executemany("INSERT INTO facts VALUES (?, ?)", facts.items())
             database.execute(f"PRAGMA application_id = {APPLICATION}")
         database.execute(f"PRAGMA user_version = {len(SCHEMA)}")
         database.execute("COMMIT")
         sync_folder(self.path.parent)
 
-    def _version(self) -> int:
-        """Version of the file's schema, 0 for a new file.
-
-        Raises:
-            ValueError: If it is another program's file, or a later version's.
-        """
-        application, version = (
-            int(self._open().execute(f"PRAGMA {name}").fetchone()[0])
-            for name in ("application_id", "user_version")
-        )
-        (tables,) = self._open().execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
-        if application != APPLICATION and (application or version or tables):
-            raise ValueError(f"{self.path} is no transition log: name another output folder")
-        if version > len(SCHEMA):
-            raise ValueError(
-                f"{self.path} has schema {version}, this version reads up to {len(SCHEMA)}: use "
-                "the version that wrote it"
-            )
-        return version
-
     def _require(self, expected: dict[str, str]) -> None:
         """Check that the log is that of this run and contract."""
-        if self._version() != len(SCHEMA):
-            raise ValueError(f"{self.path} is no transition log of this version")
-        found = dict(self._open().execute("SELECT name, value FROM facts").fetchall())
+        found = {"run": self.run, "contract_hash": self.contract_hash}
         for name, value in expected.items():
-            if found.get(name) != value:
+            if found[name] != value:
                 raise ValueError(
-                    f"{self.path} is the log of {name} {found.get(name)!r}, expected {value!r}: "
+                    f"{self.path} is the log of {name} {found[name]!r}, expected {value!r}: "
                     "name another output folder, or start with the model that the log began with"
                 )
-
-    def _gapless_count(self) -> int:
-        count, highest = (
-            self._open().execute("SELECT COUNT(*), COALESCE(MAX(seq), 0) FROM commits").fetchone()
-        )
-        if count != highest:
-            raise ValueError(self._damaged(f"{count} commits up to seq {highest}"))
-        return int(count)
-
-    def _damaged(self, finding: str) -> str:
-        return (
-            f"{self.path} is damaged ({finding}): copy the file again from a backup, or begin a "
-            "new run in another output folder"
-        )
 
 
 def _connect(address: str) -> sqlite3.Connection:

@@ -88,9 +88,25 @@ class TransitionLog:
         """Nothing is left to do."""
 
 
-def pages(log: Log, first: int = 1) -> Iterator[list[Transition]]:
-    """Yield all commits from seq `first` on, a bounded page at a time."""
-    while page := log.page(first, PAGE):
+class Pages(Protocol):
+    """What can be read by seq, as a `Log`."""
+
+    def page(self, first: int, count: int) -> list[Transition]:
+        """Return up to `count` commits from seq `first` on."""
+
+
+def pages(log: Pages, first: int = 1, last: int | None = None) -> Iterator[list[Transition]]:
+    """Yield the commits from seq `first` on, a bounded page at a time.
+
+    Args:
+        log: The log; it may grow meanwhile.
+        first: Seq of the first commit.
+        last: Seq of the last one; None: all that there are when they are read.
+    """
+    while last is None or first <= last:
+        page = log.page(first, PAGE if last is None else min(PAGE, last - first + 1))
+        if not page:
+            return
         yield page
         first += len(page)
 

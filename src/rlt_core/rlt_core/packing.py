@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,18 +26,45 @@ class Packing:
         Args:
             contract: Sizes of state, chunk and planning delay.
         """
-        token = (contract.token_size,)
-        proprio, axes = (contract.proprio.size,), contract.action.size
-        committed, chunk = (contract.planning_delay_ticks, axes), (contract.chunk, axes)
+        self._lay_out(
+            contract.token_size, contract.proprio.size,
+            (contract.planning_delay_ticks, contract.chunk, contract.action.size),
+        )
+
+    @classmethod
+    def of_layout(cls, layout: str) -> Packing:
+        """The packing of records whose contract is not at hand.
+
+        Args:
+            layout: The `layout` of the packing that wrote them.
+
+        Raises:
+            ValueError: If it is no layout of this version.
+        """
+        made = cls.__new__(cls)
+        try:
+            shapes = {name: tuple(shape) for name, _, shape in json.loads(layout)}
+            (token,), (proprio,) = shapes["token"], shapes["proprio"]
+            made._lay_out(token, proprio, (*shapes["committed"][:1], *shapes["reference"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"the layout {layout!r} is not of this version") from error
+        if json.loads(made.layout) != json.loads(layout):
+            raise ValueError(f"the layout {layout!r} is not of this version")
+        return made
+
+    def _lay_out(self, token: int, proprio: int, sizes: Sequence[int]) -> None:
+        """Fix the record for a token, a proprioception, and (delay, chunk, axes)."""
+        delay, length, axes = sizes
+        committed, chunk = (delay, axes), (length, axes)
         fields: list[tuple[str, str, tuple[int, ...]]] = [
-            ("token", "<f4", token),
-            ("proprio", "<f4", proprio),
+            ("token", "<f4", (token,)),
+            ("proprio", "<f4", (proprio,)),
             ("committed", "<f4", committed),
             ("reference", "<f4", chunk),
             ("actions", "<f4", chunk),
             ("rewards", "<f4", chunk[:1]),
-            ("next_token", "<f4", token),
-            ("next_proprio", "<f4", proprio),
+            ("next_token", "<f4", (token,)),
+            ("next_proprio", "<f4", (proprio,)),
             ("next_committed", "<f4", committed),
             ("next_reference", "<f4", chunk),
             ("sources", "|u1", chunk[:1]),

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlt_core import durable_log
-from rlt_core.durable_log import DurableLog
+from rlt_core.durable_log import DurableLog, StoredLog
 from rlt_core.log import TransitionLog, pages
 from rlt_core.packing import Packing
 from rlt_core.records import Commit, Transition
@@ -68,6 +68,8 @@ def test_pages_cover_the_log_and_end_with_it(log, transitions):
     assert [t.seq for t in log.page(4, 99)] == [4, 5]
     assert log.page(6, 1) == [] and log.page(1, 0) == []
     assert [t.seq for page in pages(log, 3) for t in page] == [3, 4, 5]
+    assert [t.seq for page in pages(log, 2, last=4) for t in page] == [2, 3, 4]
+    assert list(pages(log, last=0)) == []
 
 
 @pytest.mark.parametrize(("first", "count"), [(0, 1), (-3, 1), (1, -1)])
@@ -123,7 +125,8 @@ def test_a_second_writer_is_refused_and_a_reader_is_not(tmp_path, contract, tran
     log.commit_all(transitions[:2])
     with pytest.raises(OSError, match=f"written by another process .process {os.getpid()} on"):
         DurableLog(path, "toy", contract)
-    reader = DurableLog(path, "toy", contract, readonly=True)
+    reader = StoredLog(path)
+    assert (reader.run, reader.contract_hash) == ("toy", contract.hash())
     assert len(reader.page(1, 99)) == 2
     log.close()
     assert len(DurableLog(path, "toy", contract)) == 2
@@ -137,7 +140,7 @@ def test_a_writer_that_is_killed_loses_nothing_that_it_acknowledged(
         f"""
         import pickle, sys
         from pathlib import Path
-        from rlt_core.durable_log import DurableLog
+        from rlt_core.durable_log import DurableLog, StoredLog
         contract, transitions = pickle.load(open({str(tmp_path / "input")!r}, "rb"))
         log = DurableLog(Path({str(tmp_path / "log.sqlite")!r}), "toy", contract)
         while True:
@@ -208,6 +211,35 @@ def test_a_truncated_file_is_refused(tmp_path, contract, transitions, share):
     os.truncate(path, int(share * path.stat().st_size))
     with pytest.raises(ValueError, match="log.sqlite is damaged"):
         list(pages(DurableLog(path, "toy", contract)))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("UPDATE facts SET value = '[]' WHERE name = 'layout'", "layout '.*' is not of this"),
+        ("UPDATE facts SET value = replace(value, '<f4', '<f8')", "layout '.*' is not of this"),
+        ("UPDATE facts SET value = replace(value, 'limited', 'l')", "layout '.*' is not of this"),
+        ("DELETE FROM facts WHERE name = 'layout'", "does not tell its layout"),
+    ],
+)
+def test_a_reader_refuses_a_layout_that_it_does_not_know(tmp_path, contract, transitions, change):
+    statement, message = change
+    log = DurableLog(tmp_path / "log.sqlite", "toy", contract)
+    log.commit_all(transitions[:2])
+    log._open().execute(statement)
+    log.close()
+    with pytest.raises(ValueError, match=message):
+        StoredLog(tmp_path / "log.sqlite")
+
+
+def test_a_reader_needs_no_contract_and_a_name_with_marks_is_no_harm(
+    tmp_path, contract, transitions
+):
+    path = tmp_path / "a?b#c %41" / "log.sqlite"
+    log = DurableLog(path, "toy", contract)
+    log.commit_all(transitions)
+    reader = StoredLog(path)
+    assert all(same(a, b) for a, b in zip(reader.page(1, 9999), transitions, strict=True))
 
 
 class Canary:

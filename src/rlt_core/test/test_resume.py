@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from rlt_core.durable_log import LOG_FILE, DurableLog
+from rlt_core.durable_log import LOG_FILE, DurableLog, StoredLog
 from rlt_core.resume import ResumableRun
 
 PROGRAM = textwrap.dedent(
@@ -105,9 +105,7 @@ def test_without_a_checkpoint_it_begins_again_although_there_is_a_log(
     tmp_path, toy, uninterrupted
 ):
     log = DurableLog(tmp_path / LOG_FILE, "toy", toy.contract())
-    log.commit_all(DurableLog(
-        uninterrupted[0] / LOG_FILE, "toy", toy.contract(), readonly=True
-    ).page(1, 20))
+    log.commit_all(StoredLog(uninterrupted[0] / LOG_FILE).page(1, 20))
     log.close()
     run = ResumableRun(toy.runner(), tmp_path)
     list(run.run())

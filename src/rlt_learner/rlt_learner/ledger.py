@@ -107,6 +107,7 @@ class Ledger:
         return committed
 
     def _count(self, t: Transition) -> None:
+        self.human += t.commit is Commit.INSERT and decided_by_person(t)
         if t.commit is Commit.EPISODE_END:
             self.episode, self.episode_seq = max(self.episode, t.episode), t.seq
             self._outcomes[t.episode] = t.outcome
@@ -118,7 +119,11 @@ class Ledger:
             self._open.pop(t.step, None)
         else:
             self._open[t.step] = t
-            self.human += t.commit is Commit.INSERT and bool(np.isin(t.sources, PEOPLE).any())
+
+
+def decided_by_person(transition: Transition) -> bool:
+    """Whether a person decided at least one tick of a window."""
+    return bool(np.isin(transition.sources, PEOPLE).any())
 
 
 def is_finite(transition: Transition) -> bool:

@@ -90,9 +90,16 @@ def training_curve(run: RunFolder) -> NDArray[np.float64]:
 
 def _notes(runs: Sequence[RunFolder]) -> list[str]:
     notes = [
-        f"The run in {run.path.name} did not end by itself: counts and times of it are missing."
+        f"The run in {run.path.name} did not end by itself, or is still going on: times and "
+        "updates are those of its newest ended episode, and what its nodes would have told is "
+        "missing."
         for run in runs
         if not run.finished
+    ]
+    notes += [
+        f"Log and nodes of the run in {run.path.name} disagree, and the log is counted: {sentence}."
+        for run in runs
+        for sentence in run.disagreements
     ]
     uncounted = sum(len(run.episodes) - len(run.of_kind(*EpisodeKind)) for run in runs)
     if uncounted:
@@ -194,8 +201,12 @@ def _facts(report: dict[str, Any]) -> list[tuple[str, str]]:
     people = report["interventions"]
     return [
         ("transitions committed", _number(transitions["committed"])),
+        *_log_facts(report["log"]),
         ("transitions received by the learner", _number(transitions["received"])),
-        ("transitions lost, duplicated", f"{transitions['lost']}, {transitions['duplicated']}"),
+        (
+            "transitions lost, duplicated",
+            f"{_number(transitions['lost'])}, {_number(transitions['duplicated'])}",
+        ),
         ("critic updates", _number(learner["updates"])),
         ("updates per second", _number(learner["updates_per_second"])),
         (
@@ -204,6 +215,21 @@ def _facts(report: dict[str, Any]) -> list[tuple[str, str]]:
             f"{_number(people['ticks'])} control ticks",
         ),
         ("transitions with a person's actions", _number(transitions["human"])),
+    ]
+
+
+def _log_facts(log: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """What the log holds, if it is there."""
+    if log is None:
+        return []
+    names = ("inserts", "revisions", "tombstones", "episode_ends")
+    return [
+        ("inserted, revised, removed windows; episodes' ends",
+         ", ".join(_number(log[name]) for name in names)),
+        *(
+            (f"windows {what}", ", ".join(f"{_number(n)} {name}" for name, n in log[key].items()))
+            for key, what in (("kinds", "by kind"), ("sources", "with a tick decided by"))
+        ),
     ]
 
 

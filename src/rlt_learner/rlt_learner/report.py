@@ -9,16 +9,18 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import os
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rlt_core import statistics
-from rlt_core.records import EpisodeKind
+from rlt_core.files import replace_file
+from rlt_core.records import Commit, EpisodeKind, Source
+from rlt_learner.log_summary import LogSummary
 from rlt_learner.page import render, training_curve
 from rlt_learner.run_folder import COUNTS, RunFolder, RunFolderError, read_run
 
@@ -41,12 +43,17 @@ def write_report(output: Path, runs: Sequence[Path]) -> dict[str, Any]:
         RunFolderError: If a run cannot be read, runs cannot be pooled, or nothing can be written.
     """
     folders = [read_run(path) for path in runs]
+    for folder in folders:
+        if not folder.episodes:
+            raise RunFolderError(
+                f"{folder.path / 'episodes.jsonl'} is empty: no episode of this run has ended yet"
+            )
     report = summarise(folders)
     page = render(report, folders)
     try:
         output.mkdir(parents=True, exist_ok=True)
-        _replace(output / "report.json", json.dumps(report, indent=2) + "\n")
-        _replace(output / "report.html", page)
+        replace_file(output / "report.json", (json.dumps(report, indent=2) + "\n").encode())
+        replace_file(output / "report.html", page.encode())
     except OSError as error:
         raise RunFolderError(f"the report cannot be written to {output}: {error}") from error
     return report
@@ -57,7 +64,8 @@ def summarise(runs: Sequence[RunFolder]) -> dict[str, Any]:
 
     A side that was not evaluated is null, and so is then the difference. Evaluations in which a
     person drove are `assisted` and count as failures. Of several runs `seed`
-    is the list of theirs, and `curve` their mean per training episode.
+    is the list of theirs, and `curve` their mean per training episode. Counts of transitions come
+    from the logs where they are there; a count that one run does not tell is null.
 
     Raises:
         RunFolderError: If the runs differ in what must agree to pool them.
@@ -73,16 +81,19 @@ def summarise(runs: Sequence[RunFolder]) -> dict[str, Any]:
         "rlt": _policy(runs, EpisodeKind.EVAL),
         "difference": _difference(runs),
         "robot_seconds": sum(item.steps * run.dt for run in runs for item in run.episodes),
-        "wall_seconds": sum(run.count("wall_seconds") for run in runs),
+        "wall_seconds": _total(run.wall_seconds for run in runs),
         "interventions": _interventions(runs),
         "transitions": {
-            name: sum(run.count("transitions")[name] for run in runs) for name in COUNTS
+            name: _total(run.transitions[name] for run in runs) for name in COUNTS
         },
+        "log": _log([run.log for run in runs]),
+        "disagreements": [
+            f"{run.path.name}: {sentence}" for run in runs for sentence in run.disagreements
+        ],
+        "finished": all(run.finished for run in runs),
         "learner": {
-            "updates": sum(run.count("learner")["updates"] for run in runs),
-            "updates_per_second": float(
-                np.mean([run.count("learner")["updates_per_second"] for run in runs])
-            ),
+            "updates": _total(run.learner["updates"] for run in runs),
+            "updates_per_second": _mean([run.learner["updates_per_second"] for run in runs]),
         },
         "privileged_pretraining": first["privileged_pretraining"],
         "versions": first["versions"],
@@ -111,6 +122,10 @@ def main() -> int:
     for name in ("base", "rlt"):
         if report[name] is not None:
             print(_line(name, report[name]))
+    if not report["finished"]:
+        print("note: the run did not end by itself, or is still going on")
+    for sentence in report["disagreements"]:
+        print(f"note: {sentence}")
     print(f"report: {arguments.output / 'report.html'}")
     return 0
 
@@ -140,6 +155,36 @@ def _policy(runs: Sequence[RunFolder], kind: EpisodeKind) -> dict[str, Any] | No
     figures = dataclasses.asdict(summary)
     del figures["successes"]
     return figures
+
+
+def _total(counts: Iterable[float | None]) -> float | None:
+    """The sum; None if one of them is unknown."""
+    known = [*counts]
+    return None if None in known else sum(known)  # type: ignore[arg-type]
+
+
+def _mean(rates: Sequence[float | None]) -> float | None:
+    total = _total(rates)
+    return None if total is None else total / len(rates)
+
+
+def _log(logs: Sequence[LogSummary | None]) -> dict[str, Any] | None:
+    """What the logs hold together; None if one of them is missing."""
+    found = [log for log in logs if log is not None]
+    if len(found) < len(logs):
+        return None
+    commits, kinds, sources = (
+        sum((getattr(log, name) for log in found), Counter())
+        for name in ("commits", "kinds", "sources")
+    )
+    return {
+        "inserts": commits[Commit.INSERT],
+        "revisions": commits[Commit.REVISION],
+        "tombstones": commits[Commit.TOMBSTONE],
+        "episode_ends": commits[Commit.EPISODE_END],
+        "kinds": {kind.name.lower(): kinds[kind] for kind in EpisodeKind if kind.stored},
+        "sources": {item.name.lower(): sources[item] for item in Source if item.value},
+    }
 
 
 def _interventions(runs: Sequence[RunFolder]) -> dict[str, int]:
@@ -182,16 +227,6 @@ def _line(name: str, figures: dict[str, Any]) -> str:
         f"median of successes {'–' if steps is None else format(steps, '.0f')} steps, "
         f"{figures['throughput_per_10min']:.0f} successes per 10 min"
     )
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file so that a reader sees the old one or the new one, never a part."""
-    temporary = path.with_name(path.name + ".part")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Reading a run's output folder: run.json, episodes.jsonl and frames/."""
+"""Reading a run's output folder: run.json, episodes.jsonl, log.sqlite and frames/."""
 
 from __future__ import annotations
 
@@ -9,19 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rlt_core.durable_log import LOG_FILE
 from rlt_core.episodes import EpisodeResult
 from rlt_core.records import EpisodeKind
 from rlt_core.statistics import judged
+from rlt_learner.log_summary import LogSummary, disagreements, read_log
 
 REQUIRED = (
     "run", "task", "seed", "settings", "versions", "contract_hash", "privileged_pretraining",
 )
 COUNTS = ("committed", "published", "received", "lost", "duplicated", "human")
-UNFINISHED: dict[str, Any] = {
-    "wall_seconds": 0.0,
-    "transitions": dict.fromkeys(COUNTS, 0),
-    "learner": {"updates": 0, "updates_per_second": 0.0},
-}
+LAST = ("wall_seconds", "transitions", "learner")
 """What run.json lacks until the run has ended."""
 FRAME_NAME = re.compile(r"(?P<kind>base_eval|eval)_(?P<camera>.+)_(?P<index>\d+)\.png")
 
@@ -38,11 +36,15 @@ class RunFolder:
         path: The folder.
         meta: Content of run.json.
         episodes: All ended episodes in order.
+        newest: The newest ended episode's line of episodes.jsonl; empty before the first.
+        log: What log.sqlite holds; None if there is none, as in an evaluation.
     """
 
     path: Path
     meta: Mapping[str, Any]
     episodes: tuple[EpisodeResult, ...]
+    newest: Mapping[str, Any]
+    log: LogSummary | None
 
     def of_kind(self, *kinds: EpisodeKind) -> list[EpisodeResult]:
         """Return the episodes of these kinds that count: not discarded, not cut from outside."""
@@ -51,17 +53,38 @@ class RunFolder:
     @property
     def finished(self) -> bool:
         """Whether the run ended by itself and wrote its counts."""
-        return all(self.meta.get(key) is not None for key in UNFINISHED)
+        return all(self.meta.get(key) is not None for key in LAST)
 
-    def count(self, name: str) -> Any:
-        """Return `wall_seconds`, `transitions` or `learner` of run.json; zeros if unfinished.
+    @property
+    def wall_seconds(self) -> float | None:
+        """Wall time of the run, unfinished that up to its newest ended episode; None: unknown."""
+        return self.meta.get("wall_seconds") or self.newest.get("wall_seconds")
 
-        A count that an older version did not keep is zero, too.
+    @property
+    def learner(self) -> dict[str, float | None]:
+        """What the learner did; None where an unfinished run does not tell."""
+        updates = {"updates": self.newest.get("updates"), "updates_per_second": None}
+        return updates | dict(self.meta.get("learner") or {})
+
+    @property
+    def transitions(self) -> dict[str, int | None]:
+        """Counts of transitions: the log's own where it is there, else what the nodes have told.
+
+        None where neither tells; a count that an older version did not keep is zero.
         """
-        value = self.meta.get(name)
-        if isinstance(value, Mapping):
-            return UNFINISHED[name] | value
-        return UNFINISHED[name] if value is None else value
+        told = self.meta.get("transitions")
+        counts: dict[str, int | None] = dict.fromkeys(COUNTS, None if told is None else 0)
+        counts |= told or {}
+        if self.log is not None:
+            committed, received = self.log.committed, counts["received"]
+            counts |= {"committed": committed, "human": self.log.human}
+            counts["lost"] = None if received is None else committed - received
+        return counts
+
+    @property
+    def disagreements(self) -> list[str]:
+        """Where the log says something else than the nodes have told, one sentence each."""
+        return disagreements(self.log, self.meta.get("transitions") or {}, self.episodes)
 
     @property
     def dt(self) -> float:
@@ -78,6 +101,16 @@ class RunFolder:
         """Longest episode in control ticks, its approach included."""
         approach = int(self._setting("approach_limit_ticks")) if self.full_task else 0
         return approach + int(self._setting("time_limit_ticks"))
+
+    @property
+    def model(self) -> str:
+        """Folder of the model, where the run found it."""
+        return str(self._setting("model"))
+
+    @property
+    def planning_delay_ticks(self) -> int:
+        """Control ticks from an observation to the first tick of its chunk."""
+        return int(self._setting("planning_delay_ticks"))
 
     def frames(self) -> dict[tuple[EpisodeKind, str], list[Path]]:
         """Return (kind, camera) -> PNG files in order of time; empty if none were recorded."""
@@ -105,11 +138,13 @@ def read_run(path: Path) -> RunFolder:
     """Read one run's output folder.
 
     Raises:
-        RunFolderError: If a file is missing, empty or damaged.
+        RunFolderError: If a file is missing or damaged, or the log is not that of the run.
     """
     if not path.is_dir():
         raise RunFolderError(f"{path} is no folder: name the output folder of a run")
-    return RunFolder(path, _read_meta(path / "run.json"), _read_episodes(path / "episodes.jsonl"))
+    meta = _read_meta(path / "run.json")
+    episodes, newest = _read_episodes(path / "episodes.jsonl")
+    return RunFolder(path, meta, episodes, newest, _read_log(path / LOG_FILE, meta))
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -132,19 +167,40 @@ def _read_meta(path: Path) -> dict[str, Any]:
     return dict(meta)
 
 
-def _read_episodes(path: Path) -> tuple[EpisodeResult, ...]:
-    episodes = []
+def _read_episodes(path: Path) -> tuple[tuple[EpisodeResult, ...], dict[str, Any]]:
+    """The results, and all that the last line holds."""
+    episodes, values = [], {}
     for number, line in enumerate(_text(path).splitlines(), start=1):
         try:
-            episodes.append(EpisodeResult.from_dict(json.loads(line)))
+            values = dict(json.loads(line))
+            episodes.append(EpisodeResult.from_dict(values))
         except (TypeError, ValueError) as error:
             raise RunFolderError(
                 f"{path} line {number} is no episode ({error}): if the run was cut off there, "
                 "delete the line"
             ) from error
-    if not episodes:
-        raise RunFolderError(f"{path} is empty: no episode of this run has ended yet")
-    return tuple(episodes)
+    return tuple(episodes), values
+
+
+def _read_log(path: Path, meta: Mapping[str, Any]) -> LogSummary | None:
+    """What the log holds, if there is one.
+
+    Raises:
+        RunFolderError: If it cannot be read, or is that of another run or contract.
+    """
+    if not path.exists():
+        return None
+    try:
+        log = read_log(path)
+    except (OSError, ValueError) as error:
+        raise RunFolderError(str(error)) from error
+    for name, found in (("run", log.run), ("contract_hash", log.contract_hash)):
+        if found != meta[name]:
+            raise RunFolderError(
+                f"{path} is of {name} {found!r}, run.json beside it of {meta[name]!r}: one of the "
+                "two was copied from elsewhere; put the run's own file back"
+            )
+    return log
 
 
 def _text(path: Path) -> str:

@@ -48,16 +48,17 @@ def test_a_restart_finds_what_was_there():
     before = Ledger(log)
     before.add([
         window(1, 0), window(1, 2, source=Source.HUMAN), end(1),
-        window(1, 2, Commit.REVISION, Source.HUMAN), end(1, outcome=Outcome.FAILURE),
+        window(1, 2, Commit.REVISION, Source.HUMAN), window(1, 4, source=Source.HUMAN),
+        end(1, outcome=Outcome.FAILURE),
         window(2, 0, source=Source.BLEND), window(2, 2), window(2, 4),
         window(2, 2, Commit.TOMBSTONE), window(2, 4, Commit.REVISION, valid=3),
     ])
     before.flush()
     for ledger in (before, Ledger(log)):
-        assert (ledger.episode, ledger.episode_seq, ledger.human) == (1, 5, 2)
+        assert (ledger.episode, ledger.episode_seq, ledger.human) == (1, 6, 3)
         assert ledger.closed_as(1) is Outcome.FAILURE and ledger.closed_as(2) is None
         assert [(t.step, t.valid) for t in ledger.unclosed] == [(0, 4), (4, 3)]
-    assert before.begun == 10 and Ledger(log).begun == 0
+    assert before.begun == 11 and Ledger(log).begun == 0
 
 
 def test_a_correction_of_an_older_episode_leaves_the_running_one_open():

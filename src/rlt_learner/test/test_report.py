@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import json
 import re
+import shutil
 import subprocess
 import sys
 
@@ -82,7 +83,7 @@ def test_report_json_holds_the_contracts_keys_and_figures(tmp_path):
     assert set(report) == {
         "base", "rlt", "difference", "robot_seconds", "wall_seconds", "interventions",
         "transitions", "learner", "seed", "task", "privileged_pretraining", "versions",
-        "contract_hash", "curve", "full_task",
+        "contract_hash", "curve", "full_task", "log", "disagreements", "finished",
     }
     assert set(report["base"]) == set(report["rlt"]) == POLICY_KEYS
     assert report["base"]["success_rate"] == 0.25
@@ -270,8 +271,133 @@ def test_one_evaluation_alone_is_reported_without_a_difference(tmp_path):
 def test_an_unfinished_run_is_reported_as_such(tmp_path):
     run = write_run(tmp_path / "run", wall_seconds=None, transitions=None, learner=None)
     report = write_report(run, [run])
-    assert report["transitions"]["committed"] == 0
+    assert not report["finished"] and set(report["transitions"].values()) == {None}
+    assert report["log"] is None and report["learner"] == {
+        "updates": None, "updates_per_second": None
+    }
     assert "did not end by itself" in (run / "report.html").read_text()
+
+
+# ---- The log is the truth ---------------------------------------------------------------------
+
+LOGGED = {
+    "inserts": 35, "revisions": 1, "tombstones": 1, "episode_ends": 4,
+    "kinds": {"warmup": 20, "train": 15},
+    "sources": {"base": 23, "actor": 10, "human": 1, "blend": 1, "hold": 0},
+}
+
+
+def told(committed, received, human):
+    """What the nodes tell of transitions when a run has ended."""
+    return {
+        "committed": committed, "published": committed, "received": received,
+        "lost": committed - received, "duplicated": 0, "human": human,
+    }
+
+
+def logged_run(folder, contract, **meta):
+    """The run whose log `commits` is; the episode that still runs is in no line."""
+    results = [
+        result(1, EpisodeKind.BASE_EVAL, 0, 100),
+        result(2, EpisodeKind.WARMUP, 500, 50, Outcome.SUCCESS),
+        result(3, EpisodeKind.TRAIN, 501, 30, interventions=1, human_ticks=20),
+    ]
+    first = {"run": "run", "contract_hash": contract.hash(), "transitions": told(41, 40, 2)}
+    run = write_run(folder, results, **first | meta)
+    lines = (run / "episodes.jsonl").read_text().splitlines()
+    extra = {"wall_seconds": 12.5, "policy_version": 3, "updates": 77}
+    lines[-1] = json.dumps(json.loads(lines[-1]) | extra)
+    (run / "episodes.jsonl").write_text("\n".join(lines))
+    return run
+
+
+def test_counts_come_from_the_log(tmp_path, contract, commits, write_log):
+    run = logged_run(tmp_path / "a", contract)
+    log = write_log(run, commits)  # open: the recorder may still be there
+    report = write_report(run, [run])
+    log.close()
+    assert report["transitions"] == told(41, 40, 2)
+    assert report["log"] == LOGGED
+    assert report["disagreements"] == [] and report["finished"]
+    page = (run / "report.html").read_text()
+    for shown in ("35, 1, 1, 4", "20 warmup, 15 train", "23 base, 10 actor, 1 human, 1 blend"):
+        assert shown in page
+    assert "disagree" not in page
+    pooled = write_report(tmp_path / "pooled", [run, twin(tmp_path / "b", run)])
+    assert pooled["transitions"]["committed"] == 82 and pooled["log"]["kinds"]["train"] == 30
+
+
+def twin(folder, run):
+    """The same run under other seeds."""
+    shutil.copytree(run, folder)
+    lines = [json.loads(line) for line in (folder / "episodes.jsonl").read_text().splitlines()]
+    (folder / "episodes.jsonl").write_text(
+        "".join(json.dumps(line | {"seed": line["seed"] + 9000}) + "\n" for line in lines)
+    )
+    return folder
+
+
+def test_a_killed_run_is_reported_from_its_log_and_its_episodes(
+    tmp_path, contract, commits, write_log
+):
+    run = logged_run(
+        tmp_path / "run", contract, wall_seconds=None, transitions=None, learner=None
+    )
+    write_log(run, commits)
+    report = write_report(run, [run])
+    assert not report["finished"] and report["disagreements"] == []
+    assert report["transitions"] == {
+        "committed": 41, "published": None, "received": None, "lost": None, "duplicated": None,
+        "human": 2,
+    }
+    assert report["log"] == LOGGED
+    assert report["wall_seconds"] == 12.5
+    assert report["learner"] == {"updates": 77, "updates_per_second": None}
+    page = (run / "report.html").read_text()
+    assert "did not end by itself" in page
+    assert "<td>transitions lost, duplicated</td><td>–, –" in page
+
+
+def test_what_log_and_nodes_disagree_about_is_shown(tmp_path, contract, commits, write_log):
+    run = logged_run(tmp_path / "run", contract, transitions=told(43, 43, 3))
+    lines = (run / "episodes.jsonl").read_text().splitlines()
+    lines[1] = lines[1].replace("success", "failure")
+    lines.append(json.dumps(result(4, EpisodeKind.TRAIN, 502, 20).to_dict()))
+    (run / "episodes.jsonl").write_text("\n".join(lines))
+    write_log(run, commits)
+    report = write_report(run, [run])
+    assert report["transitions"]["committed"] == 41 and report["transitions"]["lost"] == -2
+    assert report["disagreements"] == [
+        "run: run.json tells of 43 transitions committed, log.sqlite holds 41",
+        "run: run.json tells of 3 transitions with a person's actions, log.sqlite holds 2",
+        "run: log.sqlite holds another outcome of episode 2",
+        "run: log.sqlite holds no end of episode 4",
+    ]
+    assert "log.sqlite holds another outcome of episode 2" in (run / "report.html").read_text()
+
+
+def test_a_log_that_is_gone_is_missed(tmp_path, contract):
+    run = logged_run(tmp_path / "run", contract)
+    report = write_report(run, [run])
+    assert report["transitions"]["committed"] == 41 and report["log"] is None
+    assert report["disagreements"] == [
+        "run: log.sqlite is missing, and 41 commits are only told of"
+    ]
+
+
+def test_a_log_that_is_damaged_or_anothers_is_refused(tmp_path, contract, commits, write_log):
+    run = logged_run(tmp_path / "run", contract, contract_hash="c0ffee")
+    write_log(run, commits).close()
+    with pytest.raises(RunFolderError, match="is of contract_hash .* run.json beside it of 'c0ff"):
+        write_report(run, [run])
+    log = run / "log.sqlite"
+    log.write_bytes(log.read_bytes()[: log.stat().st_size // 2])
+    with pytest.raises(RunFolderError, match="log.sqlite is damaged"):
+        write_report(run, [run])
+    assert not list(run.glob("report.*"))
+
+
+# ---- Input ------------------------------------------------------------------------------------
 
 
 def remove(name):

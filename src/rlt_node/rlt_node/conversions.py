@@ -10,6 +10,7 @@ import numpy as np
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import PoseStamped
 from numpy.typing import NDArray
+from rclpy.serialization import serialize_message
 from sensor_msgs.msg import Image
 
 from rlt_core.contract import Contract
@@ -33,6 +34,11 @@ from rlt_core.records import (
 from rlt_interfaces import msg as interfaces
 
 NANOSECONDS = 1_000_000_000
+
+
+def serialised(message: Any) -> bytes:
+    """A message as it crosses the wire: CDR, with its header."""
+    return bytes(serialize_message(message))
 
 
 # ---- Time -------------------------------------------------------------------------------------
