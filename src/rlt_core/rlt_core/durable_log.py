@@ -1,8 +1,9 @@
 """The log of transitions on disk: a commit that has returned survives a kill and a power cut.
 
 One SQLite file per run, in WAL mode with `synchronous=FULL`: a transaction that was cut short
-leaves nothing, so there is no torn tail to repair. Any SQLite tool reads it; the table `facts`
-tells the layout of the column `arrays`.
+leaves nothing, so there is no torn tail to repair. What a disk loses all the same, although it had
+said that it was written, is counted when the file is opened. Any SQLite tool reads it; the table
+`facts` tells the layout of the column `arrays`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from rlt_core.files import sync_folder
 from rlt_core.log import numbered, require_page
 from rlt_core.packing import Packing
 from rlt_core.records import Commit, EpisodeKind, Outcome, Transition
+from rlt_core.wal import Dropped, torn_tail
 
 LOG_FILE = "log.sqlite"
 LOCK = ".lock"  # follows the file's name
@@ -51,6 +53,7 @@ class DurableLog:
     Attributes:
         run: Identifier of the run.
         path: The file.
+        dropped: What lay behind the last commit that verifies when the file was opened.
     """
 
     def __init__(self, path: Path, run: str, contract: Contract, readonly: bool = False) -> None:
@@ -68,6 +71,7 @@ class DurableLog:
             OSError: If it cannot be opened, or another process writes it.
         """
         self.run, self.path = run, path
+        self.dropped = Dropped()
         self._packing = Packing(contract)
         self._lock, self._count = -1, -1
         self._database: sqlite3.Connection | None = None
@@ -77,6 +81,7 @@ class DurableLog:
             else:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 self._lock = _lock(path)
+                self.dropped = torn_tail(path)
                 self._database = _connect(f"file:{path}")
                 self._prepare({"run": run, "contract_hash": contract.hash()})
             self._require({"run": run, "contract_hash": contract.hash()})

@@ -68,7 +68,7 @@ def test_two_damaged_generations_are_refused(folder, contract):
         from_checkpoint(folder, contract, Sayings())
 
 
-def test_a_checkpoint_of_another_contract_is_refused_in_either_generation(folder, contract):
+def test_a_checkpoint_of_another_contract_is_refused(folder, contract):
     path = folder / "manifest.json"
     entry = json.loads(path.read_text())
     entry["meta"]["contract_hash"] = "beef"
