@@ -8,7 +8,15 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from rlt_core.log import Log, pages
-from rlt_core.records import Commit, EpisodeState, Outcome, Phase, Source, Transition
+from rlt_core.records import (
+    INTERRUPTED,
+    Commit,
+    EpisodeState,
+    Outcome,
+    Phase,
+    Source,
+    Transition,
+)
 from rlt_core.windows import episode_end
 
 MAX_WAITING = 10_000  # an episode of almost seven minutes; the next one does not open meanwhile
@@ -137,6 +145,6 @@ def interrupted_end(windows: Sequence[Transition]) -> Transition:
     state = EpisodeState(
         run=last.run, episode=last.episode, kind=last.kind, phase=Phase.ENDED,
         acting=Source.UNKNOWN, explore=False, seed=0, tick=steps, start_tick=0, end_tick=steps,
-        outcome=Outcome.TRUNCATED, label_source="interrupted",
+        outcome=Outcome.TRUNCATED, label_source=INTERRUPTED,
     )
     return episode_end(state, axes=last.actions.shape[1])
