@@ -74,6 +74,22 @@ class Ledger:
         """Outcome of a closed episode in the log; None if the log does not hold its end."""
         return self._outcomes.get(episode)
 
+    def require(self, received: int) -> None:
+        """Check that the log holds what a learner has received of it: nothing gets a seq twice.
+
+        Args:
+            received: Number of commits that the learner has.
+
+        Raises:
+            ValueError: If it has more.
+        """
+        if received > len(self.log):
+            raise ValueError(
+                f"the learner has received {received} commits of run {self.log.run!r}, its log "
+                f"holds {len(self.log)}: the others were lost with a disk or with a recorder "
+                "without output; end the learner, too, and resume the run from its checkpoint"
+            )
+
     def add(self, transitions: Iterable[Transition]) -> bool:
         """Take transitions to be committed, in order.
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from pathlib import Path
+from typing import Any
 
+from rlt_core.durable_log import DurableLog
 from rlt_core.trainer import TrainerStatus
 from rlt_interfaces.msg import LearnerStatus, RecorderStatus
 from rlt_learner.intake import Intake
@@ -39,6 +41,26 @@ def recorder_health(
         values["disk_free_mib"] = shutil.disk_usage(folder).free // MEBIBYTE
     level = Level.ERROR if ledger.trouble else Level.WARN if ledger.refused or dropped else Level.OK
     return Health(level, ledger.trouble or "records", values)
+
+
+def torn_tail_news(log: DurableLog, logger: Any) -> None:
+    """Say what a log that was just opened has lost to a power cut or a failing disk.
+
+    Args:
+        log: The log.
+        logger: Told of an unfinished commit as information, of lost ones as an error.
+    """
+    dropped = log.dropped
+    if dropped.transactions:
+        logger.error(
+            f"at least {dropped.transactions} commits to {log.path} are lost: {dropped.bytes} "
+            f"bytes at its end do not verify and were dropped; it goes on after commit {len(log)}: "
+            "check the disk"
+        )
+    elif dropped.bytes:
+        logger.info(
+            f"{dropped.bytes} bytes of an unfinished commit at the end of {log.path} were dropped"
+        )
 
 
 def learner_health(
