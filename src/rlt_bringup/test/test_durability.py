@@ -294,27 +294,31 @@ def test_a_full_disk_pauses_collection_before_anything_is_acknowledged(
         "recorder").splitlines()[-1])
 
 
-def test_of_two_recorders_with_copies_of_one_log_the_same_one_stays_always(
+def test_of_two_restarted_recorders_the_one_with_the_older_copy_of_the_log_gives_way(
     graph, robot, contract, tmp_path
 ):
-    folders = [tmp_path / "run", tmp_path / "copy"]
-    first = start_recorder(graph, folders[0])
+    output, copy = tmp_path / "run", tmp_path / "copy"
+    first = start_recorder(graph, output)
     robot.wait_for(lambda: robot.recorder.run == "run", "the recorder")
     robot.run_episode(1)
     robot.closed(1)
-    kill(first)
-    shutil.copytree(*folders)
-    started = {folder: start_recorder(graph, folder) for folder in folders}
-    staying = min(folders, key=lambda folder: f"process {started[folder].pid} on")
-    (leaving,) = set(folders) - {staying}
-    robot.wait_for(lambda: started[leaving].poll() is not None, "one to give way")
-    assert started[leaving].returncode == 1
+    shutil.copytree(output, copy)
     robot.run_episode(2)
     robot.closed(2)
-    assert started[staying].poll() is None
-    assert_nothing_lost_or_doubled(read_log(staying, contract), robot.expected)
-    assert max(t.episode for t in read_log(leaving, contract)) == 1
-    kill(started[staying])
+    kill(first)
+    older = start_recorder(graph, copy)
+    robot.wait_for(lambda: robot.recorder.recorder.startswith(f"process {older.pid} on"), "it")
+    assert not robot.recorder.begun and robot.recorder.episode == 1
+    newer = start_recorder(graph, output)
+    robot.wait_for(lambda: older.poll() is not None, "one to give way")
+    assert older.returncode == 1 and f"process {newer.pid} on" in graph.log("recorder")
+    robot.wait_for(lambda: robot.recorder.recorder.startswith(f"process {newer.pid} on"), "it")
+    robot.run_episode(3)
+    robot.closed(3)
+    assert newer.poll() is None
+    assert_nothing_lost_or_doubled(read_log(output, contract), robot.expected)
+    assert max(t.episode for t in read_log(copy, contract)) == 1
+    kill(newer)
 
 
 def test_a_second_recorder_of_the_run_is_refused_on_this_machine_and_on_another(
@@ -360,7 +364,7 @@ def test_a_recorder_whose_log_lost_its_end_says_so_and_gives_no_number_twice(
     start_recorder(graph, output)
     assert graph.ended("recorder") == 1
     said = graph.log("recorder")
-    assert "at least 1 commits to" in said and "do not verify and were dropped" in said
+    assert "at least 1 commits of run 'run' are lost" in said and "were dropped" in said
     assert f"the learner has received {received} commits of run 'run', its log holds" in said
     kill(learner)
     start_recorder(graph, output)  # without that learner it goes on

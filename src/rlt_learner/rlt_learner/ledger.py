@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 
-from rlt_core.log import Log, pages
+from rlt_core.contract import Contract
+from rlt_core.durable_log import LOG_FILE, DurableLog
+from rlt_core.log import Log, TransitionLog, pages
 from rlt_core.records import (
     INTERRUPTED,
     Commit,
@@ -25,6 +28,16 @@ ARRAYS = (
     "token", "proprio", "committed", "reference", "actions", "rewards",
     "next_token", "next_proprio", "next_committed", "next_reference",
 )
+
+
+def open_log(folder: Path | None, run: str, contract: Contract) -> Log:
+    """Begin the log of a run, or go on with it; in memory if there is no folder.
+
+    Raises:
+        ValueError: If the folder holds another run's log, or it is damaged.
+        OSError: If it cannot be opened, or another process writes it.
+    """
+    return TransitionLog(run) if folder is None else DurableLog(folder / LOG_FILE, run, contract)
 
 
 class Ledger:

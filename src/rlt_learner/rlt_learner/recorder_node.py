@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rlt_core.durable_log import LOG_FILE, DurableLog
-from rlt_core.log import Log, TransitionLog
 from rlt_core.records import INTERRUPTED, EpisodeState, Outcome, Phase, Transition
 from rlt_core.settings import setting
 from rlt_core.windows import WindowBuilder
@@ -21,9 +19,9 @@ from rlt_interfaces.msg import Transition as TransitionMessage
 from rlt_interfaces.srv import GetTransitions
 from rlt_learner.frames import Pictures
 from rlt_learner.inlet import Inlet
-from rlt_learner.ledger import Ledger, interrupted_end
+from rlt_learner.ledger import Ledger, interrupted_end, open_log
 from rlt_learner.rivals import Rivals
-from rlt_learner.status import recorder_health, torn_tail_news
+from rlt_learner.status import opening_news, recorder_health
 from rlt_learner.waiting_room import WaitingRoom
 from rlt_node import qos
 from rlt_node.conversions import episode_from_msg, transition_to_msg
@@ -68,6 +66,7 @@ class RecorderNode(GuardedNode):
         self._builder = WindowBuilder(self._contract, self._settings.intervention_reference)
         self._ledger: Ledger | None = None
         self._status = RecorderStatus()
+        self._learner = LearnerStatus()
         self._identity = f"process {os.getpid()} on {socket.gethostname()}"
         self._states = WaitingRoom()
         self._ended_at = 0.0
@@ -184,14 +183,11 @@ class RecorderNode(GuardedNode):
         if self._ledger is not None:  # records of the first run may have come before its state
             self.close()
             self._builder = WindowBuilder(self._contract, self._settings.intervention_reference)
-        log: Log = TransitionLog(run)
-        if self._output is not None:
-            log = DurableLog(self._output / LOG_FILE, run, self._contract)
-            torn_tail_news(log, self.get_logger())
+        log = open_log(self._output, run, self._contract)
+        opening_news(log, self.get_logger())
         self._ledger = Ledger(log)
         self._status = RecorderStatus(run=run, recorder=self._identity, published=len(log))
-        if len(log):
-            self.get_logger().info(f"the log of run {run!r} goes on after commit {len(log)}")
+        self._on_learner(self._learner)
         if not self._graph.lockstep:  # the others did not wait, and one may record already
             self._states.close(until=time.monotonic() + HISTORY_SECONDS)
         self._tell()
@@ -249,6 +245,8 @@ class RecorderNode(GuardedNode):
             self._tell()
 
     def _on_learner(self, message: LearnerStatus) -> None:
+        """Refuse to go on beside a learner that has more than the log."""
+        self._learner = message
         if self._ledger is not None and message.run == self._status.run:
             self._ledger.require(message.received)
 

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from rlt_core.durable_log import DurableLog
+from rlt_core.log import Log
 from rlt_core.trainer import TrainerStatus
+from rlt_core.wal import Dropped
 from rlt_interfaces.msg import LearnerStatus, RecorderStatus
 from rlt_learner.intake import Intake
 from rlt_learner.ledger import Ledger
@@ -43,24 +45,26 @@ def recorder_health(
     return Health(level, ledger.trouble or "records", values)
 
 
-def torn_tail_news(log: DurableLog, logger: Any) -> None:
-    """Say what a log that was just opened has lost to a power cut or a failing disk.
+def opening_news(log: Log, logger: Any) -> None:
+    """Say where a log goes on, and what it has lost to a power cut or a failing disk.
 
     Args:
-        log: The log.
-        logger: Told of an unfinished commit as information, of lost ones as an error.
+        log: The log, just opened.
+        logger: Told of commits that are lost as an error.
     """
-    dropped = log.dropped
+    dropped = log.dropped if isinstance(log, DurableLog) else Dropped()
     if dropped.transactions:
         logger.error(
-            f"at least {dropped.transactions} commits to {log.path} are lost: {dropped.bytes} "
-            f"bytes at its end do not verify and were dropped; it goes on after commit {len(log)}: "
-            "check the disk"
+            f"at least {dropped.transactions} commits of run {log.run!r} are lost: "
+            f"{dropped.bytes} bytes at the end of its log do not verify and were dropped; check "
+            "the disk"
         )
     elif dropped.bytes:
         logger.info(
-            f"{dropped.bytes} bytes of an unfinished commit at the end of {log.path} were dropped"
+            f"{dropped.bytes} bytes of an unfinished commit at the end of the log were dropped"
         )
+    if len(log):
+        logger.info(f"the log of run {log.run!r} goes on after commit {len(log)}")
 
 
 def learner_health(
