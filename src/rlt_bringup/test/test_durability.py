@@ -7,7 +7,6 @@ import json
 import random
 import re
 import resource
-import shutil
 import signal
 import time
 from collections import Counter
@@ -292,33 +291,6 @@ def test_a_full_disk_pauses_collection_before_anything_is_acknowledged(
     assert graph.stop("recorder") == 1
     assert re.search(r"recorder: error: \d+ transitions are lost: .*takes no commit", graph.log(
         "recorder").splitlines()[-1])
-
-
-def test_of_two_restarted_recorders_the_one_with_the_older_copy_of_the_log_gives_way(
-    graph, robot, contract, tmp_path
-):
-    output, copy = tmp_path / "run", tmp_path / "copy"
-    first = start_recorder(graph, output)
-    robot.wait_for(lambda: robot.recorder.run == "run", "the recorder")
-    robot.run_episode(1)
-    robot.closed(1)
-    shutil.copytree(output, copy)
-    robot.run_episode(2)
-    robot.closed(2)
-    kill(first)
-    older = start_recorder(graph, copy)
-    robot.wait_for(lambda: robot.recorder.recorder.startswith(f"process {older.pid} on"), "it")
-    assert not robot.recorder.begun and robot.recorder.episode == 1
-    newer = start_recorder(graph, output)
-    robot.wait_for(lambda: older.poll() is not None, "one to give way")
-    assert older.returncode == 1 and f"process {newer.pid} on" in graph.log("recorder")
-    robot.wait_for(lambda: robot.recorder.recorder.startswith(f"process {newer.pid} on"), "it")
-    robot.run_episode(3)
-    robot.closed(3)
-    assert newer.poll() is None
-    assert_nothing_lost_or_doubled(read_log(output, contract), robot.expected)
-    assert max(t.episode for t in read_log(copy, contract)) == 1
-    kill(newer)
 
 
 def test_a_second_recorder_of_the_run_is_refused_on_this_machine_and_on_another(
