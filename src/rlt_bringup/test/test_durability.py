@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import random
+import re
 import resource
 import signal
 import time
@@ -18,11 +19,12 @@ import pytest
 import rclpy
 import torch
 import yaml
+from rclpy.action import ActionServer
 from rclpy.context import Context
 
 from rlt_core import checkpoint
 from rlt_core.contract import Contract
-from rlt_core.durable_log import LOG_FILE, StoredLog
+from rlt_core.durable_log import LOG_FILE, WAL_PAGES, StoredLog
 from rlt_core.guard import normalised_bound
 from rlt_core.records import (
     Commit,
@@ -39,8 +41,15 @@ from rlt_core.settings import AgentSettings, GuardSettings, TrainingSettings, bu
 from rlt_core.trainer import Trainer
 from rlt_core.windows import WindowBuilder
 from rlt_interfaces import msg
+from rlt_interfaces.action import Reset
+from rlt_interfaces.srv import LabelSuccess
 from rlt_node import qos
-from rlt_node.conversions import episode_to_msg, features_to_msg, step_to_msg
+from rlt_node.conversions import (
+    episode_from_msg,
+    episode_to_msg,
+    features_to_msg,
+    step_to_msg,
+)
 
 ROOT = Path(__file__).resolve().parents[3]
 MODEL = ROOT / "models" / "ethernet"
@@ -277,6 +286,12 @@ def test_a_full_disk_pauses_collection_before_anything_is_acknowledged(
     assert_nothing_lost_or_doubled(read_log(output, contract), robot.expected)
     robot.wait_for(lambda: len(robot.heard) == len(robot.expected), "the last transition")
     assert graph.log("recorder").count("takes no commit") == 1
+    resource.prlimit(recorder.pid, resource.RLIMIT_FSIZE, (4096, whole[1]))
+    robot.run_episode(3)
+    robot.wait_for(lambda: robot.recorder.trouble, "the recorder's word")
+    assert graph.stop("recorder") == 1
+    assert re.search(r"recorder: error: \d+ transitions are lost: .*takes no commit", graph.log(
+        "recorder").splitlines()[-1])
 
 
 def test_a_second_recorder_of_the_run_is_refused_on_this_machine_and_on_another(
@@ -299,6 +314,42 @@ def test_a_second_recorder_of_the_run_is_refused_on_this_machine_and_on_another(
     kill(first)
 
 
+def test_a_recorder_whose_log_lost_its_end_says_so_and_gives_no_number_twice(
+    graph, robot, contract, tmp_path
+):
+    output = tmp_path / "run"
+    recorder, learner = start_recorder(graph, output), start_learner(graph, output)
+    robot.wait_for(lambda: robot.recorder.run == robot.learner.run == "run", "both nodes")
+    number, newest = 0, [0] * WAL_PAGES
+    while len(newest) >= WAL_PAGES:  # all of it is in the database, too
+        number += 1
+        robot.run_episode(number)
+        robot.closed(number)
+        wal = output / (LOG_FILE + "-wal")
+        data = bytearray(wal.read_bytes())
+        frame = 24 + int.from_bytes(data[8:12], "big")
+        newest = [at for at in range(32, len(data), frame) if data[at + 8 : at + 16] == data[16:24]]
+    robot.wait_for(lambda: robot.learner.received == robot.recorder.committed, "the learner")
+    received = robot.learner.received
+    kill(recorder)
+    data[newest[-1] + 1000] ^= 1  # in the page that the last commit wrote last
+    wal.write_bytes(data)
+    start_recorder(graph, output)
+    assert graph.ended("recorder") == 1
+    said = graph.log("recorder")
+    assert "at least 1 commits of run 'run' are lost" in said and "were dropped" in said
+    assert f"the learner has received {received} commits of run 'run', its log holds" in said
+    kill(learner)
+    start_recorder(graph, output)  # without that learner it goes on
+    robot.run_episode(number + 1)
+    robot.closed(number + 1)
+    found = read_log(output, contract)
+    assert [t.seq for t in found] == [*range(1, len(found) + 1)]
+    assert {t.key for t in found if t.episode > number} == {
+        t.key for t in robot.expected if t.episode > number
+    }
+
+
 def test_an_unusable_file_ends_the_node_in_one_sentence_and_stays_as_it_is(
     graph, robot, tmp_path
 ):
@@ -315,3 +366,120 @@ def test_an_unusable_file_ends_the_node_in_one_sentence_and_stays_as_it_is(
     assert graph.ended("learner") == 1
     assert "both generations in" in graph.log("learner")
     assert (folder / LOG_FILE).read_bytes().startswith(b"\x80\x05")
+
+
+# ---- A real episodes node leads ---------------------------------------------------------------
+
+
+class Led(Robot):
+    """Policy, controller and robot of a run that an episodes node leads."""
+
+    def __init__(self, domain: int, contract: Contract) -> None:
+        super().__init__(domain, contract)
+        self.tick = 1000
+        self.begun: dict[int, EpisodeState] = {}
+        self._node.create_subscription(
+            msg.EpisodeState, "episode_state", self._on_state, qos.BARRIER
+        )
+        self._reset = ActionServer(self._node, Reset, "reset", self._on_reset)
+        self._policy = self._node.create_publisher(msg.PolicyInfo, "policy_info", qos.LATCHED)
+        self._policy.publish(msg.PolicyInfo(contract_hash=contract.hash(), policy_version=1))
+
+    def go_on(self, condition: Any, what: str) -> None:
+        """Execute ticks at RATE_HZ until a condition holds; without news, those of the episode."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not condition():
+            assert time.monotonic() < deadline, f"waited in vain for {what}"
+            running = self._state.phase is Phase.RUNNING and self.tick >= self._state.start_tick
+            self._publish_tick(self._state.episode if running else 0, self.tick)
+            self.tick += 1
+            self.spin(1.0 / RATE_HZ)
+
+    def executed(self, number: int, ticks: int) -> bool:
+        """Whether so many ticks of an episode have been executed."""
+        state = self.begun.get(number)
+        return state is not None and self.tick >= state.start_tick + ticks
+
+    def label(self, success: bool, episode_id: str) -> LabelSuccess.Response:
+        client = self._node.create_client(LabelSuccess, "label_success")
+        self.go_on(client.service_is_ready, "the service")
+        answer = client.call_async(LabelSuccess.Request(success=success, episode_id=episode_id))
+        self.go_on(answer.done, "the answer")
+        return answer.result()
+
+    def _on_state(self, message: msg.EpisodeState) -> None:
+        self._state = episode_from_msg(message)
+        if self._state.phase is Phase.RUNNING:
+            self.begun[self._state.episode] = self._state
+            self.expected += self.builder.start(self._state)
+
+    @staticmethod
+    def _on_reset(goal: Any) -> Reset.Result:
+        goal.succeed()
+        return Reset.Result(error_code=Reset.Goal.NONE)
+
+    def _publish_state(self) -> None:
+        """The episodes node does."""
+
+
+@pytest.fixture
+def led(domain: int, contract: Contract, graph: Any) -> Iterator[Led]:
+    made = Led(domain, contract)
+    yield made
+    made.close()
+
+
+def start_episodes(graph: Any, output: Path, resume: bool) -> Any:
+    return graph.start(
+        "episodes", model=str(MODEL), mode="real_time", output=str(output), resume=resume,
+        base_eval_episodes=0, warmup_episodes=1, episodes=2, eval_episodes=0,
+        time_limit_ticks=TICKS,
+    )
+
+
+def test_an_episodes_node_killed_alone_undoes_nothing_and_ends_when_all_is_on_the_disk(
+    graph, led, contract, tmp_path
+):
+    robot, output = led, tmp_path / "run"
+    recorder = start_recorder(graph, output)
+    episodes = start_episodes(graph, output, resume=False)
+    robot.go_on(lambda: robot.executed(1, 60), "the first episode")
+    kill(episodes)
+    robot.go_on(lambda: robot.executed(1, 80), "a robot that goes on")
+    episodes = start_episodes(graph, output, resume=True)
+    robot.go_on(lambda: robot.executed(2, 30), "the second episode")
+    reply = robot.label(True, "run/1")
+    assert not reply.success and "episode 1 ended before this run was resumed" in reply.message
+
+    interrupted = [t for t in read_log(output, contract) if t.episode == 1]
+    end = interrupted[-1]
+    assert (end.commit, end.outcome) == (Commit.EPISODE_END, Outcome.TRUNCATED)
+    assert end.step >= 80
+    state = dataclasses.replace(
+        robot.begun[1], phase=Phase.ENDED, end_tick=robot.begun[1].start_tick + end.step,
+        outcome=Outcome.TRUNCATED, label_source="abort",
+    )
+    expected = [t for t in robot.expected if t.episode == 1] + robot.builder.end(state)
+    # The robot went on for a moment after the recorder had heard of the end.
+    beyond = {t.key for t in expected if t.commit is Commit.TOMBSTONE}
+    assert_nothing_lost_or_doubled(interrupted, [t for t in expected if t.key not in beyond])
+
+    whole = resource.prlimit(recorder.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(recorder.pid, resource.RLIMIT_FSIZE, (4096, whole[1]))
+    robot.go_on(lambda: robot._state.phase is Phase.ENDED, "the last episode's end")
+    robot.go_on(lambda: robot.recorder.trouble, "the recorder's word")
+    robot.go_on(lambda: robot.executed(2, TICKS + 200), "half a second more")
+    assert episodes.poll() is None
+    resource.prlimit(recorder.pid, resource.RLIMIT_FSIZE, whole)
+    robot.go_on(lambda: episodes.poll() is not None, "the end of the run")
+    assert episodes.returncode == 0, graph.log("episodes")
+    assert graph.stop("recorder") == 0
+    log = read_log(output, contract)
+    assert [t.outcome for t in log if t.commit is Commit.EPISODE_END] == [
+        Outcome.TRUNCATED, Outcome.FAILURE
+    ]
+    assert not any(t.commit is Commit.TOMBSTONE for t in log)
+    lines = [json.loads(line) for line in (output / "episodes.jsonl").read_text().splitlines()]
+    assert [line["label_source"] for line in lines] == ["interrupted", "time_limit"]
+    facts = json.loads((output / "run.json").read_text())["transitions"]
+    assert facts["committed"] == len(log)

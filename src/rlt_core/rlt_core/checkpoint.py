@@ -25,6 +25,8 @@ MANIFEST = "manifest.json"
 PREVIOUS = "previous.json"
 MAX_BYTES = 1 << 30
 """Hundreds of times an actor-critic of this suite: what is larger is not read at all."""
+MAX_MANIFEST_BYTES = 1 << 24
+"""Room for the results of fifty thousand episodes: a larger manifest is not read at all."""
 
 
 def encode(tensors: Mapping[str, Tensor]) -> tuple[bytes, str]:
@@ -135,10 +137,10 @@ def recover(folder: Path, *needed: str) -> tuple[dict[str, Tensor], dict[str, An
 def _load(path: Path, needed: tuple[str, ...]) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read and verify the generation of one manifest."""
     try:
-        manifest = json.loads(path.read_text())
-        schema, entry, meta = manifest["schema"], manifest["tensors"], manifest["meta"]
-        file, sha256 = path.parent / entry["file"], entry["sha256"]
-    except (KeyError, TypeError, ValueError) as error:
+        manifest = _manifest(path)
+        schema, meta, sha256 = manifest["schema"], manifest["meta"], manifest["tensors"]["sha256"]
+        file = path.parent / _file_name(manifest)
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(
             f"{path} is no checkpoint manifest ({error!r}): name the folder `checkpoint` of a run"
         ) from error
@@ -174,12 +176,28 @@ def _keep_previous(folder: Path, tensors: str) -> None:
     replace_file(folder / PREVIOUS, path.read_bytes())
 
 
-def _named(manifest: Path) -> set[str]:
+def _named(path: Path) -> set[str]:
     """Name of the tensor file that a manifest points to, if there is one."""
     try:
-        return {str(json.loads(manifest.read_text())["tensors"]["file"])}
-    except (OSError, KeyError, TypeError, ValueError):
+        return {_file_name(_manifest(path))}
+    except (OSError, KeyError, TypeError, ValueError, RecursionError):
         return set()
+
+
+def _manifest(path: Path) -> Any:
+    """Read a manifest, whatever it holds; RecursionError if it is nested without end."""
+    size = path.stat().st_size
+    if size > MAX_MANIFEST_BYTES:
+        raise ValueError(f"{size} bytes, expected at most {MAX_MANIFEST_BYTES}")
+    return json.loads(path.read_text())
+
+
+def _file_name(manifest: Any) -> str:
+    """Name of the tensor file, which lies beside its manifest and nowhere else."""
+    name = manifest["tensors"]["file"]
+    if Path(name).name != name or name in ("", ".."):
+        raise ValueError(f"its tensor file is {name!r}, expected the name of a file beside it")
+    return str(name)
 
 
 def _require_size(size: int, origin: str) -> None:

@@ -1,8 +1,9 @@
 """The log of transitions on disk: a commit that has returned survives a kill and a power cut.
 
 One SQLite file per run, in WAL mode with `synchronous=FULL`: a transaction that was cut short
-leaves nothing, so there is no torn tail to repair. Any SQLite tool reads it; the table `facts`
-tells the layout of the column `arrays`.
+leaves nothing, so there is no torn tail to repair. What a disk loses all the same, although it had
+said that it was written, is counted when the file is opened. Any SQLite tool reads it; the table
+`facts` tells the layout of the column `arrays`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from rlt_core.files import sync_folder
 from rlt_core.log import numbered, require_page
 from rlt_core.packing import Packing
 from rlt_core.records import Commit, EpisodeKind, Outcome, Transition
+from rlt_core.wal import torn_tail
 
 LOG_FILE = "log.sqlite"
 LOCK = ".lock"  # follows the file's name
@@ -195,6 +197,7 @@ class DurableLog(StoredLog):
     Attributes:
         run: Identifier of the run.
         path: The file.
+        dropped: What lay behind the last commit that verifies when the file was opened.
     """
 
     def __init__(self, path: Path, run: str, contract: Contract) -> None:
@@ -216,6 +219,7 @@ class DurableLog(StoredLog):
         with self._opening():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = _lock(path)
+            self.dropped = torn_tail(path)
             self._database = _connect(f"file:{quote(str(path))}")
             facts = {"run": run, "contract_hash": contract.hash()}
             self._prepare(facts | {"layout": Packing(contract).layout})

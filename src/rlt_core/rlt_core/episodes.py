@@ -43,8 +43,9 @@ class EpisodeResult:
         seed: Its seed.
         outcome: How it ended; NONE if it was discarded.
         steps: Executed control ticks, those of the approach included.
-        label_source: Who judged: "human", "auto", "time_limit", "abort" or "discard"; or
-            "guard_fault", which let the time limit judge nothing.
+        label_source: Who judged: "human", "auto", "time_limit", "abort" or "discard";
+            "guard_fault", which let the time limit judge nothing; or "interrupted": nobody, since
+            the process ended in it.
         interventions: Number of takeovers.
         critical_steps: Executed control ticks of the critical phase.
         human_ticks: Executed control ticks that a person decided, blending included.
@@ -198,6 +199,7 @@ class EpisodeMachine:
         self._label_guard = settings.label_guard_ticks
         self._chunk = chunk
         self._ended: dict[int, EpisodeState] = {}
+        self._restored = 0
         self._interventions: Counter[int] = Counter()
         self._human_ticks: Counter[int] = Counter()
         self._human_acting = False
@@ -266,6 +268,7 @@ class EpisodeMachine:
             )
             self._interventions[plan.episode] = result.interventions
             self._human_ticks[plan.episode] = result.human_ticks
+            self._restored = plan.episode
 
     def next(self) -> EpisodeState:
         """Go on to the next scheduled episode, whose reset begins; or finish.
@@ -470,6 +473,18 @@ class EpisodeMachine:
         return state.tick - state.start_tick >= self._approach_limit
 
     def _addressed(self, episode_id: str) -> int | Reply:
+        """Number of the episode that a request means, or why it cannot be applied to any."""
+        number = self._meant(episode_id)
+        if isinstance(number, Reply) or number > self._restored:
+            return number
+        return Reply(
+            False,
+            f"episode {number} ended before this run was resumed: its records are gone, so it "
+            f"stays {self._ended[number].outcome.name.lower()}; the episodes from "
+            f"{self._restored + 1} on can be labelled and discarded",
+        )
+
+    def _meant(self, episode_id: str) -> int | Reply:
         """Number of the episode that a request means, or why none is meant."""
         steps = self.state.tick - self.state.start_tick
         started = self.state.phase is Phase.RUNNING and steps > 0

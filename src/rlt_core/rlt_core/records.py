@@ -183,6 +183,10 @@ class ControlStep:
     limited: tuple[str, ...] = ()
 
 
+INTERRUPTED = "interrupted"
+"""Who judged an episode that nobody saw ending: its last tick is whatever was recorded last."""
+
+
 @dataclass(frozen=True)
 class EpisodeState:
     """The state of the current episode as of `tick`; only the episodes node writes it.
@@ -200,7 +204,7 @@ class EpisodeState:
         end_tick: One past the last tick of the episode (0 while it runs).
         outcome: How it ended.
         label_source: HUMAN or automatic: "human", "auto", "time_limit", "guard_fault",
-            "abort" or "".
+            "abort", "discard", `INTERRUPTED` or "".
         critical: Whether the critical phase has begun: only its ticks are stored.
         critical_tick: First tick of the critical phase, a chunk boundary; 0 before it is known.
     """

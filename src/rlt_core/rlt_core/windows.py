@@ -15,6 +15,7 @@ import numpy as np
 
 from rlt_core.contract import Contract
 from rlt_core.records import (
+    INTERRUPTED,
     Commit,
     ControlStep,
     EpisodeState,
@@ -98,6 +99,10 @@ class WindowBuilder:
     def end(self, state: EpisodeState) -> list[Transition]:
         """Note how an episode ended, or that its verdict was corrected.
 
+        A state whose episode began at another tick is that of an episodes node that was started
+        again, which counts from 0: its ticks are moved to where the episode did begin. One that is
+        `INTERRUPTED` ends the episode after its newest record, if it has not ended before.
+
         Returns:
             What became publishable: if all records are there, the windows of the tail and the
             EPISODE_END; for a correction, revisions, inserts and tombstones of what it changes
@@ -158,7 +163,7 @@ class _Episode:
 
     def update(self, state: EpisodeState) -> Iterator[Transition]:
         """Learn that the critical phase has begun; yield what became publishable."""
-        if state.critical and not self._state.critical:
+        if state.phase != Phase.ENDED and state.critical and not self._state.critical:
             self._take(state)
             yield from self._live()
 
@@ -176,11 +181,28 @@ class _Episode:
 
     def end(self, state: EpisodeState) -> Iterator[Transition]:
         """Store the verdict; yield what became publishable."""
+        if state.label_source == INTERRUPTED:
+            yield from self._interrupt(state)
+            return
         corrected = self._closed and state.outcome != self._state.outcome
         self._take(state)
         if corrected:
             yield from self._settle()
         yield from self._close_if_complete()
+
+    def _interrupt(self, state: EpisodeState) -> Iterator[Transition]:
+        """End a running episode after its newest record; close one that has ended."""
+        if self._state.phase != Phase.ENDED:
+            start = self._state.start_tick
+            windows = (start + t.step + t.valid for t in self._before.values())
+            end = max(self._newest_step + 1, *windows, start)
+            self._take(
+                dataclasses.replace(
+                    self._state, phase=Phase.ENDED, tick=end, end_tick=end,
+                    outcome=state.outcome, label_source=state.label_source,
+                )
+            )
+        yield from self.close()
 
     def close(self) -> Iterator[Transition]:
         """Yield the rest of an ended episode, complete or not."""
@@ -190,16 +212,18 @@ class _Episode:
 
     def _take(self, state: EpisodeState) -> None:
         """Take over a newer state: no window begins before its critical phase."""
-        self._state = state
-        self._next = max(self._next, state.critical_tick)
+        self._state = _counted_from(self._state.start_tick, state)
+        self._next = max(self._next, self._state.critical_tick)
 
     def _live(self) -> Iterator[Transition]:
         """Yield windows that end well before the newest step: the label cannot touch them."""
         if not self._state.stores(self._next) or self._closed:
             return
         chunk, delay = self._contract.chunk, self._contract.planning_delay_ticks
+        ended = self._state.phase == Phase.ENDED
         while (
-            self._newest_step >= self._next + delay + chunk + delay
+            (not ended or self._next < self._state.end_tick)
+            and self._newest_step >= self._next + delay + chunk + delay
             and self._newest_features >= self._next + chunk
         ):
             window = self._window(self._next, end=self._newest_step + 1, outcome=Outcome.NONE)
@@ -347,6 +371,17 @@ def episode_end(state: EpisodeState, axes: int) -> Transition:
         next_committed=rows,
         next_reference=rows,
         outcome=state.outcome,
+    )
+
+
+def _counted_from(start_tick: int, state: EpisodeState) -> EpisodeState:
+    """An episode's state with its ticks counted from where the episode began."""
+    moved = start_tick - state.start_tick
+    if not moved or state.phase != Phase.ENDED:
+        return state
+    return dataclasses.replace(
+        state, tick=state.tick + moved, start_tick=start_tick, end_tick=state.end_tick + moved,
+        critical_tick=state.critical_tick + moved,
     )
 
 

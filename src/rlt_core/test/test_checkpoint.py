@@ -182,6 +182,45 @@ def test_a_broken_manifest_is_named(tmp_path, text):
         checkpoint.load(tmp_path)
 
 
+@pytest.mark.parametrize("absolute", [False, True])
+def test_a_manifest_that_points_out_of_its_folder_is_refused(tmp_path, absolute):
+    for name in ("c", "elsewhere"):
+        checkpoint.save(tmp_path / name, TENSORS, META)
+    path = tmp_path / "c" / "manifest.json"
+    entry = json.loads(path.read_text())
+    other = newest_tensors(tmp_path / "elsewhere")
+    entry["tensors"]["file"] = str(other) if absolute else f"../elsewhere/{other.name}"
+    path.write_text(json.dumps(entry))
+    with pytest.raises(ValueError, match="expected the name of a file beside it"):
+        checkpoint.load(tmp_path / "c")
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", 3, None, ["tensors-0.safetensors"]])
+def test_a_manifest_that_names_no_file_is_refused(tmp_path, name):
+    checkpoint.save(tmp_path, TENSORS, META)
+    path = tmp_path / "manifest.json"
+    entry = json.loads(path.read_text())
+    entry["tensors"]["file"] = name
+    path.write_text(json.dumps(entry))
+    with pytest.raises(ValueError, match="is no checkpoint manifest"):
+        checkpoint.load(tmp_path)
+    checkpoint.save(tmp_path, {"a": torch.zeros(1)}, META)  # and does not stand in the way
+    assert checkpoint.load(tmp_path)[0]["a"].item() == 0
+
+
+def test_an_oversized_manifest_is_not_read(tmp_path):
+    checkpoint.save(tmp_path, TENSORS, META)
+    os.truncate(tmp_path / "manifest.json", checkpoint.MAX_MANIFEST_BYTES + 1)  # sparse
+    with pytest.raises(ValueError, match="16777217 bytes, expected at most 16777216"):
+        checkpoint.load(tmp_path)
+
+
+def test_a_manifest_that_is_nested_without_end_is_refused(tmp_path):
+    (tmp_path / "manifest.json").write_text("[" * 200_000)
+    with pytest.raises(ValueError, match="is no checkpoint manifest .RecursionError"):
+        checkpoint.load(tmp_path)
+
+
 def test_missing_metadata_is_named_with_the_remedy(tmp_path):
     checkpoint.save(tmp_path, TENSORS, META)
     checkpoint.load(tmp_path, "version", "nested")

@@ -559,3 +559,49 @@ def test_no_request_in_any_order_breaks_the_machine(requests, full_task, data):
         )
         is_over = machine.state.phase in (Phase.ENDED, Phase.FINISHED)
         assert len(results) == machine.state.episode - (not is_over and machine.state.episode > 0)
+
+
+# ---- Resumed ----------------------------------------------------------------------------------
+
+
+def resumed():
+    """A machine that goes on after three episodes, the last of them cut by the restart."""
+    machine = make_machine()
+    for _ in range(3):
+        machine.next()
+        machine.begin(-(-machine.state.tick // CHUNK) * CHUNK)
+        machine.observe(machine.state.start_tick + 7, success=True)
+    again = make_machine()
+    again.restore(machine.results)
+    return again
+
+
+@pytest.mark.parametrize("episode_id", ["", "run/3", "run/1"])
+@pytest.mark.parametrize("ask", ["label", "discard"])
+def test_an_episode_of_before_the_restart_is_not_corrected(episode_id, ask):
+    machine = resumed()
+    before = machine.results
+    number = episode_id[-1:] or "3"
+    for _ in range(2):  # ended, and in the reset of the next one
+        call = {
+            "label": lambda: machine.label(False, episode_id),
+            "discard": lambda: machine.discard(episode_id),
+        }
+        reply = call[ask]()
+        assert not reply.applied and reply.state is None
+        assert f"episode {number} ended before this run was resumed" in reply.message
+        assert "stays success; the episodes from 4 on can" in reply.message
+        if machine.state.phase is Phase.ENDED:
+            machine.next()
+    assert machine.results == before
+
+
+def test_the_episodes_after_the_restart_are_labelled_and_corrected_as_ever():
+    machine = resumed()
+    machine.next()
+    machine.begin(0)
+    machine.observe(7, success=True)
+    assert machine.label(False).applied and machine.label(True, "run/4").applied
+    machine.next()
+    assert machine.discard().applied
+    assert machine.results[3].outcome is Outcome.NONE

@@ -13,7 +13,7 @@ import textwrap
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rlt_core import durable_log
@@ -21,6 +21,7 @@ from rlt_core.durable_log import DurableLog, StoredLog
 from rlt_core.log import TransitionLog, pages
 from rlt_core.packing import Packing
 from rlt_core.records import Commit, Transition
+from rlt_core.wal import Dropped
 
 
 @pytest.fixture(scope="module")
@@ -311,3 +312,118 @@ def test_a_run_that_goes_on_from_its_checkpoint_forgets_what_came_after(
     log.commit_all(transitions[:9])
     log.truncate(4)
     assert log.commit(transitions[4]).seq == 5 and len(log.page(1, 99)) == 5
+
+
+# ---- A torn tail ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def crashed(toy, transitions, tmp_path_factory):
+    """The files of a log of 30 commits, begun anew in between, as a power cut leaves them."""
+    folder = tmp_path_factory.mktemp("crashed")
+    log = DurableLog(folder / "log.sqlite", "toy", toy.contract(planning_delay_ticks=1))
+    for transition in transitions[:20]:
+        log.commit(transition)
+    log._open().execute("PRAGMA wal_checkpoint(RESTART)")  # older frames stay behind the new ones
+    for transition in transitions[20:30]:
+        log.commit(transition)
+    files = {name: (folder / name).read_bytes() for name in ("log.sqlite", "log.sqlite-wal")}
+    log.close()
+    return files
+
+
+def laid_out(files, folder, wal):
+    """The crashed files in a folder, with this write-ahead log."""
+    folder.mkdir(exist_ok=True)
+    for path in folder.iterdir():
+        path.unlink()
+    for name, data in (files | {"log.sqlite-wal": wal}).items():
+        (folder / name).write_bytes(data)
+    return folder / "log.sqlite"
+
+
+def new_frames(wal):
+    """Size of a frame, and where the frames begin that bear the salts of the header."""
+    size = 24 + int.from_bytes(wal[8:12], "big")
+    return size, [at for at in range(32, len(wal), size) if wal[at + 8 : at + 16] == wal[16:24]]
+
+
+def test_frames_of_before_the_file_was_begun_anew_are_no_torn_tail(
+    crashed, tmp_path, contract, transitions
+):
+    wal = crashed["log.sqlite-wal"]
+    size, new = new_frames(wal)
+    assert 32 + size * len(new) < len(wal), "no older frames: this test proves nothing"
+    log = DurableLog(laid_out(crashed, tmp_path, wal), "toy", contract)
+    assert len(log) == 30 and log.dropped == Dropped(0, 0)
+    assert log.commit(transitions[30]).seq == 31
+    log.close()
+    assert DurableLog(log.path, "toy", contract).dropped == Dropped(0, 0)
+
+
+@pytest.mark.parametrize("harm", ["cut", "flip", "zeros"])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_of_a_torn_tail_a_valid_prefix_is_kept_and_the_rest_is_counted(
+    crashed, tmp_path, contract, transitions, harm, data
+):
+    whole = crashed["log.sqlite-wal"]
+    at = data.draw(st.integers(0, len(whole) - 1))
+    wal = bytearray(whole)
+    if harm == "cut":
+        del wal[at:]
+    elif harm == "flip":
+        wal[at] ^= 1 << data.draw(st.integers(0, 7))
+    else:
+        wal[at : at + 512] = bytes(len(wal[at : at + 512]))
+    log = DurableLog(laid_out(crashed, tmp_path / "run", bytes(wal)), "toy", contract)
+    found = log.page(1, 999)
+    assert 20 <= len(found) == len(log) <= 30, "what was in the database before stays"
+    for seq, transition in enumerate(found, start=1):
+        assert same(transition, dataclasses.replace(transitions[seq - 1], seq=seq))
+    assert log.dropped.transactions <= 30 - len(log)
+    last_salts = range(new_frames(whole)[1][-1] + 8, new_frames(whole)[1][-1] + 16)
+    if harm == "flip" and len(log) < 30 and at not in last_salts:  # which make it an older frame
+        assert log.dropped.bytes > 0, "commits were lost and nobody was told"
+    if len(log) == 30:
+        assert log.dropped.transactions == 0
+    assert log.commit(transitions[len(log)]).seq == len(found) + 1
+    log.close()
+
+
+def test_commits_that_a_disk_lost_are_counted_where_their_traces_are_left(
+    crashed, tmp_path, contract
+):
+    wal = bytearray(crashed["log.sqlite-wal"])
+    size, new = new_frames(wal)
+    wal[new[0] + 100] ^= 1  # in the page of the first one
+    log = DurableLog(laid_out(crashed, tmp_path, bytes(wal)), "toy", contract)
+    assert len(log) == 20 and log.dropped == Dropped(len(new) * size, 10)
+    log.close()
+
+
+def test_a_commit_that_was_cut_short_is_dropped_and_none_is_said_to_be_lost(
+    crashed, tmp_path, contract
+):
+    wal = crashed["log.sqlite-wal"]
+    size, new = new_frames(wal)
+    log = DurableLog(laid_out(crashed, tmp_path, wal[: new[-1] + 1000]), "toy", contract)
+    assert len(log) == 29 and log.dropped.transactions == 0
+    assert log.dropped.bytes % size == 1000
+    log.close()
+
+
+def test_a_migration_that_fails_leaves_the_file_as_it_was(
+    tmp_path, contract, transitions, monkeypatch
+):
+    path = tmp_path / "log.sqlite"
+    log = DurableLog(path, "toy", contract)
+    log.commit_all(transitions[:3])
+    log.close()
+    step = ("ALTER TABLE commits ADD COLUMN note TEXT", "CREATE TABLE commits (again)")
+    monkeypatch.setattr(durable_log, "SCHEMA", (*durable_log.SCHEMA, step))
+    with pytest.raises(OSError, match="cannot be opened .table commits already exists"):
+        DurableLog(path, "toy", contract)
+    monkeypatch.undo()
+    log = DurableLog(path, "toy", contract)
+    assert [t.seq for t in log.page(1, 9)] == [1, 2, 3]

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlt_core.records import (
+    INTERRUPTED,
     Commit,
     ControlStep,
     EpisodeKind,
@@ -410,3 +411,85 @@ def test_records_that_come_before_their_episode_are_kept_up_to_a_bound(toy):
         builder.add_step(control_step(step, episode=9))
     assert len(builder._early) == EARLY_RECORDS
     assert builder._early[-1].tick == START + EARLY_RECORDS + 9, "the newest were dropped"
+
+
+# ---- The episodes node is started again ---------------------------------------------------------
+
+
+def counted_from_0(state):
+    """As an episodes node tells that was started again."""
+    return dataclasses.replace(
+        state, tick=0, start_tick=0, end_tick=state.end_tick - START,
+        critical_tick=state.critical_tick - START,
+    )
+
+
+def interrupted():
+    """The state of an episode that such a node finds begun."""
+    return dataclasses.replace(
+        ended(0, Outcome.TRUNCATED), tick=0, start_tick=0, end_tick=0, critical_tick=0,
+        label_source=INTERRUPTED,
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(steps=st.integers(0, 40), delay=st.sampled_from([0, 2]))
+def test_an_interrupted_episode_is_truncated_where_its_records_end(toy, steps, delay):
+    contract = toy.contract(planning_delay_ticks=delay)
+    builder, expected = WindowBuilder(contract), WindowBuilder(contract)
+    found, wanted = builder.start(running()), expected.start(running())
+    for record in records(steps):
+        found += feed(builder, record)
+        wanted += feed(expected, record)
+    for _ in range(2):  # and once more after the next restart
+        found += builder.start(interrupted()) + builder.end(interrupted())
+    wanted += expected.end(ended(steps, Outcome.TRUNCATED)) + expected.flush()
+    assert len(found) == len(wanted)
+    assert all(same(a, b) for a, b in zip(found, wanted, strict=True))
+    assert not any(t.commit == Commit.TOMBSTONE for t in found)
+
+
+def test_an_episode_that_both_processes_were_killed_in_keeps_what_was_committed(toy):
+    first = WindowBuilder(toy.contract())
+    committed = first.start(running())
+    for record in records(21):
+        committed += feed(first, record)
+    assert len(committed) > 3
+    second = WindowBuilder(toy.contract())
+    again = second.start(running(), committed) + second.end(interrupted())
+    assert [(t.commit, t.outcome) for t in again] == [(Commit.EPISODE_END, Outcome.TRUNCATED)]
+    assert again[0].step == committed[-1].step + CHUNK
+
+
+def test_an_interruption_does_not_change_an_episode_that_had_ended(toy):
+    builder = WindowBuilder(toy.contract())
+    builder.start(running())
+    for record in records(11):
+        feed(builder, record)
+    assert builder.end(ended(11))[-1].outcome is Outcome.SUCCESS
+    assert builder.end(interrupted()) == []
+
+
+@pytest.mark.parametrize("heard", [False, True])
+def test_an_end_that_is_told_by_a_node_started_again_is_the_same_end(toy, heard):
+    builder = WindowBuilder(toy.contract())
+    found = builder.start(running())
+    for record in records(11)[:-1]:  # the last one is on its way
+        found += feed(builder, record)
+    if heard:
+        found += builder.end(ended(11))
+    found += builder.start(counted_from_0(ended(11))) + builder.end(counted_from_0(ended(11)))
+    found += feed(builder, records(11)[-1])
+    expected = build(toy.contract(), steps=11)
+    assert len(found) == len(expected)
+    assert all(same(a, b) for a, b in zip(found, expected, strict=True))
+
+
+def test_records_far_beyond_an_ended_episode_are_not_searched_for_windows(toy):
+    builder = WindowBuilder(toy.contract())
+    far = dataclasses.replace(control_step(0), tick=10**12)  # ticks may count a machine's uptime
+    builder.add_step(far)
+    builder.add_features(dataclasses.replace(features(0), tick=10**12))
+    end = counted_from_0(ended(11, Outcome.TRUNCATED))
+    transitions = builder.start(end) + builder.end(end)
+    assert [t.commit for t in transitions] == [Commit.EPISODE_END]

@@ -8,10 +8,11 @@ from typing import TypeVar
 import numpy as np
 
 from rlt_core.contract import Contract
-from rlt_core.records import ControlStep, Features
+from rlt_core.records import ControlStep, Features, Observation
 from rlt_interfaces.msg import ControlStep as StepMessage
 from rlt_interfaces.msg import Features as FeaturesMessage
-from rlt_node.conversions import features_from_msg, step_from_msg
+from rlt_interfaces.msg import Observation as ObservationMessage
+from rlt_node.conversions import features_from_msg, observation_from_msg, step_from_msg
 
 Message = TypeVar("Message")
 Record = TypeVar("Record")
@@ -30,7 +31,7 @@ class Inlet:
         Args:
             contract: Contract of the run.
             say: Called with what is wrong with a topic, once until a right message comes.
-            strict: Raise instead, as lockstep does.
+            strict: Raise instead where windows need the record, as lockstep does.
         """
         self.dropped = 0
         self._contract = contract
@@ -44,7 +45,7 @@ class Inlet:
         Raises:
             ValueError: If it does not fit the contract, and that shall end the run.
         """
-        return self._take("features", message, self._features)
+        return self._take("features", message, self._features, self._strict)
 
     def step(self, message: StepMessage) -> ControlStep | None:
         """What was sent at a tick; None if the message was dropped.
@@ -52,15 +53,19 @@ class Inlet:
         Raises:
             ValueError: If it does not fit the contract, and that shall end the run.
         """
-        return self._take("control_step", message, self._step)
+        return self._take("control_step", message, self._step, self._strict)
+
+    def observation(self, message: ObservationMessage) -> Observation | None:
+        """What the cameras saw, for the pictures alone; None if the message was dropped."""
+        return self._take("observation", message, self._observation, strict=False)
 
     def _take(
-        self, topic: str, message: Message, read: Callable[[Message], Record]
+        self, topic: str, message: Message, read: Callable[[Message], Record], strict: bool
     ) -> Record | None:
         try:
             record = read(message)
         except ValueError as error:
-            if self._strict:
+            if strict:
                 raise
             self.dropped += 1
             if topic not in self._wrong:
@@ -85,6 +90,18 @@ class Inlet:
         axes = (self._contract.action.size,)
         _require("increment", step.increment, axes, step.tick, "chunk controller")
         return step
+
+    def _observation(self, message: ObservationMessage) -> Observation:
+        observation = observation_from_msg(message)
+        found = {name: image.shape for name, image in observation.images.items()}
+        cameras = self._contract.cameras
+        expected = {camera.name: (camera.height, camera.width, 3) for camera in cameras}
+        if found != expected:
+            raise ValueError(
+                f"the images of tick {observation.tick} have shapes {found}, the contract expects "
+                f"{expected}: start recorder and observer with the same model"
+            )
+        return observation
 
 
 def _require(

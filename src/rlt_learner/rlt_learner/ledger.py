@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 
-from rlt_core.log import Log, pages
-from rlt_core.records import Commit, EpisodeState, Outcome, Phase, Source, Transition
+from rlt_core.contract import Contract
+from rlt_core.durable_log import LOG_FILE, DurableLog
+from rlt_core.log import Log, TransitionLog, pages
+from rlt_core.records import (
+    INTERRUPTED,
+    Commit,
+    EpisodeState,
+    Outcome,
+    Phase,
+    Source,
+    Transition,
+)
 from rlt_core.windows import episode_end
 
 MAX_WAITING = 10_000  # an episode of almost seven minutes; the next one does not open meanwhile
@@ -17,6 +28,16 @@ ARRAYS = (
     "token", "proprio", "committed", "reference", "actions", "rewards",
     "next_token", "next_proprio", "next_committed", "next_reference",
 )
+
+
+def open_log(folder: Path | None, run: str, contract: Contract) -> Log:
+    """Begin the log of a run, or go on with it; in memory if there is no folder.
+
+    Raises:
+        ValueError: If the folder holds another run's log, or it is damaged.
+        OSError: If it cannot be opened, or another process writes it.
+    """
+    return TransitionLog(run) if folder is None else DurableLog(folder / LOG_FILE, run, contract)
 
 
 class Ledger:
@@ -65,6 +86,22 @@ class Ledger:
     def closed_as(self, episode: int) -> Outcome | None:
         """Outcome of a closed episode in the log; None if the log does not hold its end."""
         return self._outcomes.get(episode)
+
+    def require(self, received: int) -> None:
+        """Check that the log holds what a learner has received of it: nothing gets a seq twice.
+
+        Args:
+            received: Number of commits that the learner has.
+
+        Raises:
+            ValueError: If it has more.
+        """
+        if received > len(self.log):
+            raise ValueError(
+                f"the learner has received {received} commits of run {self.log.run!r}, its log "
+                f"holds {len(self.log)}: the others were lost with a disk or with a recorder "
+                "without output; end the learner, too, and resume the run from its checkpoint"
+            )
 
     def add(self, transitions: Iterable[Transition]) -> bool:
         """Take transitions to be committed, in order.
@@ -142,6 +179,6 @@ def interrupted_end(windows: Sequence[Transition]) -> Transition:
     state = EpisodeState(
         run=last.run, episode=last.episode, kind=last.kind, phase=Phase.ENDED,
         acting=Source.UNKNOWN, explore=False, seed=0, tick=steps, start_tick=0, end_tick=steps,
-        outcome=Outcome.TRUNCATED, label_source="interrupted",
+        outcome=Outcome.TRUNCATED, label_source=INTERRUPTED,
     )
     return episode_end(state, axes=last.actions.shape[1])

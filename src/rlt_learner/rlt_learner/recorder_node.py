@@ -10,22 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rlt_core.durable_log import LOG_FILE, DurableLog
-from rlt_core.log import Log, TransitionLog
-from rlt_core.records import EpisodeState, Outcome, Phase, Transition
+from rlt_core.records import INTERRUPTED, EpisodeState, Outcome, Phase, Transition
 from rlt_core.settings import setting
 from rlt_core.windows import WindowBuilder
-from rlt_interfaces.msg import ControlStep, Features, Observation, RecorderStatus
+from rlt_interfaces.msg import ControlStep, Features, LearnerStatus, Observation, RecorderStatus
 from rlt_interfaces.msg import EpisodeState as EpisodeMessage
 from rlt_interfaces.msg import Transition as TransitionMessage
 from rlt_interfaces.srv import GetTransitions
 from rlt_learner.frames import Pictures
 from rlt_learner.inlet import Inlet
-from rlt_learner.ledger import Ledger, interrupted_end
-from rlt_learner.status import recorder_health
+from rlt_learner.ledger import Ledger, interrupted_end, open_log
+from rlt_learner.rivals import Rivals
+from rlt_learner.status import opening_news, recorder_health
 from rlt_learner.waiting_room import WaitingRoom
 from rlt_node import qos
-from rlt_node.conversions import episode_from_msg, observation_from_msg, transition_to_msg
+from rlt_node.conversions import episode_from_msg, transition_to_msg
 from rlt_node.diagnostics import Diagnostics, Health, Level
 from rlt_node.graph import GraphSettings
 from rlt_node.node import GuardedNode
@@ -67,12 +66,13 @@ class RecorderNode(GuardedNode):
         self._builder = WindowBuilder(self._contract, self._settings.intervention_reference)
         self._ledger: Ledger | None = None
         self._status = RecorderStatus()
+        self._learner = LearnerStatus()
         self._identity = f"process {os.getpid()} on {socket.gethostname()}"
         self._states = WaitingRoom()
         self._ended_at = 0.0
         self._retry_at = 0.0
         self._refused_told = 0
-        self._rivals: set[str] = set()
+        self._rivals = Rivals()
         self._output = Path(self._settings.output) if self._settings.output else None
         say = self.get_logger().error
         self._pictures = Pictures(self._output and self._output / "frames", say)
@@ -81,6 +81,7 @@ class RecorderNode(GuardedNode):
         self._transitions = self.create_publisher(TransitionMessage, "transitions", qos.LOG)
         self._statuses = self.create_publisher(RecorderStatus, "recorder_status", qos.LATCHED)
         self.create_subscription(RecorderStatus, "recorder_status", self._on_other, qos.LATCHED)
+        self.create_subscription(LearnerStatus, "learner_status", self._on_learner, qos.LATCHED)
         self.create_subscription(EpisodeMessage, "episode_state", self._on_episode, qos.BARRIER)
         self.create_subscription(Features, "features", self._on_features, qos.LOG)
         self.create_subscription(ControlStep, "control_step", self._on_step, qos.LOG)
@@ -91,16 +92,20 @@ class RecorderNode(GuardedNode):
         Diagnostics(self, self._health)
 
     def close(self) -> None:
-        """Commit what still waits; say what is lost."""
+        """Commit what still waits, and let the log go.
+
+        Raises:
+            Refused: If something could not be committed and is lost.
+        """
+        self._commit(self._builder.flush())
         self._retry_at = 0.0
         self._flush()
-        if self._ledger is None:
+        ledger, self._ledger = self._ledger, None
+        if ledger is None:
             return
-        if self._ledger.waiting:
-            self.get_logger().error(
-                f"{self._ledger.waiting} transitions are lost: {self._ledger.trouble}"
-            )
-        self._ledger.log.close()
+        ledger.log.close()
+        if ledger.waiting:
+            raise Refused(f"{ledger.waiting} transitions are lost: {ledger.trouble}")
 
     # ---- Records in ---------------------------------------------------------------------------
 
@@ -130,7 +135,8 @@ class RecorderNode(GuardedNode):
         closed = self._ledger.closed_as(state.episode)
         if closed is None or self._builder.remembers(state.episode):
             return False
-        if state.phase is Phase.ENDED and state.outcome is not closed:
+        corrected = state.outcome is not closed and state.label_source != INTERRUPTED
+        if state.phase is Phase.ENDED and corrected:
             self.get_logger().error(
                 f"episodes corrected episode {state.episode}, whose records are gone: its "
                 "transitions stay as they are; correct an episode sooner"
@@ -143,14 +149,14 @@ class RecorderNode(GuardedNode):
         if self._builder.remembers(state.episode) or not unclosed:
             self._commit(self._builder.start(state))
             return
-        goes_on = unclosed[0].episode == state.episode and state.outcome is not Outcome.TRUNCATED
-        if goes_on and not self._graph.lockstep:
+        same = unclosed[0].episode == state.episode
+        if same and state.outcome is not Outcome.TRUNCATED and not self._graph.lockstep:
             self._commit(self._builder.start(state, unclosed))
             return
         # Whatever happened after its last window, nobody saw it.
         self._commit([interrupted_end(unclosed)])
-        if unclosed[0].episode != state.episode:
-            self._start(state)
+        if not same:
+            self._commit(self._builder.start(state))
 
     def _on_features(self, message: Features) -> None:
         features = self._inlet.features(message)
@@ -173,16 +179,15 @@ class RecorderNode(GuardedNode):
     # ---- Log out ------------------------------------------------------------------------------
 
     def _open(self, run: str) -> None:
-        """Begin the log of a run, or go on with it."""
-        log: Log = TransitionLog(run)
-        if self._output is not None:
-            log = DurableLog(self._output / LOG_FILE, run, self._contract)
+        """Begin the log of a run, or go on with it; what was there of another one is closed."""
         if self._ledger is not None:  # records of the first run may have come before its state
+            self.close()
             self._builder = WindowBuilder(self._contract, self._settings.intervention_reference)
+        log = open_log(self._output, run, self._contract)
+        opening_news(log, self.get_logger())
         self._ledger = Ledger(log)
         self._status = RecorderStatus(run=run, recorder=self._identity, published=len(log))
-        if len(log):
-            self.get_logger().info(f"the log of run {run!r} goes on after commit {len(log)}")
+        self._on_learner(self._learner)
         if not self._graph.lockstep:  # the others did not wait, and one may record already
             self._states.close(until=time.monotonic() + HISTORY_SECONDS)
         self._tell()
@@ -211,7 +216,8 @@ class RecorderNode(GuardedNode):
             self._retry_at = time.monotonic() + RETRY_SECONDS
         if bool(self._ledger.trouble) != bool(before):
             self._say_trouble(len(committed))
-        if self._status.episode_seq != self._ledger.episode_seq:
+        begins = bool(committed) and not self._status.begun
+        if begins or self._status.episode_seq != self._ledger.episode_seq:
             self._tell()
 
     def _say_trouble(self, committed: int) -> None:
@@ -229,25 +235,20 @@ class RecorderNode(GuardedNode):
         status.committed = len(ledger.log)
         status.episode, status.episode_seq = ledger.episode, ledger.episode_seq
         status.human, status.trouble = ledger.human, ledger.trouble
+        status.begun = ledger.begun > 0
         self._statuses.publish(status)
 
     def _on_other(self, message: RecorderStatus) -> None:
-        """Give way to a recorder of the same run that was there before, wherever it runs."""
-        if self._ledger is None or message.run != self._status.run:
-            return
-        if message.recorder in ("", self._identity):
-            return
-        problem = (
-            f"run {message.run!r} is recorded by {message.recorder} and by {self._identity}: end "
-            "one of the two, or give this one a namespace or a run of its own"
-        )
-        # The one that has committed stays; of two that have not, the same one on both sides.
-        if not self._ledger.begun and (message.committed or message.recorder < self._identity):
-            raise Refused(problem)
-        if message.recorder not in self._rivals:
-            self._rivals.add(message.recorder)
+        """Give way to a recorder of the same run, or say that there is one, wherever it runs."""
+        if self._ledger is not None and (problem := self._rivals.hear(self._status, message)):
             self.get_logger().error(problem)
             self._tell()
+
+    def _on_learner(self, message: LearnerStatus) -> None:
+        """Refuse to go on beside a learner that has more than the log."""
+        self._learner = message
+        if self._ledger is not None and message.run == self._status.run:
+            self._ledger.require(message.received)
 
     def _on_request(
         self, request: GetTransitions.Request, response: GetTransitions.Response
@@ -282,9 +283,13 @@ class RecorderNode(GuardedNode):
     def _picture(self, state: EpisodeState) -> None:
         if self._pictures.begin(state):
             self._camera = self.create_subscription(
-                Observation, "observation",
-                lambda message: self._pictures.add(observation_from_msg(message)), qos.BARRIER,
+                Observation, "observation", self._on_observation, qos.BARRIER
             )
+
+    def _on_observation(self, message: Observation) -> None:
+        observation = self._inlet.observation(message)
+        if observation is not None:
+            self._pictures.add(observation)
 
     def _save_pictures(self, state: EpisodeState) -> None:
         if self._pictures.end(state):

@@ -5,8 +5,11 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from rlt_core.durable_log import DurableLog
+from rlt_core.log import Log
+from rlt_core.wal import Dropped
 from rlt_interfaces.msg import LearnerStatus, RecorderStatus
 from rlt_learner.intake import Intake
 from rlt_learner.ledger import Ledger
@@ -42,6 +45,28 @@ def recorder_health(
         values["disk_free_mib"] = shutil.disk_usage(folder).free // MEBIBYTE
     level = Level.ERROR if ledger.trouble else Level.WARN if ledger.refused or dropped else Level.OK
     return Health(level, ledger.trouble or "records", values)
+
+
+def opening_news(log: Log, logger: Any) -> None:
+    """Say where a log goes on, and what it has lost to a power cut or a failing disk.
+
+    Args:
+        log: The log, just opened.
+        logger: Told of commits that are lost as an error.
+    """
+    dropped = log.dropped if isinstance(log, DurableLog) else Dropped()
+    if dropped.transactions:
+        logger.error(
+            f"at least {dropped.transactions} commits of run {log.run!r} are lost: "
+            f"{dropped.bytes} bytes at the end of its log do not verify and were dropped; check "
+            "the disk"
+        )
+    elif dropped.bytes:
+        logger.info(
+            f"{dropped.bytes} bytes of an unfinished commit at the end of the log were dropped"
+        )
+    if len(log):
+        logger.info(f"the log of run {log.run!r} goes on after commit {len(log)}")
 
 
 def learner_health(

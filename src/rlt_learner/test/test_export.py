@@ -48,7 +48,7 @@ def run(tmp_path, contract, request):
     facts = first_facts(
         "run", contract, graph=graph, episodes=EpisodesSettings(), schedule=ScheduleSettings()
     )
-    RunRecord(folder, facts).write_episodes(item.to_dict() for item in RESULTS)
+    RunRecord(folder, facts, print).write_episodes(item.to_dict() for item in RESULTS)
     return folder
 
 

@@ -99,6 +99,16 @@ def test_what_a_full_disk_does_not_take_waits_in_order():
     assert (ledger.trouble, ledger.waiting, ledger.episode) == ("", 0, 1)
 
 
+def test_a_log_that_lacks_what_a_learner_has_is_refused():
+    ledger = Ledger(TransitionLog("r"))
+    ledger.require(0)
+    ledger.add([window(1, 0), end(1)])
+    ledger.flush()
+    ledger.require(2)
+    with pytest.raises(ValueError, match="has received 3 commits of run 'r', its log holds 2: .*"):
+        ledger.require(3)
+
+
 def test_too_much_that_waits_is_an_error_never_a_loss(monkeypatch):
     monkeypatch.setattr(ledger_module, "MAX_WAITING", 2)
     log = FailingLog("r")

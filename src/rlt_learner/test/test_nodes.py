@@ -6,7 +6,6 @@ import os
 import re
 import time
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ import rclpy
 from rcl_interfaces.msg import Log
 from rclpy.executors import SingleThreadedExecutor
 
-from rlt_core.contract import ContractMismatch
+from rlt_core.contract import Contract, ContractMismatch
 from rlt_core.durable_log import DurableLog
 from rlt_core.records import Commit, ControlStep, EpisodeKind, EpisodeState, Outcome, Phase, Source
 from rlt_core.windows import KEPT_EPISODES
@@ -28,6 +27,7 @@ from rlt_learner.learner_node import LearnerNode
 from rlt_learner.recorder_node import RecorderNode
 from rlt_node import qos
 from rlt_node.conversions import episode_to_msg, image_to_msg, stamp_of_tick, step_to_msg
+from rlt_node.process import Refused
 
 ROOT = Path(__file__).resolve().parents[3]
 MODEL = ROOT / "models" / "ethernet"
@@ -107,6 +107,16 @@ def step(number: int) -> StepMessage:
     """The one step of an episode."""
     record = ControlStep(number, 10 * number, np.zeros(4, np.float32), np.zeros(4), Source.ACTOR)
     return step_to_msg(record, ("x", "y", "z", "yaw"))
+
+
+def observation(contract: Contract, tick: int) -> Observation:
+    """What the contract's cameras see, all black."""
+    stamp, cameras = stamp_of_tick(tick, 50.0), contract.cameras
+    images = [
+        image_to_msg(np.zeros((camera.height, camera.width, 3), np.uint8), stamp, camera.name)
+        for camera in cameras
+    ]
+    return Observation(tick=tick, camera_names=[camera.name for camera in cameras], images=images)
 
 
 def run_episode(bench: Bench, number: int) -> None:
@@ -198,13 +208,46 @@ def test_what_the_disk_does_not_take_up_to_the_end_is_said(make_bench, tmp_path,
     said = bench.hear(RecorderStatus, "recorder_status", qos.LATCHED)
     run_episode(bench, 1)
     bench.wait_for(lambda: said and said[-1].trouble)
-    lines: list[str] = []
-    monkeypatch.setattr(bench.node, "get_logger", lambda: SimpleNamespace(error=lines.append))
     before = len(tries)
-    bench.node.close()
+    with pytest.raises(Refused, match="^1 transitions are lost: log.sqlite takes no commit"):
+        bench.node.close()
     assert len(tries) == before + 1, "the last try waited for its turn"
-    assert lines[-1].startswith("1 transitions are lost: log.sqlite takes no commit")
-    bench.node._ledger = None  # it is closed
+
+
+def test_an_episode_that_has_ended_is_committed_when_the_recorder_is_asked_to_end(
+    make_bench, tmp_path
+):
+    bench = make_bench(RecorderNode, mode="real_time", output=tmp_path, late_s=60.0)
+    commits = bench.hear(Transition, "transitions", qos.LOG)
+    bench.send(episode(1, Phase.RUNNING), "episode_state")
+    bench.send(episode(1, Phase.ENDED), "episode_state")  # its step is still on its way
+    bench.wait_for(lambda: bench.node._ended_at)
+    bench.node.close()
+    bench.wait_for(lambda: commits)
+    assert (commits[0].episode, commits[0].commit) == (1, Commit.EPISODE_END)
+
+
+def test_the_log_of_a_run_is_closed_when_another_run_begins(make_bench, tmp_path):
+    bench = make_bench(RecorderNode, output=tmp_path)
+    told = bench.hear(RecorderStatus, "recorder_status", qos.LATCHED)
+    bench.send(episode(1, Phase.RESETTING, run="first"), "episode_state")
+    bench.wait_for(lambda: told and told[-1].run == "first")
+    first = bench.node._ledger.log
+    bench.send(episode(1, Phase.RESETTING, run="second"), "episode_state")
+    bench.wait_for(lambda: told[-1].run == "second" or bench.node.ending)
+    assert bench.node.ending is None
+    with pytest.raises(ValueError, match="is closed"):
+        first.page(1, 1)
+    bench.send(episode(1, Phase.RUNNING, run="second"), "episode_state")
+    bench.send(step(1), "control_step", qos.LOG)
+    bench.send(episode(1, Phase.ENDED, run="second"), "episode_state")
+    bench.wait_for(lambda: told[-1].committed == 1)
+    # Now that it holds something, the file belongs to its run.
+    bench.send(episode(1, Phase.RESETTING, run="third"), "episode_state")
+    bench.wait_for(lambda: bench.node.ending is not None)
+    assert "is the log of run 'second', expected 'third': name another" in str(bench.node.ending)
+    contract = bench.node._contract
+    assert len(DurableLog(tmp_path / "log.sqlite", "second", contract)) == 1, "still locked"
 
 
 def test_a_correction_of_another_episode_does_not_end_the_pictures(make_bench, tmp_path):
@@ -216,16 +259,54 @@ def test_a_correction_of_another_episode_does_not_end_the_pictures(make_bench, t
     bench.send(
         episode(1, Phase.ENDED, kind=EpisodeKind.TRAIN, outcome=Outcome.SUCCESS), "episode_state"
     )
-    stamp = stamp_of_tick(20, 50.0)
-    image = image_to_msg(np.zeros((4, 4, 3), np.uint8), stamp, "wrist")
-    seen = Observation(tick=20, camera_names=["wrist"], images=[image])
+    seen = observation(bench.node._contract, 20)
     bench.send(episode(2, Phase.RUNNING), "episode_state")
     bench.send(seen, "observation")
     bench.wait_for(lambda: bench.node._pictures.strip._observations)
     bench.send(step(2), "control_step", qos.LOG)
     bench.send(episode(2, Phase.ENDED), "episode_state")
     bench.wait_for(lambda: [commit.episode for commit in commits][-1:] == [2])
-    assert [path.name for path in (tmp_path / "frames").iterdir()] == ["eval_wrist_0.png"]
+    names = {path.name for path in (tmp_path / "frames").iterdir()}
+    assert names == {f"eval_{camera.name}_0.png" for camera in bench.node._contract.cameras}
+
+
+@pytest.mark.parametrize("mode", ["lockstep", "real_time"])
+@pytest.mark.parametrize("harm", ["names", "data", "size", "encoding", "path"])
+def test_a_malformed_picture_is_said_once_counted_and_dropped(make_bench, tmp_path, mode, harm):
+    bench = make_bench(RecorderNode, mode=mode, output=tmp_path)
+    said: list[Any] = []
+    bench.other.create_subscription(
+        Log, "/rosout", lambda m: said.append(m.msg), qos.BARRIER
+    )
+    commits = bench.hear(Transition, "transitions", qos.LOG)
+    contract = bench.node._contract
+    bench.send(episode(2, Phase.RESETTING), "episode_state")
+    bench.send(episode(2, Phase.RUNNING), "episode_state")
+    wrong = observation(contract, 20)
+    if harm == "names":
+        wrong.camera_names = [*wrong.camera_names, "another"]
+    elif harm == "data":
+        wrong.images[0].data = wrong.images[0].data[:7]
+    elif harm == "size":
+        wrong.images[0] = image_to_msg(
+            np.zeros((4, 4, 3), np.uint8), stamp_of_tick(20, 50.0), wrong.camera_names[0]
+        )
+    elif harm == "encoding":
+        wrong.images[0].encoding = "16UC1"
+    else:
+        wrong.camera_names = ["../../elsewhere", *wrong.camera_names[1:]]
+    for _ in range(3):
+        bench.send(wrong, "observation")
+    bench.wait_for(lambda: bench.node._inlet.dropped == 3)
+    bench.send(observation(contract, 20), "observation")
+    bench.send(step(2), "control_step", qos.LOG)
+    bench.wait_for(lambda: bench.node._pictures.strip._observations)
+    bench.send(episode(2, Phase.ENDED), "episode_state")
+    bench.wait_for(lambda: commits)
+    bench.wait_for(lambda: any("observation: " in sentence for sentence in said))
+    assert len([sentence for sentence in said if "observation: " in sentence]) == 1
+    assert bench.node.ending is None
+    assert len(list((tmp_path / "frames").iterdir())) == len(contract.cameras)
 
 
 def test_a_reply_that_is_lost_is_asked_for_again(make_bench, monkeypatch):

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from rlt_core.contract import Contract
+from rlt_core.durable_log import DurableLog
+from rlt_core.log import TransitionLog
 from rlt_core.trainer import TrainerStatus
+from rlt_core.wal import Dropped
 from rlt_learner.intake import Intake
-from rlt_learner.status import learner_health, news
+from rlt_learner.status import learner_health, news, opening_news
 from rlt_node.diagnostics import Level
+
+MODEL = Path(__file__).resolve().parents[3] / "models" / "ethernet"
 
 
 def test_commits_that_are_not_finite_are_said_once_and_counted_on():
@@ -15,3 +26,24 @@ def test_commits_that_are_not_finite_are_said_once_and_counted_on():
     assert [len(lines) for lines in said] == [1, 0, 0, 0] and "1 commits hold" in said[0][0]
     health = learner_health("run", statuses[-1], Intake(), "", True, 10)
     assert health.level is Level.WARN and health.values["not_finite"] == 5
+
+
+@pytest.mark.parametrize(
+    ("dropped", "errors", "infos"),
+    [
+        (Dropped(), [], 0),
+        (Dropped(1000, 0), [], 1),
+        (Dropped(8240, 2), ["at least 2 commits of run 'run' are lost: 8240 bytes at the end"], 0),
+    ],
+)
+def test_what_a_log_has_lost_is_said_when_it_is_opened(tmp_path, dropped, errors, infos):
+    log = DurableLog(tmp_path / "log.sqlite", "run", Contract.load(MODEL / "contract.json"))
+    log.dropped = dropped
+    said = SimpleNamespace(errors=[], infos=[])
+    opening_news(log, SimpleNamespace(error=said.errors.append, info=said.infos.append))
+    assert [error[: len(start)] for error, start in zip(said.errors, errors, strict=True)] == errors
+    assert len(said.infos) == infos
+
+
+def test_a_log_in_memory_has_lost_nothing():
+    opening_news(TransitionLog("run"), SimpleNamespace())

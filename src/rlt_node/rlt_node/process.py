@@ -72,7 +72,8 @@ def _ignored(number: int, frame: FrameType | None) -> None:
 def run(target: str) -> None:
     """Make a node, spin it until it is finished, fails or is asked to end, and exit.
 
-    A node may have `autostart()`, called before it spins, and `close()`, called after.
+    A node may have `autostart()`, called before it spins, and `close()`, called after; what
+    `close()` raises is how the process ends.
 
     Args:
         target: "module:Class"; a class like `rlt_node.node.GuardedNode`, made without arguments.
@@ -120,9 +121,11 @@ def _spin(node: Any, stop: _StopRequest) -> None:
             raise node.ending
     finally:
         stop.wake(None)
-        if hasattr(node, "close"):
-            node.close()
-        node.destroy_node()  # while the executor lives: it crashes if it goes first
+        try:
+            if hasattr(node, "close"):
+                node.close()
+        finally:
+            node.destroy_node()  # while the executor lives: it crashes if it goes first
 
 
 def _report(name: str, error: Exception) -> None:

@@ -86,8 +86,8 @@ class PolicyNode(SelfStartingNode):
             self._step.rehearse()
         self._latency.spread.add(time.perf_counter() - started)  # of the last: the first are slow
         if self._settings.checkpoint:
-            folder = Path(self._settings.checkpoint)
-            self._step.set_weights(*from_checkpoint(folder, self._contract))
+            folder, logger = Path(self._settings.checkpoint), self.get_logger()
+            self._step.set_weights(*from_checkpoint(folder, self._contract, logger))
         self._features = self.create_publisher(Features, "features", qos.LOG)
         self._chunks = self.create_publisher(ActionChunk, "action_chunk", qos.BARRIER)
         self._info = self.create_publisher(PolicyInfo, "policy_info", qos.LATCHED)

@@ -20,15 +20,27 @@ class PolicySettings:
     checkpoint: str = setting("", "checkpoint folder whose actor acts; empty: the learner's")
 
 
-def from_checkpoint(folder: Path, contract: Contract) -> tuple[int, dict[str, Tensor]]:
-    """Version and weights of the actor in a checkpoint.
+def from_checkpoint(
+    folder: Path, contract: Contract, logger: Any
+) -> tuple[int, dict[str, Tensor]]:
+    """Version and weights of the actor in a checkpoint; of the previous one if it is damaged.
+
+    Args:
+        folder: Folder of the checkpoint.
+        contract: The run's contract.
+        logger: Told which weights act: as an error, if they are not the newest.
 
     Raises:
         OSError: If there is no checkpoint.
-        ValueError: If it is damaged or of another contract.
+        ValueError: If it is damaged in both generations, or of another contract.
     """
-    tensors, meta = checkpoint.load(folder, "contract_hash", "policy_version")
+    tensors, meta, problem = checkpoint.recover(folder, "contract_hash", "policy_version")
     contract.require(meta["contract_hash"], f"checkpoint {folder}")
+    said = f"version {meta['policy_version']} of the weights acts, from {folder}"
+    if problem:
+        logger.error(f"{said}, of the previous checkpoint, since the newest is damaged: {problem}")
+    else:
+        logger.info(said)
     actor = {
         name.removeprefix("actor."): tensor
         for name, tensor in tensors.items()

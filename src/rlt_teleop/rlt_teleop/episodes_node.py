@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rlt_core.episodes import EpisodeMachine, EpisodePlan, Reply
+from rlt_core.episodes import EpisodeMachine, Reply
 from rlt_core.records import EpisodeState, Phase, Source
 from rlt_core.settings import ScheduleSettings
 from rlt_interfaces.msg import ControlStep, LearnerStatus, PolicyInfo, RecorderStatus, TaskState
@@ -24,7 +24,7 @@ from rlt_node.reset import RobotReset
 from rlt_teleop.health import episodes_health
 from rlt_teleop.job import EpisodesSettings, schedule_of
 from rlt_teleop.progress import progress_line, summary_lines
-from rlt_teleop.readiness import PATIENCE_SECONDS, Patience, waiting_for_learning
+from rlt_teleop.readiness import Patience, waiting_for_learning
 from rlt_teleop.record import RunRecord, earlier_episodes, first_facts, last_facts
 
 
@@ -54,7 +54,7 @@ class EpisodesNode(GuardedNode):
                 self._run, self._contract,
                 graph=self._graph, episodes=settings, schedule=self._schedule,
             ),
-            settings.resume,
+            self.get_logger().warning, settings.resume,
         )
         earlier, self._extra = earlier_episodes(self._record, self._machine.schedule)
         self._machine.restore(earlier)
@@ -63,6 +63,7 @@ class EpisodesNode(GuardedNode):
         self._recorder: RecorderStatus | None = None
         self._task = TaskState()
         self._last_tick: int | None = None
+        self._reset_to: int | None = None
         self._next_tick = 0
         self._began = self._moved = time.monotonic()
         if earlier:
@@ -71,9 +72,17 @@ class EpisodesNode(GuardedNode):
         self._connect()
 
     def close(self) -> None:
-        """Leave no record of a run that has no episode."""
+        """Leave no record of a run that has no episode.
+
+        Raises:
+            Refused: If the disk has not taken the last episodes.
+        """
         if not self._record.begun:
             self._record.withdraw()
+            return
+        self._record.flush()
+        if self._record.trouble:
+            raise Refused(f"the record lacks the last episodes, without {self._record.trouble}")
 
     def _connect(self) -> None:
         self._publisher = self.create_publisher(EpisodeMessage, "episode_state", qos.BARRIER)
@@ -161,34 +170,24 @@ class EpisodesNode(GuardedNode):
         machine, learner, policy = self._machine, self._learner, self._policy
         results = machine.results
         if results and results[-1].episode not in self._extra:
-            wall = time.monotonic() - self._began
+            wall, robot = time.monotonic() - self._began, self._robot_seconds()
+            version = policy.policy_version if policy else 0
+            updates = learner.updates if learner else 0
             self._extra[results[-1].episode] = {
-                "wall_seconds": round(wall, 3),
-                "policy_version": policy.policy_version if policy else 0,
-                "updates": learner.updates if learner else 0,
+                "wall_seconds": round(wall, 3), "policy_version": version, "updates": updates,
             }
-            print(
-                progress_line(
-                    machine.schedule, results, wall, self._robot_seconds(),
-                    learner.updates if learner else 0, policy.policy_version if policy else 0,
-                ),
-                flush=True,
-            )
-        self._write_episodes()
-
-    def _write_episodes(self) -> None:
-        """Put all ended episodes on the disk; a full one is said once and keeps the run waiting."""
-        said = self._record.trouble
+            line = progress_line(machine.schedule, results, wall, robot, updates, version)
+            print(line, flush=True)
         self._record.write_episodes(
-            result.to_dict() | self._extra[result.episode] for result in self._machine.results
+            result.to_dict() | self._extra[result.episode] for result in results
         )
-        if self._record.trouble and not said:
-            self.get_logger().error(f"no episode opens without {self._record.trouble}")
 
     # ---- Between episodes ---------------------------------------------------------------------
 
     def _advance(self) -> None:
         """Open the next episode once everybody has done with the last."""
+        self._record.flush()
+        self._run_if_reset()
         phase = self._machine.state.phase
         if self._graph.lockstep and phase in (Phase.RESETTING, Phase.RUNNING):
             self._check_silence()
@@ -196,17 +195,18 @@ class EpisodesNode(GuardedNode):
             return
         reason = self._waiting_for()
         if self._patience.wait(reason, time.monotonic()):
-            self.get_logger().info(f"waiting for {reason}")
-        if not reason:
+            self.get_logger().warning(f"waiting for {reason}")
+        if not reason and self._machine.upcoming is None:
+            self._finish()
+        elif not reason:
             self._open_next()
 
     def _second_look(self) -> bool:
         """Whether a person may still want to correct the label of the episode before them."""
         supervised = self._settings.supervisor == "human"
         ended = self._machine.state.phase is Phase.ENDED
-        return supervised and ended and (
-            time.monotonic() - self._moved < self._settings.second_look_s
-        )
+        waited = time.monotonic() - self._moved
+        return supervised and ended and waited < self._settings.second_look_s
 
     def _check_silence(self) -> None:
         """Lockstep: end the run if the robot does not move on."""
@@ -220,8 +220,6 @@ class EpisodesNode(GuardedNode):
 
     def _waiting_for(self) -> str:
         """What keeps the next episode from opening; empty if nothing does."""
-        if self._record.trouble:
-            self._write_episodes()
         if self._record.trouble or self._policy is None:
             return self._record.trouble or "the policy to load its model"
         self._contract.require(self._policy.contract_hash, "the policy")
@@ -237,15 +235,12 @@ class EpisodesNode(GuardedNode):
             if self._learner is not None and (lockstep or not began):
                 self._contract.require(self._learner.contract_hash, "the learner")
             parties = (self._policy, self._recorder, self._learner)
-            reason = waiting_for_learning(self._machine.state, upcoming, *parties, lockstep)
-            if reason and not self._given_up(upcoming):
+            reason = waiting_for_learning(
+                self._machine.state, upcoming, *parties, lockstep, self._patience.lasting
+            )
+            if reason:
                 return reason
         return "" if self._reset.is_ready() else "the robot's reset action"
-
-    def _given_up(self, upcoming: EpisodePlan | None) -> bool:
-        """Real time: whether the run's last counts have been waited for long enough."""
-        waited = time.monotonic() - self._moved
-        return upcoming is None and not self._graph.lockstep and waited > PATIENCE_SECONDS
 
     def _open_next(self) -> None:
         if self._machine.state.phase is Phase.IDLE:
@@ -253,27 +248,34 @@ class EpisodesNode(GuardedNode):
         self._moved = time.monotonic()
         state = self._machine.next()
         self._publish(state)
-        if state.phase is Phase.FINISHED:
-            self._finish()
         self._reset.ask(state.seed, self._contract.chunk)
 
     def _begin(self, start_tick: int) -> None:
-        """The reset is done: the episode runs."""
+        """The reset is done."""
+        self._reset_to = start_tick
+        self._record.update({"begun": self._machine.state.episode})
+        self._run_if_reset()
+
+    def _run_if_reset(self) -> None:
+        """Let the episode run after its reset, once it stands in the record."""
+        if self._reset_to is None or self._record.trouble:
+            return
+        start_tick, self._reset_to = self._reset_to, None
         if not self._graph.lockstep:
             chunk = self._contract.chunk
             start_tick = (self._next_tick // chunk + 2) * chunk  # the controller owns the tick
         self._moved = time.monotonic()
-        self._record.update({"begun": self._machine.state.episode})
         self._publish(self._machine.begin(start_tick))
         if self._graph.lockstep and self._task.tick == start_tick:
             self._observe(start_tick)
 
     def _finish(self) -> None:
-        """Close the record, say how the evaluations went, and end."""
-        seconds = time.monotonic() - self._began
-        self._record.update(
-            last_facts(seconds, self._robot_seconds(), self._recorder, self._learner)
-        )
+        """Close the record, say how the evaluations went, and end; later if the disk is full."""
+        wall, robot = time.monotonic() - self._began, self._robot_seconds()
+        self._record.update(last_facts(wall, robot, self._recorder, self._learner))
+        if self._record.trouble:
+            return
+        self._publish(self._machine.next())
         for line in summary_lines(self._machine.results):
             print(line, flush=True)
         raise Finished
@@ -293,4 +295,5 @@ class EpisodesNode(GuardedNode):
         return sum(result.steps for result in self._machine.results) * self._contract.dt
 
     def _health(self) -> Health:
-        return episodes_health(self._machine.state, self._machine.results, self._patience.lasting)
+        machine, trouble = self._machine, self._record.trouble
+        return episodes_health(machine.state, machine.results, self._patience.lasting, trouble)

@@ -10,7 +10,7 @@ from rlt_node.diagnostics import Health, Level
 
 
 def episodes_health(
-    state: EpisodeState, results: Sequence[EpisodeResult], waiting_for: str
+    state: EpisodeState, results: Sequence[EpisodeResult], waiting_for: str, trouble: str
 ) -> Health:
     """Where the run is.
 
@@ -18,6 +18,7 @@ def episodes_health(
         state: The current episode's state.
         results: What became of the ended episodes.
         waiting_for: What has kept the next episode from opening for long; empty if nothing has.
+        trouble: What the record on the disk lacks; empty if it is whole.
     """
     values = {
         "episode": state.episode,
@@ -30,6 +31,8 @@ def episodes_health(
         "takeovers": sum(result.interventions for result in results),
         "human_ticks": sum(result.human_ticks for result in results),
     }
+    if trouble:
+        return Health(Level.ERROR, f"the run waits for {trouble}", values)
     if waiting_for and state.phase in (Phase.IDLE, Phase.ENDED):
         return Health(Level.WARN, f"waiting for {waiting_for}", values)
     return Health(Level.OK, f"episode {state.episode} is {values['phase']}", values)

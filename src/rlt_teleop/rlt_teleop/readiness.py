@@ -7,6 +7,7 @@ from rlt_core.records import EpisodeState, Source
 from rlt_interfaces.msg import LearnerStatus, PolicyInfo, RecorderStatus
 
 PATIENCE_SECONDS = 10.0
+LAST_COUNTS = "the learner to take in the last episode"
 
 
 class Patience:
@@ -39,13 +40,15 @@ def waiting_for_learning(
     recorder: RecorderStatus | None,
     learner: LearnerStatus | None,
     lockstep: bool,
+    lasting: str,
 ) -> str:
     """What keeps a training run from opening its next episode; empty if nothing does.
 
     In lockstep the next episode opens when the recorder has closed the last one, the learner has
     taken it in and run its updates, and the policy acts with the learner's weights. In real time
     a robot does not wait for its learner: only for the recorder, for the first weights before the
-    actor shall act, and for the learner's last counts when the run is over.
+    actor shall act, and when the run is over for the learner's last counts, but not for long. The
+    recorder is waited for until it has committed everything.
 
     Args:
         state: The last episode's state.
@@ -54,11 +57,15 @@ def waiting_for_learning(
         recorder: What the recorder said last, None before its first word.
         learner: What the learner said last, None before its first word.
         lockstep: Whether the graph waits for every node.
+        lasting: What has been waited for long, as `Patience` has it.
     """
     if recorder is None or recorder.run != state.run:
         return "the recorder to start"
     if recorder.trouble:
-        return f"the recorder, which cannot commit: {recorder.trouble}"
+        return (
+            f"the recorder, which cannot commit: {recorder.trouble}; Ctrl-C would end the run "
+            "without what waits there"
+        )
     if recorder.episode < state.episode:
         return "the recorder to close the episode"
     known = learner if learner is not None and learner.run == state.run else None
@@ -68,7 +75,7 @@ def waiting_for_learning(
         if reason:
             return reason
     elif upcoming is None and known is not None and known.received < recorder.episode_seq:
-        return "the learner to take in the last episode"
+        return "" if lasting == LAST_COUNTS else LAST_COUNTS
     if upcoming is not None and upcoming.kind.acting is Source.ACTOR and not policy.policy_version:
         return "the learner to give the policy its first weights"
     return ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -13,38 +13,59 @@ from typing import Any
 from rlt_core.contract import Contract
 from rlt_core.episodes import EpisodePlan, EpisodeResult
 from rlt_core.files import replace_file
-from rlt_core.records import Outcome
+from rlt_core.records import INTERRUPTED, Outcome
 
 RUN_FILE = "run.json"
 EPISODES_FILE = "episodes.jsonl"
 AGREED = ("run", "task", "seed", "contract_hash")  # what a resumed run cannot change
+AGREED_SETTINGS = {
+    "episodes": ("job", "warmup_episodes"),
+    "schedule": (
+        "base_eval_episodes", "time_limit_ticks", "time_limit", "full_task", "approach_limit_ticks"
+    ),
+}
+"""Nor these of its settings: they number the episodes that have ended, or say what their results
+mean. How many are still to come may change."""
+TO_COME = ("episodes", "eval_episodes")
 VERSIONS = {"rlt": "rlt_core", "rclpy": "rclpy", "torch": "torch", "mujoco": "mujoco"}
 
 
 class RunRecord:
     """Writes the two files of one output folder; each is replaced as a whole.
 
+    What a full disk does not take is kept and written once there is room: see `trouble`.
+
     Attributes:
         lines: The ended episodes of an earlier process, as `write_episodes` took them.
-        trouble: What keeps the episodes from being written, empty if nothing does.
+        trouble: What keeps something from being written, empty if nothing does.
     """
 
-    def __init__(self, folder: Path, facts: Mapping[str, Any], resume: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        facts: Mapping[str, Any],
+        say: Callable[[str], None],
+        resume: bool = False,
+    ) -> None:
         """Make the folder and write what is known at the start, or go on with what it holds.
 
         Args:
             folder: Output folder; it must hold no run yet, or, to resume, one of these facts.
             facts: First content of run.json.
+            say: Called once with each trouble, and with what a resumed run does otherwise.
             resume: Whether to go on.
 
         Raises:
             FileExistsError: If the folder holds a run and shall not.
             FileNotFoundError: If it shall hold one and does not.
-            ValueError: If it holds another run, or its files are damaged.
+            ValueError: If it holds another run or one of another schedule, or its files are
+                damaged.
             OSError: If it cannot be written.
         """
         self._folder = folder
         self._facts = dict(facts)
+        self._say = say
+        self._unwritten: dict[str, str] = {}
         self.lines: list[dict[str, Any]] = []
         self.trouble = ""
         if resume:
@@ -63,8 +84,8 @@ class RunRecord:
                 "on with that run: resume:=true"
             )
         try:
-            self.update({})
-            self._replace(EPISODES_FILE, "")
+            for name, text in ((RUN_FILE, self._run_text()), (EPISODES_FILE, "")):
+                replace_file(folder / name, text.encode())
         except OSError as error:
             raise OSError(
                 f"output folder {folder} cannot be written ({error.strerror}): choose another "
@@ -93,26 +114,51 @@ class RunRecord:
                 f"{self._folder} cannot be resumed: {RUN_FILE} or {EPISODES_FILE} is damaged "
                 f"({error}); copy it again"
             ) from error
-        for name in AGREED:
-            if found.get(name) != self._facts[name]:
-                raise ValueError(
-                    f"{path} is of {name} {found.get(name)!r}, expected {self._facts[name]!r}: "
-                    "resume with the arguments of the first start"
-                )
+        self._require(path, {name: found.get(name) for name in AGREED}, self._facts, AGREED)
+        for table, names in AGREED_SETTINGS.items():
+            self._require(path, _table(found, table), _table(self._facts, table), names)
+        before, now = _table(found, "schedule"), _table(self._facts, "schedule")
+        changed = [name for name in TO_COME if name in before and before[name] != now[name]]
+        for name in changed:
+            self._say(f"the resumed run has {name} {now[name]}, where it began with {before[name]}")
+            before[name] = now[name]
         self._facts = found
 
+    def _require(
+        self, path: Path, found: Mapping[str, Any], given: Mapping[str, Any], names: Iterable[str]
+    ) -> None:
+        """Check that a run is resumed with what it began with, as far as it knew of it."""
+        for name in names:
+            if name in found and found[name] != given[name]:
+                raise ValueError(
+                    f"{path} is of {name} {found[name]!r}, expected {given[name]!r}: resume with "
+                    f"the arguments of the first start; only {' and '.join(TO_COME)} may change"
+                )
+
     def update(self, facts: Mapping[str, Any]) -> None:
-        """Add facts to run.json."""
+        """Add facts to run.json; see `trouble`."""
         self._facts |= facts
-        self._replace(RUN_FILE, json.dumps(self._facts, indent=1) + "\n")
+        self._unwritten[RUN_FILE] = self._run_text()
+        self.flush()
 
     def write_episodes(self, lines: Iterable[Mapping[str, Any]]) -> None:
         """Write one JSON line per ended episode, corrections included; see `trouble`."""
-        try:
-            self._replace(EPISODES_FILE, "".join(json.dumps(line) + "\n" for line in lines))
-            self.trouble = ""
-        except OSError as error:
-            self.trouble = f"room on the disk for {self._folder / EPISODES_FILE} ({error})"
+        self._unwritten[EPISODES_FILE] = "".join(json.dumps(line) + "\n" for line in lines)
+        self.flush()
+
+    def flush(self) -> None:
+        """Write what the disk has not taken yet; see `trouble`."""
+        said, self.trouble = self.trouble, ""
+        for name, text in list(self._unwritten.items()):
+            try:
+                replace_file(self._folder / name, text.encode())
+                del self._unwritten[name]
+            except OSError as error:
+                self.trouble = f"room on the disk for {self._folder / name} ({error})"
+        if self.trouble and not said:
+            self._say(f"no episode begins without {self.trouble}")
+        elif said and not self.trouble:
+            self._say(f"the disk takes the record in {self._folder} again")
 
     def withdraw(self) -> None:
         """Leave nothing behind: the run ended before its first episode began.
@@ -126,8 +172,8 @@ class RunRecord:
         with contextlib.suppress(OSError):  # others have written into it
             self._folder.rmdir()
 
-    def _replace(self, name: str, text: str) -> None:
-        replace_file(self._folder / name, text.encode())
+    def _run_text(self) -> str:
+        return json.dumps(self._facts, indent=1) + "\n"
 
 
 def earlier_episodes(
@@ -139,20 +185,27 @@ def earlier_episodes(
         The results in order, and by episode what else stood in its line.
 
     Raises:
-        ValueError: If a line is no episode.
+        ValueError: If a line is no episode, or more have begun than the schedule has.
     """
+    begun = max(record.begun, len(record.lines))
+    if begun > len(schedule):
+        raise ValueError(
+            f"{begun} episodes of the run have begun, this schedule has {len(schedule)}: resume "
+            f"with larger {' or '.join(TO_COME)}"
+        )
     results = [EpisodeResult.from_dict(line) for line in record.lines]
     names = {item.name for item in dataclasses.fields(EpisodeResult)}
     extra = {
         line["episode"]: {key: value for key, value in line.items() if key not in names}
         for line in record.lines
     }
-    if record.begun > len(results):
+    if begun > len(results):
         plan = schedule[len(results)]
         results.append(
             EpisodeResult(
                 episode=plan.episode, kind=plan.kind, seed=plan.seed, outcome=Outcome.TRUNCATED,
-                steps=0, label_source="abort", interventions=0, critical_steps=0, human_ticks=0,
+                steps=0, label_source=INTERRUPTED, interventions=0, critical_steps=0,
+                human_ticks=0,
             )
         )
         extra[plan.episode] = dict(extra.get(plan.episode - 1, {}))
@@ -216,6 +269,11 @@ def last_facts(
             "updates_per_second": round(learner.updates_per_second, 1) if learner else 0.0,
         },
     }
+
+
+def _table(facts: Mapping[str, Any], name: str) -> Any:
+    """One of the settings dataclasses among a run's facts, as a dictionary."""
+    return facts.get("settings", {}).get(name, {})
 
 
 def _versions() -> dict[str, str]:

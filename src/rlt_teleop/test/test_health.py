@@ -25,7 +25,7 @@ RESULTS = [
 
 
 def test_episodes_count_what_people_did():
-    health = episodes_health(STATE, RESULTS, "")
+    health = episodes_health(STATE, RESULTS, "", "")
     assert (health.level, health.message) == (Level.OK, "episode 3 is running")
     assert health.values == {
         "episode": 3, "kind": "train", "phase": "running", "acting": "actor", "critical": True,
@@ -39,7 +39,7 @@ def test_episodes_count_what_people_did():
 )
 def test_waiting_for_long_between_episodes_is_a_warning(phase, level):
     state = dataclasses.replace(STATE, phase=phase)
-    assert episodes_health(state, [], "the learner's first weights").level == level
+    assert episodes_health(state, [], "the learner's first weights", "").level == level
 
 
 @pytest.mark.parametrize(

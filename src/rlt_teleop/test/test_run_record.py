@@ -8,12 +8,13 @@ import json
 import pytest
 
 from rlt_core.episodes import EpisodeMachine, EpisodePlan, EpisodeResult, make_schedule
-from rlt_core.records import EpisodeKind, Outcome
+from rlt_core.records import INTERRUPTED, EpisodeKind, Outcome
 from rlt_core.settings import ScheduleSettings
 from rlt_interfaces.msg import LearnerStatus, PolicyInfo, RecorderStatus
 from rlt_teleop import record as record_module
+from rlt_teleop.job import EpisodesSettings
 from rlt_teleop.progress import progress_line, summary_lines
-from rlt_teleop.readiness import waiting_for_learning
+from rlt_teleop.readiness import LAST_COUNTS, waiting_for_learning
 from rlt_teleop.record import RunRecord, earlier_episodes, last_facts
 
 SCHEDULE = ScheduleSettings(base_eval_episodes=2, episodes=5, eval_episodes=2)
@@ -24,8 +25,12 @@ def result(episode: int, kind: EpisodeKind, success: bool, steps: int) -> Episod
     return EpisodeResult(episode, kind, 1, outcome, steps, "auto", 0, steps, 0)
 
 
+def open_record(folder, facts, resume=False, said=None):
+    return RunRecord(folder, facts, [].append if said is None else said.append, resume)
+
+
 def test_record_is_replaced_as_a_whole(tmp_path):
-    record = RunRecord(tmp_path / "run", {"run": "run"})
+    record = open_record(tmp_path / "run", {"run": "run"})
     record.update({"wall_seconds": 2.0})
     record.write_episodes([{"episode": 1}, {"episode": 2}])
     assert json.loads((tmp_path / "run/run.json").read_text()) == {
@@ -37,19 +42,19 @@ def test_record_is_replaced_as_a_whole(tmp_path):
 
 
 def test_a_folder_that_holds_a_run_is_refused_and_kept(tmp_path):
-    RunRecord(tmp_path, {"run": "first"})
+    open_record(tmp_path, {"run": "first"})
     with pytest.raises(FileExistsError, match="holds a run already"):
-        RunRecord(tmp_path, {"run": "second"})
+        open_record(tmp_path, {"run": "second"})
     assert json.loads((tmp_path / "run.json").read_text())["run"] == "first"
 
 
 def test_a_run_without_an_episode_leaves_nothing(tmp_path):
-    RunRecord(tmp_path / "run", {"run": "run"}).withdraw()
+    open_record(tmp_path / "run", {"run": "run"}).withdraw()
     assert not (tmp_path / "run").exists()
 
 
 def test_withdrawing_keeps_what_others_wrote(tmp_path):
-    record = RunRecord(tmp_path / "run", {"run": "run"})
+    record = open_record(tmp_path / "run", {"run": "run"})
     (tmp_path / "run/notes.txt").write_text("mine")
     record.withdraw()
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["notes.txt"]
@@ -57,8 +62,8 @@ def test_withdrawing_keeps_what_others_wrote(tmp_path):
 
 def test_withdrawing_never_takes_the_episodes_of_an_earlier_process(tmp_path):
     facts = {"run": "run", "task": "ethernet", "seed": 0, "contract_hash": "feed"}
-    RunRecord(tmp_path, facts).write_episodes([{"episode": 1}])
-    record = RunRecord(tmp_path, facts, resume=True)
+    open_record(tmp_path, facts).write_episodes([{"episode": 1}])
+    record = open_record(tmp_path, facts, resume=True)
     assert record.begun == 0  # killed before it was noted
     record.withdraw()
     assert (tmp_path / "episodes.jsonl").read_text() and (tmp_path / "run.json").is_file()
@@ -121,16 +126,17 @@ def test_a_killed_run_is_taken_up_and_its_last_episode_is_truncated(tmp_path):
         )
         for plan in schedule[:3]
     ]
-    record = RunRecord(tmp_path, FACTS | {"versions": {}})
+    record = open_record(tmp_path, FACTS | {"versions": {}})
     record.write_episodes(each.to_dict() | {"wall_seconds": 2.5} for each in done)
     record.update({"begun": 4})
 
-    again = RunRecord(tmp_path, FACTS, resume=True)
+    again = open_record(tmp_path, FACTS, resume=True)
     assert again.begun == 4
     results, extra = earlier_episodes(again, schedule)
     assert results[:3] == done and extra[3] == {"wall_seconds": 2.5}
     assert (results[3].episode, results[3].seed) == (4, schedule[3].seed)
     assert (results[3].outcome, results[3].steps) == (Outcome.TRUNCATED, 0)
+    assert results[3].label_source == INTERRUPTED
     machine = EpisodeMachine("run", SCHEDULE, 1, 10)
     machine.restore(results)
     assert machine.results == results and machine.upcoming == schedule[4]
@@ -140,31 +146,103 @@ def test_a_killed_run_is_taken_up_and_its_last_episode_is_truncated(tmp_path):
 
 def test_an_episode_that_had_not_begun_is_not_truncated(tmp_path):
     schedule = make_schedule(SCHEDULE, 1)
-    record = RunRecord(tmp_path, FACTS)
+    record = open_record(tmp_path, FACTS)
     record.update({"begun": 1})
     record.write_episodes([result(1, EpisodeKind.BASE_EVAL, True, 80).to_dict()])
-    results, _ = earlier_episodes(RunRecord(tmp_path, FACTS, resume=True), schedule)
+    results, _ = earlier_episodes(open_record(tmp_path, FACTS, resume=True), schedule)
     assert [each.episode for each in results] == [1]
 
 
 @pytest.mark.parametrize(("name", "value"), [("seed", 2), ("task", "peg"), ("contract_hash", "f")])
 def test_a_run_is_not_resumed_with_other_arguments(tmp_path, name, value):
-    RunRecord(tmp_path, FACTS)
+    open_record(tmp_path, FACTS)
     with pytest.raises(ValueError, match=f"of {name} .* expected {value!r}: resume with the arg"):
-        RunRecord(tmp_path, FACTS | {name: value}, resume=True)
+        open_record(tmp_path, FACTS | {name: value}, resume=True)
+
+
+def with_settings(schedule=SCHEDULE, **episodes):
+    tables = {"episodes": EpisodesSettings(**episodes), "schedule": schedule}
+    return FACTS | {"settings": {name: dataclasses.asdict(t) for name, t in tables.items()}}
+
+
+@pytest.mark.parametrize(
+    ("table", "name", "value"),
+    [
+        ("episodes", "warmup_episodes", 41), ("episodes", "job", "evaluate_base"),
+        ("schedule", "base_eval_episodes", 3), ("schedule", "time_limit_ticks", 90),
+        ("schedule", "time_limit", "truncation"), ("schedule", "full_task", True),
+        ("schedule", "approach_limit_ticks", 90),
+    ],
+)
+def test_a_run_is_not_resumed_with_settings_that_its_past_depends_on(tmp_path, table, name, value):
+    open_record(tmp_path, with_settings())
+    other = with_settings()
+    other["settings"][table][name] = value
+    with pytest.raises(ValueError, match=f"of {name} .* expected {value!r}: .* only episodes and"):
+        open_record(tmp_path, other, resume=True)
+    old = json.loads((tmp_path / "run.json").read_text())
+    del old["settings"][table][name]  # a version that did not know it
+    (tmp_path / "run.json").write_text(json.dumps(old))
+    open_record(tmp_path, other, resume=True)
+
+
+def test_how_many_episodes_are_still_to_come_may_change_and_is_said(tmp_path):
+    open_record(tmp_path, with_settings())
+    longer = dataclasses.replace(SCHEDULE, episodes=9, label_guard_ticks=7)
+    said = []
+    record = open_record(tmp_path, with_settings(longer, second_look_s=2.0), True, said)
+    assert said == ["the resumed run has episodes 9, where it began with 5"]
+    record.update({"begun": 1})
+    kept = json.loads((tmp_path / "run.json").read_text())["settings"]["schedule"]
+    assert kept == dataclasses.asdict(dataclasses.replace(SCHEDULE, episodes=9))
+    said.clear()
+    open_record(tmp_path, with_settings(longer), True, said)
+    assert not said
+
+
+def earlier(tmp_path, count, begun):
+    """A run of SCHEDULE of which so many episodes have ended."""
+    record = open_record(tmp_path, with_settings())
+    plans = make_schedule(SCHEDULE, 1)[:count]
+    record.write_episodes(
+        dataclasses.replace(result(p.episode, p.kind, True, 80), seed=p.seed).to_dict()
+        for p in plans
+    )
+    record.update({"begun": begun})
+    return open_record(tmp_path, with_settings(), resume=True)
+
+
+def test_a_run_with_more_episodes_goes_on_training(tmp_path):
+    record = earlier(tmp_path, 6, 6)  # the next one would be the last of training
+    longer = dataclasses.replace(SCHEDULE, episodes=9)
+    machine = EpisodeMachine("run", longer, 1, 10)
+    machine.restore(earlier_episodes(record, machine.schedule)[0])
+    kinds = [plan.kind for plan in machine.schedule[6:]]
+    assert kinds == [EpisodeKind.TRAIN] * 5 + [EpisodeKind.EVAL] * 2
+
+
+def test_a_schedule_that_does_not_hold_what_has_been_is_refused(tmp_path):
+    evaluated = earlier(tmp_path, 8, 8)
+    longer = EpisodeMachine("run", dataclasses.replace(SCHEDULE, episodes=9), 1, 10)
+    with pytest.raises(ValueError, match="episode 8 was a eval episode .* has a train episode"):
+        longer.restore(earlier_episodes(evaluated, longer.schedule)[0])
+    shorter = make_schedule(dataclasses.replace(SCHEDULE, eval_episodes=0), 1)
+    with pytest.raises(ValueError, match="8 episodes of the run have begun, this schedule has 7"):
+        earlier_episodes(evaluated, shorter)
 
 
 def test_what_cannot_be_resumed_is_said(tmp_path):
     with pytest.raises(FileNotFoundError, match="holds no run to resume"):
-        RunRecord(tmp_path, FACTS, resume=True)
-    RunRecord(tmp_path, FACTS)
+        open_record(tmp_path, FACTS, resume=True)
+    open_record(tmp_path, FACTS)
     (tmp_path / "run.json").write_text('{"run": "ru')
     with pytest.raises(ValueError, match="cannot be resumed: run.json or episodes.jsonl"):
-        RunRecord(tmp_path, FACTS, resume=True)
+        open_record(tmp_path, FACTS, resume=True)
 
 
-def test_a_full_disk_is_no_end_of_the_run(tmp_path, monkeypatch):
-    record = RunRecord(tmp_path, FACTS)
+def test_a_full_disk_is_no_end_of_the_run_and_loses_nothing_of_its_record(tmp_path, monkeypatch):
+    said = []
+    record = open_record(tmp_path, FACTS, said=said)
     record.write_episodes([{"episode": 1}])
 
     def full(*arguments):
@@ -172,11 +250,18 @@ def test_a_full_disk_is_no_end_of_the_run(tmp_path, monkeypatch):
 
     with monkeypatch.context() as patched:
         patched.setattr(record_module, "replace_file", full)
+        record.update({"begun": 2})
         record.write_episodes([{"episode": 1}, {"episode": 2}])
-    assert "room on the disk" in record.trouble and "No space left" in record.trouble
+        record.flush()
+        assert "room on the disk" in record.trouble and "No space left" in record.trouble
+    assert len(said) == 1 and said[0].startswith("no episode begins without room on the disk for")
     assert len((tmp_path / "episodes.jsonl").read_text().splitlines()) == 1
-    record.write_episodes([{"episode": 1}, {"episode": 2}])
-    assert record.trouble == ""
+    record.flush()
+    assert record.trouble == "" and said[1:] == [f"the disk takes the record in {tmp_path} again"]
+    assert len((tmp_path / "episodes.jsonl").read_text().splitlines()) == 2
+    assert json.loads((tmp_path / "run.json").read_text())["begun"] == 2
+    record.flush()
+    assert len(said) == 2
 
 
 ACTOR_NEXT = EpisodePlan(4, EpisodeKind.TRAIN, 1)
@@ -186,6 +271,7 @@ DONE = {
     "policy": PolicyInfo(policy_version=2),
     "recorder": RecorderStatus(run="run", episode=3, episode_seq=70),
     "learner": LearnerStatus(run="run", ingested_seq=70, policy_version=2, learning=True),
+    "lasting": "",
 }
 """Everybody has done with episode 3."""
 
@@ -237,8 +323,22 @@ def test_in_real_time_the_recorder_and_the_last_counts_are_waited_for():
     assert "recorder to close" in waiting_for_learning(**DONE | open_still, lockstep=False)
     last = {"upcoming": None, "learner": LearnerStatus(run="run", ingested_seq=69)}
     assert "take in the last" in waiting_for_learning(**DONE | last, lockstep=False)
+    for lasting, reason in (("another reason", LAST_COUNTS), (LAST_COUNTS, "")):  # not for ever
+        found = waiting_for_learning(**DONE | last | {"lasting": lasting}, lockstep=False)
+        assert found == reason
     paused = {"upcoming": None, "learner": LearnerStatus(run="run", ingested_seq=3, received=70)}
     assert waiting_for_learning(**DONE | paused, lockstep=False) == ""
+
+
+@pytest.mark.parametrize("lockstep", [True, False])
+@pytest.mark.parametrize(
+    "status", [RecorderStatus(run="run", episode=3, trouble="full"), RecorderStatus(run="run")]
+)
+def test_a_run_never_ends_before_the_recorder_has_everything(lockstep, status):
+    change = {"upcoming": None, "recorder": status}
+    reason = waiting_for_learning(**DONE | change, lockstep=lockstep)
+    assert "the recorder" in reason and ("Ctrl-C" in reason) == bool(status.trouble)
+    assert waiting_for_learning(**DONE | change | {"lasting": reason}, lockstep=lockstep) == reason
 
 
 @pytest.mark.parametrize("lockstep", [True, False])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -16,11 +17,14 @@ from rclpy.executors import SingleThreadedExecutor
 
 from rlt_core.records import EpisodeState, Outcome, Phase, Source
 from rlt_interfaces.action import Reset
-from rlt_interfaces.msg import ControlStep, PolicyInfo, TaskState
+from rlt_interfaces.msg import ControlStep, LearnerStatus, PolicyInfo, RecorderStatus, TaskState
 from rlt_interfaces.msg import EpisodeState as EpisodeMessage
 from rlt_interfaces.srv import Handover, LabelSuccess
 from rlt_node import qos
 from rlt_node.conversions import episode_from_msg
+from rlt_node.diagnostics import Level
+from rlt_node.process import Finished, Refused
+from rlt_teleop import readiness, record
 from rlt_teleop.episodes_node import EpisodesNode
 
 MODEL = Path(__file__).resolve().parents[3] / "models" / "ethernet"
@@ -35,9 +39,10 @@ class Others:
     """Everybody whom the node talks to."""
 
     def __init__(self, folder: Path, **changes: Any) -> None:
+        self.folder = folder / "run"
         self.context = Context()
         arguments = ["--ros-args", "-r", f"__ns:=/of_{os.getpid()}_{time.monotonic_ns()}"]
-        for name, value in (PARAMETERS | changes | {"output": folder / "run"}).items():
+        for name, value in (PARAMETERS | changes | {"output": self.folder}).items():
             arguments += ["-p", f"{name}:={value}"]
         rclpy.init(args=arguments, context=self.context, domain_id=1 + os.getpid() % 100)
         rclpy.init(args=arguments, domain_id=1 + os.getpid() % 100)
@@ -55,7 +60,8 @@ class Others:
         self._tasks = self.other.create_publisher(TaskState, "task_state", qos.BARRIER)
         self._reset = ActionServer(self.other, Reset, "reset", self._on_reset)
         policy = self.other.create_publisher(PolicyInfo, "policy_info", qos.LATCHED)
-        policy.publish(PolicyInfo(contract_hash=self.node._contract.hash()))
+        policy.publish(PolicyInfo(contract_hash=self.node._contract.hash(), policy_version=1))
+        self._recorder = self.other.create_publisher(RecorderStatus, "recorder_status", qos.LATCHED)
         self._steps.publish(ControlStep(tick=0, source=Source.HOLD))
         self.tick = 1
 
@@ -97,6 +103,19 @@ class Others:
         self._tasks.publish(message)
         self.wait_for(lambda: self.node._task == message)
 
+    def record(self, **status: Any) -> None:
+        """Tell as the recorder, and wait until the node knows."""
+        message = RecorderStatus(run="run", **status)
+        self._recorder.publish(message)
+        self.wait_for(lambda: self.node._recorder == message)
+
+    def spin(self, seconds: float) -> None:
+        """Let time pass."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            for executor in self.executors:
+                executor.spin_once(timeout_sec=0.01)
+
     def running(self, episode: int) -> EpisodeState:
         """Wait until an episode runs; go on to its first tick."""
         def begun() -> EpisodeState | None:
@@ -125,6 +144,20 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Others]]:
 
     yield begin
     made[0].close()
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
+    """A disk that takes nothing of the run's record while it is full."""
+    state, write = {"full": False}, record.replace_file
+
+    def replace_file(*arguments: Any) -> None:
+        if state["full"]:
+            raise OSError(28, "No space left on device")
+        write(*arguments)
+
+    monkeypatch.setattr(record, "replace_file", replace_file)
+    return state
 
 
 @pytest.mark.parametrize("jump", [-20, 1000])
@@ -255,3 +288,90 @@ def test_after_a_correction_the_running_episode_is_again_what_late_joiners_find(
     corrected, current = others.states[seen:]
     assert (corrected.episode, corrected.outcome) == (1, Outcome.FAILURE)
     assert (current.episode, current.phase) == (2, Phase.RUNNING)
+
+
+# ---- A full disk ------------------------------------------------------------------------------
+
+
+def test_no_episode_begins_and_no_run_ends_while_the_disk_takes_no_record(start, disk):
+    others = start(base_eval_episodes=1, supervisor="auto", time_limit_ticks=40)
+    node = others.node
+    answer = node._reset._on_done
+
+    def full_in_the_reset(start_tick: int) -> None:
+        disk["full"] = True
+        answer(start_tick)
+
+    node._reset._on_done = full_in_the_reset
+    others.wait_for(lambda: node._record.trouble)
+    others.spin(0.5)
+    assert others.states[-1].phase is Phase.RESETTING and node.ending is None
+    health = node._health()
+    assert health.level == Level.ERROR and "room on the disk for" in health.message
+    disk["full"] = False
+    others.running(1)
+    assert json.loads((others.folder / "run.json").read_text())["begun"] == 1
+    disk["full"] = True
+    others.execute(40)
+    others.wait_for(lambda: others.states[-1].phase is Phase.ENDED)
+    others.spin(0.5)
+    assert node.ending is None and not (others.folder / "episodes.jsonl").read_text()
+    disk["full"] = False
+    others.wait_for(lambda: node.ending is not None)
+    assert isinstance(node.ending, Finished)
+    assert len((others.folder / "episodes.jsonl").read_text().splitlines()) == 1
+    assert "wall_seconds" in json.loads((others.folder / "run.json").read_text())
+
+
+def test_what_the_disk_does_not_take_up_to_the_end_is_an_error(start, disk):
+    others = start(base_eval_episodes=1, supervisor="auto", time_limit_ticks=40)
+    others.running(1)
+    disk["full"] = True
+    others.execute(40)
+    others.wait_for(lambda: others.node._record.trouble)
+    with pytest.raises(Refused, match="the record lacks the last episodes, without room on the"):
+        others.node.close()
+    disk["full"] = False
+
+
+def test_a_run_does_not_end_before_the_recorder_has_committed_all(start, monkeypatch):
+    monkeypatch.setattr(readiness, "PATIENCE_SECONDS", 0.3)
+    others = start(
+        job="train", base_eval_episodes=0, warmup_episodes=1, episodes=2, eval_episodes=0,
+        supervisor="auto", time_limit_ticks=40,
+    )
+    node = others.node
+    for episode in (1, 2):
+        others.record(episode=episode - 1)
+        others.running(episode)
+        others.execute(40)
+    full = "log.sqlite takes no commit (full): make room on its disk"
+    others.record(episode=1, trouble=full)
+    others.wait_for(lambda: full in node._patience.lasting)
+    others.spin(1.0)
+    assert node.ending is None and others.states[-1].phase is Phase.ENDED
+    assert "Ctrl-C would end the run without what waits there" in node._health().message
+    others.record(episode=2, committed=9, episode_seq=9)
+    others.wait_for(lambda: node.ending is not None)
+    assert isinstance(node.ending, Finished)
+    facts = json.loads((others.folder / "run.json").read_text())
+    assert facts["transitions"]["committed"] == 9
+
+
+def test_the_learners_last_counts_are_not_waited_for_for_ever(start, monkeypatch):
+    monkeypatch.setattr(readiness, "PATIENCE_SECONDS", 0.3)
+    others = start(
+        job="train", base_eval_episodes=0, warmup_episodes=1, episodes=2, eval_episodes=0,
+        supervisor="auto", time_limit_ticks=40,
+    )
+    for episode in (1, 2):
+        others.record(episode=episode - 1)
+        others.running(episode)
+        others.execute(40)
+    learner = others.other.create_publisher(LearnerStatus, "learner_status", qos.LATCHED)
+    learner.publish(LearnerStatus(run="run", received=7))
+    others.wait_for(lambda: others.node._learner)
+    others.record(episode=2, committed=9, episode_seq=9)
+    waited = time.monotonic()
+    others.wait_for(lambda: others.node.ending is not None)
+    assert isinstance(others.node.ending, Finished) and time.monotonic() - waited > 0.2

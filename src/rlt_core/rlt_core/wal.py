@@ -1,0 +1,78 @@
+"""What SQLite drops of a write-ahead log that was torn: it keeps what verifies, without a word.
+
+The format: https://www.sqlite.org/fileformat2.html#the_write_ahead_log. A file that is begun anew
+gets new salts and is written over in place: frames behind with older salts are needed no more.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+SUFFIX = "-wal"
+HEADER = struct.Struct(">8I")  # magic, version, page size, sequence, two salts, two checksums
+FRAME = struct.Struct(">6I")  # page, 0 unless it ends a transaction, two salts, two checksums
+MAGIC = 0x377F0682  # the last bit: whether checksums are of big-endian words
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """What lies behind the last transaction that verifies.
+
+    Attributes:
+        bytes: How much: one transaction that was being written, or more.
+        transactions: How many of them at least had been written to their end, so that they are
+            lost.
+    """
+
+    bytes: int = 0
+    transactions: int = 0
+
+
+def torn_tail(database: Path) -> Dropped:
+    """What SQLite will drop when it opens a database that nobody has open.
+
+    Raises:
+        OSError: If the file beside the database cannot be read.
+    """
+    path = database.with_name(database.name + SUFFIX)
+    data = path.read_bytes() if path.is_file() else b""
+    if len(data) < HEADER.size:
+        return Dropped(len(data))
+    magic, _, page_bytes, _, *salts, first, second = HEADER.unpack_from(data)
+    order = ">" if magic & 1 else "<"
+    checksum = _checksum((0, 0), data[: HEADER.size - 8], order)
+    if magic & ~1 != MAGIC or checksum != (first, second):
+        return Dropped(len(data))  # nothing tells where a frame begins
+    frame_bytes, verifies = FRAME.size + page_bytes, True
+    kept = end = HEADER.size
+    transactions = 0
+    for start in range(HEADER.size, len(data), frame_bytes):
+        frame = data[start : start + frame_bytes]
+        if len(frame) < frame_bytes:  # only what is new makes the file longer
+            end = len(data)
+            break
+        _, ends, *found, first, second = FRAME.unpack_from(frame)
+        if found != salts:
+            verifies = False
+            continue
+        if verifies:
+            checksum = _checksum(checksum, frame[:8], order)
+            checksum = _checksum(checksum, frame[FRAME.size :], order)
+            verifies = checksum == (first, second)
+        end = start + frame_bytes
+        if ends and verifies:
+            kept = end
+        transactions += bool(ends and not verifies)
+    return Dropped(end - kept, transactions)
+
+
+def _checksum(before: tuple[int, int], data: bytes, order: str) -> tuple[int, int]:
+    """SQLite's checksum of what came before, followed by data of whole pairs of words."""
+    a, b = before
+    words = struct.unpack(f"{order}{len(data) // 4}I", data)
+    for left, right in zip(words[::2], words[1::2], strict=True):
+        a = (a + left + b) & 0xFFFFFFFF
+        b = (b + right + a) & 0xFFFFFFFF
+    return a, b
