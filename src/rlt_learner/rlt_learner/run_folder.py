@@ -16,7 +16,7 @@ from rlt_core.statistics import judged
 REQUIRED = (
     "run", "task", "seed", "settings", "versions", "contract_hash", "privileged_pretraining",
 )
-COUNTS = ("committed", "published", "received", "lost", "duplicated", "human")
+COUNTS = ("committed", "published", "received", "lost", "pending", "duplicated", "human")
 UNFINISHED: dict[str, Any] = {
     "wall_seconds": 0.0,
     "transitions": dict.fromkeys(COUNTS, 0),
