@@ -10,13 +10,14 @@ from typing import Any
 from rlt_core.episodes import EpisodeMachine, EpisodePlan, Reply
 from rlt_core.records import EpisodeState, Phase, Source
 from rlt_core.settings import ScheduleSettings
-from rlt_interfaces.msg import ControlStep, LearnerStatus, PolicyInfo, RecorderStatus, TaskState
+from rlt_interfaces.msg import ControlStep, PolicyInfo, RecorderStatus, TaskState
 from rlt_interfaces.msg import EpisodeState as EpisodeMessage
 from rlt_interfaces.srv import Abort, Discard, Handover, LabelSuccess
 from rlt_node import qos
 from rlt_node.conversions import episode_to_msg, stamp_of_tick
 from rlt_node.diagnostics import Diagnostics, Health
 from rlt_node.graph import GraphSettings
+from rlt_node.learner_watch import LearnerWatch
 from rlt_node.node import GuardedNode
 from rlt_node.parameters import declare, refuse_unknown
 from rlt_node.process import Finished, Refused
@@ -59,7 +60,6 @@ class EpisodesNode(GuardedNode):
         earlier, self._extra = earlier_episodes(self._record, self._machine.schedule)
         self._machine.restore(earlier)
         self._policy: PolicyInfo | None = None
-        self._learner: LearnerStatus | None = None
         self._recorder: RecorderStatus | None = None
         self._task = TaskState()
         self._last_tick: int | None = None
@@ -80,10 +80,10 @@ class EpisodesNode(GuardedNode):
         self._reset = RobotReset(self, self._begin)
         for message, topic, profile, name in (
             (PolicyInfo, "policy_info", qos.LATCHED, "_policy"),
-            (LearnerStatus, "learner_status", qos.LATCHED, "_learner"),
             (RecorderStatus, "recorder_status", qos.LATCHED, "_recorder"),
         ):
             self.create_subscription(message, topic, self._keeper(name), profile)
+        self._learner = LearnerWatch(self, self._advance)
         self.create_subscription(TaskState, "task_state", self._on_task, qos.BARRIER)
         if not self._graph.lockstep:  # in lockstep nobody takes over, and the robot tells the tick
             self.create_subscription(ControlStep, "control_step", self._on_step, qos.LOG)
@@ -158,22 +158,19 @@ class EpisodesNode(GuardedNode):
 
     def _note_end(self) -> None:
         """Record an ended episode and say how the run goes."""
-        machine, learner, policy = self._machine, self._learner, self._policy
-        results = machine.results
+        machine, learner = self._machine, self._learner.status
+        results, updates = machine.results, learner.updates if learner else 0
+        version = self._policy.policy_version if self._policy else 0
         if results and results[-1].episode not in self._extra:
             wall = time.monotonic() - self._began
             self._extra[results[-1].episode] = {
-                "wall_seconds": round(wall, 3),
-                "policy_version": policy.policy_version if policy else 0,
-                "updates": learner.updates if learner else 0,
+                "wall_seconds": round(wall, 3), "policy_version": version, "updates": updates,
             }
-            print(
-                progress_line(
-                    machine.schedule, results, wall, self._robot_seconds(),
-                    learner.updates if learner else 0, policy.policy_version if policy else 0,
-                ),
-                flush=True,
+            line = progress_line(
+                machine.schedule, results, wall, self._robot_seconds(), updates, version,
+                self._learner.trouble(version),
             )
+            print(line, flush=True)
         self._write_episodes()
 
     def _write_episodes(self) -> None:
@@ -234,9 +231,10 @@ class EpisodesNode(GuardedNode):
         if self._settings.job == "train":
             began = self._machine.state.phase is not Phase.IDLE
             lockstep, upcoming = self._graph.lockstep, self._machine.upcoming
-            if self._learner is not None and (lockstep or not began):
-                self._contract.require(self._learner.contract_hash, "the learner")
-            parties = (self._policy, self._recorder, self._learner)
+            learner = self._learner.status
+            if learner is not None and (lockstep or not began):
+                self._contract.require(learner.contract_hash, "the learner")
+            parties = (self._policy, self._recorder, learner)
             reason = waiting_for_learning(self._machine.state, upcoming, *parties, lockstep)
             if reason and not self._given_up(upcoming):
                 return reason
@@ -272,7 +270,7 @@ class EpisodesNode(GuardedNode):
         """Close the record, say how the evaluations went, and end."""
         seconds = time.monotonic() - self._began
         self._record.update(
-            last_facts(seconds, self._robot_seconds(), self._recorder, self._learner)
+            last_facts(seconds, self._robot_seconds(), self._recorder, self._learner.status)
         )
         for line in summary_lines(self._machine.results):
             print(line, flush=True)
@@ -293,4 +291,8 @@ class EpisodesNode(GuardedNode):
         return sum(result.steps for result in self._machine.results) * self._contract.dt
 
     def _health(self) -> Health:
-        return episodes_health(self._machine.state, self._machine.results, self._patience.lasting)
+        version = self._policy.policy_version if self._policy else 0
+        return episodes_health(
+            self._machine.state, self._machine.results, self._patience.lasting,
+            self._learner.trouble(version),
+        )

@@ -10,7 +10,7 @@ from rlt_node.diagnostics import Health, Level
 
 
 def episodes_health(
-    state: EpisodeState, results: Sequence[EpisodeResult], waiting_for: str
+    state: EpisodeState, results: Sequence[EpisodeResult], waiting_for: str, learner: str = ""
 ) -> Health:
     """Where the run is.
 
@@ -18,6 +18,7 @@ def episodes_health(
         state: The current episode's state.
         results: What became of the ended episodes.
         waiting_for: What has kept the next episode from opening for long; empty if nothing has.
+        learner: Why no better weights come; empty if nothing is wrong.
     """
     values = {
         "episode": state.episode,
@@ -32,6 +33,8 @@ def episodes_health(
     }
     if waiting_for and state.phase in (Phase.IDLE, Phase.ENDED):
         return Health(Level.WARN, f"waiting for {waiting_for}", values)
+    if learner:
+        return Health(Level.WARN, learner, values)
     return Health(Level.OK, f"episode {state.episode} is {values['phase']}", values)
 
 

@@ -33,6 +33,14 @@ def test_episodes_count_what_people_did():
     }
 
 
+def test_a_silent_learner_is_a_warning_but_what_the_run_waits_for_comes_first():
+    silent = "learner silent for 7 s, acting on weights v4"
+    health = episodes_health(STATE, RESULTS, "", silent)
+    assert (health.level, health.message) == (Level.WARN, silent)
+    ended = dataclasses.replace(STATE, phase=Phase.ENDED)
+    assert episodes_health(ended, [], "the recorder", silent).message == "waiting for the recorder"
+
+
 @pytest.mark.parametrize(
     ("phase", "level"), [(Phase.IDLE, Level.WARN), (Phase.ENDED, Level.WARN),
                          (Phase.RUNNING, Level.OK), (Phase.RESETTING, Level.OK)],
