@@ -7,11 +7,19 @@ import random
 import re
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from test_durability import (
+from rlt_core import checkpoint
+from rlt_core.contract import Contract
+from rlt_core.packing import Packing
+from rlt_core.records import Commit, EpisodeKind, Transition
+from rlt_core.stream import Stream
+
+sys.path.insert(0, str(Path(__file__).parent))
+from test_durability import (  # noqa: E402
     AGENT,
     MODEL,
     TICKS,
@@ -21,12 +29,6 @@ from test_durability import (
     kill,
     read_log,
 )
-
-from rlt_core import checkpoint
-from rlt_core.contract import Contract
-from rlt_core.packing import Packing
-from rlt_core.records import Commit, EpisodeKind, Transition
-from rlt_core.stream import Stream
 
 ROBOTS = ("left", "right")
 PATIENCE_S = 90.0
