@@ -295,5 +295,5 @@ class PolicyNode(SelfStartingNode):
         if self._problem:
             return Health(Level.ERROR, self._problem, values)
         slow = "" if self._graph.lockstep else self._latency.excess()
-        problem = slow or self._learner.trouble(version)
+        problem = "; ".join(filter(None, (slow, self._learner.trouble(version))))
         return Health(Level.WARN if problem else Level.OK, problem or "ok", values)
