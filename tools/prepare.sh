@@ -6,6 +6,8 @@ set -euo pipefail
 ros="$1"
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)"
 venv="$root/.venv"
+IMPORTED="cv2, matplotlib.pyplot, mujoco, pytest, rclpy.lifecycle, rclpy.experimental, safetensors.torch, \
+torch.optim.adam, torch.utils.tensorboard, yaml, rcl_interfaces.msg, sensor_msgs.msg, geometry_msgs.msg"
 log="$root/log/env.log"
 lock="$root/requirements/$([ "$ros" = installed ] && echo jazzy || echo wheels).txt"
 
@@ -186,8 +188,9 @@ build_workspace() {
         export AMENT_PREFIX_PATH="$venv" CMAKE_PREFIX_PATH="$venv"
         options+=(-DRLT_PYTHON_ONLY=ON)
     fi
-    # Meanwhile the byte code of what every node imports, once instead of in every first process.
-    "$venv/bin/python" -c 'import cv2, matplotlib.pyplot, mujoco, rclpy, torch, yaml' >>"$log" 2>&1 &
+    # Meanwhile the byte code of what every node imports, once instead of in every process: where
+    # PYTHONDONTWRITEBYTECODE is set, as in many containers, none of them would keep it.
+    env -u PYTHONDONTWRITEBYTECODE "$venv/bin/python" -c "import $IMPORTED" >>"$log" 2>&1 &
     warm=$!
     "$venv/bin/python" -m colcon build --base-paths src --packages-select "${stale[@]}" \
         --symlink-install --cmake-args "${options[@]}" >>"$log" 2>&1 || {

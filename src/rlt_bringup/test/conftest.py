@@ -42,21 +42,27 @@ class Graph:
         }
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
-    def start(self, name: str, *arguments: str, **parameters: Any) -> subprocess.Popen[bytes]:
-        """Start a node in the namespace /rlt; its output goes to `<name>.log`."""
-        file = self.folder / f"{name}.yaml"
+    def start(
+        self, name: str, *arguments: str, namespace: str = "rlt", **parameters: Any
+    ) -> subprocess.Popen[bytes]:
+        """Start a node; its output goes to `<name>.log`.
+
+        Outside of the namespace /rlt it is known, and its log too, as `<namespace>.<name>`.
+        """
+        key = name if namespace == "rlt" else f"{namespace}.{name}"
+        file = self.folder / f"{key}.yaml"
         file.write_text(yaml.safe_dump({f"/**/{name}": {"ros__parameters": parameters}}))
         files = ["--params-file", str(SIM)] if name in ("chunk_controller", "learner") else []
-        with open(self.folder / f"{name}.log", "ab") as log:
-            self.processes[name] = subprocess.Popen(
+        with open(self.folder / f"{key}.log", "ab") as log:
+            self.processes[key] = subprocess.Popen(
                 [
                     sys.executable, "-c", f"from {ENTRY[name]}.main import {name} as main; main()",
-                    "--ros-args", "-r", "__ns:=/rlt", *files, "--params-file", str(file),
+                    "--ros-args", "-r", f"__ns:=/{namespace}", *files, "--params-file", str(file),
                     *arguments,
                 ],
                 env=self.environment, stdout=log, stderr=log,
             )
-        return self.processes[name]
+        return self.processes[key]
 
     def log(self, name: str) -> str:
         """What a node has printed so far."""

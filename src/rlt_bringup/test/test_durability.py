@@ -65,18 +65,22 @@ PATIENCE_S = 90.0
 class Robot:
     """Policy, controller and episodes in one: publishes the records of seeded episodes."""
 
-    def __init__(self, domain: int, contract: Contract) -> None:
+    def __init__(
+        self, domain: int, contract: Contract, namespace: str = "rlt", run: str = "run",
+        seed: int = 0,
+    ) -> None:
         self.contract = contract
+        self.run = run
         self.builder = WindowBuilder(contract)
         self.expected: list[Transition] = []
         self.recorder = msg.RecorderStatus()
         self.learner = msg.LearnerStatus()
         self.heard: list[tuple[int, int]] = []
-        self._rng = np.random.default_rng(0)
+        self._rng = np.random.default_rng(seed)
         self._digest = contract.hash()
         self._context = Context()
         rclpy.init(context=self._context, domain_id=domain)
-        self._node = rclpy.create_node("robot", namespace="/rlt", context=self._context)
+        self._node = rclpy.create_node("robot", namespace=f"/{namespace}", context=self._context)
         self._executor = rclpy.executors.SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
         publisher, subscription = self._node.create_publisher, self._node.create_subscription
@@ -150,7 +154,8 @@ class Robot:
         start = 1000 * number
         ended = phase is Phase.ENDED
         return EpisodeState(
-            run="run", episode=number, phase=phase, acting=Source.ACTOR, explore=True, seed=number,
+            run=self.run, episode=number, phase=phase, acting=Source.ACTOR, explore=True,
+            seed=number,
             kind=EpisodeKind.WARMUP if number <= WARMUP else EpisodeKind.TRAIN,
             tick=start + TICKS * ended, start_tick=start, end_tick=(start + TICKS) * ended,
             outcome=Outcome.SUCCESS if ended else Outcome.NONE,
@@ -188,9 +193,9 @@ def kill(process: Any) -> None:
     process.wait()
 
 
-def read_log(output: Path, contract: Contract) -> list[Transition]:
+def read_log(output: Path, contract: Contract, run: str = "run") -> list[Transition]:
     log = StoredLog(output / LOG_FILE)
-    assert (log.run, log.contract_hash) == ("run", contract.hash())
+    assert (log.run, log.contract_hash) == (run, contract.hash())
     return log.page(1, len(log))
 
 
@@ -259,7 +264,7 @@ def test_recorder_and_learner_killed_again_and_again_lose_nothing_and_double_not
     assert f"ingested {len(log)}, gaps 0, duplicates dropped" in graph.log("learner")
     expected, _ = trained_on(log, contract).state_dict()
     found, meta = checkpoint.load(output / "checkpoint")
-    assert meta["trainer"]["folded_seq"] == len(log)
+    assert meta["trainer"]["runs"]["run"]["folded_seq"] == len(log)
     assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 

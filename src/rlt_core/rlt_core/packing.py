@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import struct
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +13,8 @@ from numpy.typing import NDArray
 
 from rlt_core.contract import Contract
 from rlt_core.records import Transition
+
+NUMBERS = struct.Struct("<9q")
 
 
 class Packing:
@@ -73,6 +77,7 @@ class Packing:
         self.layout = json.dumps(fields)
         self._dtype = np.dtype(fields)
         self._shapes = {name: shape for name, _, shape in fields}
+        self._kinds = {name: kind for name, kind, _ in fields}
         self._empty = {
             name: np.zeros((0, *shape[1:]), kind) for name, kind, shape in fields
         }
@@ -109,6 +114,24 @@ class Packing:
                     f"contract expects {self._shapes[name]}: start all nodes with the same model"
                 )
         return True
+
+    def checksum(self, t: Transition, before: int = 0) -> int:
+        """CRC-32 of all numbers and arrays of a commit, as they stand in a durable log.
+
+        Args:
+            t: The commit.
+            before: Checksum of what came before it; the result is then that of both.
+        """
+        crc = zlib.crc32(
+            NUMBERS.pack(
+                t.seq, t.commit, t.kind, t.episode, t.step, t.valid, t.terminated, t.outcome,
+                t.policy_version,
+            ),
+            before,
+        )
+        for name, kind in self._kinds.items():
+            crc = zlib.crc32(np.ascontiguousarray(getattr(t, name), kind).data, crc)
+        return crc
 
     def unpack(self, data: bytes) -> Mapping[str, NDArray[Any]]:
         """Inverse of `pack`: read-only arrays by name.

@@ -127,6 +127,11 @@ class Replay:
         self._write(slots, columns)
         return len(windows) - int(finite.sum())
 
+    def forget(self, run: str) -> None:
+        """Drop all transitions of a run."""
+        for key in [key for key in self._keys if key[0] == run]:
+            self._remove(key)
+
     def sample(self, batch: int, rng: np.random.Generator) -> Batch:
         """Draw transitions uniformly, with replacement.
 

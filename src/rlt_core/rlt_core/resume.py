@@ -103,7 +103,7 @@ class ResumableRun:
             )
         self._runner.contract.require(meta["contract_hash"], f"checkpoint {self._folder}")
         self._trainer.load_state_dict(tensors, meta["trainer"])
-        self._trainer.require_log(len(self._log))
+        self._trainer.require_log(self._log.run, len(self._log))
         self._log.truncate(meta["seq"])
         for page in pages(self._log):
             for transition in page:

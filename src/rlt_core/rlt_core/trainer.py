@@ -1,15 +1,17 @@
-"""The trainer: folds the transition log into replay and runs the updates that the data earns.
+"""The trainer: folds transition logs into replay and runs the updates that the data earns.
 
 Folding and updating strictly alternate in the order of `seq`, so the weights depend on the log
-and the seed alone, not on when transitions arrive or how fast the machine is.
+and the seed alone, not on when transitions arrive or how fast the machine is. Several runs, of as
+many robots, may feed one trainer: each is folded in the order of its own `seq`, one commit of each
+in turn; what their weights then also depend on is how the runs arrived beside each other.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
-from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,9 +21,11 @@ from torch import Tensor
 from rlt_core.agent import Agent
 from rlt_core.contract import Contract
 from rlt_core.log import PAGE
+from rlt_core.packing import Packing
 from rlt_core.records import Commit, EpisodeKind, FloatArray, Transition
 from rlt_core.replay import Replay
 from rlt_core.settings import AgentSettings, TrainingSettings
+from rlt_core.stream import OtherLog, Stream
 
 SAMPLING_STREAM = 101  # keeps the replay's random numbers apart from the agent's
 
@@ -33,7 +37,7 @@ Q_PATIENCE = 200
 
 @dataclass(frozen=True)
 class TrainerStatus:
-    """What the trainer has taken in and done.
+    """What the trainer has taken in, of one run or summed over all, and what it has done.
 
     Attributes:
         ingested_seq: Every commit up to this one is in replay, its updates are done and, if it
@@ -68,10 +72,11 @@ class TrainerStatus:
 
 
 class Trainer:
-    """Turns a log of transitions into versions of the actor.
+    """Turns logs of transitions into versions of the actor.
 
     Warm-up transitions earn nothing by themselves: when the last warm-up episode closes, the
-    actor imitates the reference and the critic learns the base policy's values. From then on
+    actor imitates the reference and the critic learns the base policy's values. Warm-up episodes
+    of all runs count together; one that closes after the last is only more data. From then on
     every transition of a training episode earns `updates_per_chunk * stride / C` updates, which
     run before the next transition is folded. New weights are due whenever an episode has closed; a
     corrected label changes replay at once and the weights after the next episode. Once the updates
@@ -101,16 +106,11 @@ class Trainer:
         self.settings = training
         self._earned = training.updates_per_chunk * contract.stride / contract.chunk
         self._rng = np.random.default_rng((seed, SAMPLING_STREAM))
-        self._parked: dict[int, Transition] = {}
-        self._queue: deque[Transition] = deque()
-        self._accepted_seq = 0
-        self._duplicates = 0
-        self._folded_seq = 0
-        self._restored_seq = 0
+        self._packing = Packing(contract)
+        self._streams: dict[str, Stream] = {}
         self._refused = 0
         self._trouble = ""
         self._q_outside = 0
-        self._closed_episode = 0
         self._warmups = 0
         self._imitations_owed = 0
         self._critic_owed = 0
@@ -118,7 +118,6 @@ class Trainer:
         self._joint_updates = 0
         self._updates = 0
         self._version = 0
-        self._episode_closed = False
         self._metrics = _Means()
         self._episode_metrics: dict[str, float] = {}
 
@@ -128,20 +127,25 @@ class Trainer:
         return self._imitations_owed + self._critic_owed + self._joint_owed
 
     @property
-    def missing(self) -> range:
-        """The first run of seqs that never arrived although later ones did; empty if none."""
-        first = self._accepted_seq + 1
-        return range(first, min(self._parked, default=first))
-
-    @property
     def rebuilding(self) -> bool:
         """Whether replay still lacks commits that the loaded checkpoint had learnt from."""
-        return self._folded_seq < self._restored_seq
+        return any(s.awaited and s.rebuilding for s in self._streams.values())
+
+    @property
+    def restored(self) -> dict[str, int]:
+        """Of every run that the loaded checkpoint had learnt from the highest seq."""
+        return {run: s.restored for run, s in self._streams.items() if s.restored}
+
+    @property
+    def folded(self) -> dict[str, int]:
+        """Of every run the highest seq that `status` calls ingested."""
+        return {run: self._ingested(stream) for run, stream in self._streams.items()}
 
     @property
     def weights_due(self) -> bool:
         """Whether an episode has closed whose updates are done: call `publish`."""
-        return self._episode_closed and self.owed < 1 and not self.rebuilding
+        closing = any(stream.closing for stream in self._streams.values())
+        return closing and self.owed < 1 and not self.rebuilding
 
     def ingest(self, transition: Transition) -> bool:
         """Take a commit in, exactly once, in any order; those after a gap wait for it to close.
@@ -151,17 +155,15 @@ class Trainer:
 
         Raises:
             ValueError: If it carries no seq.
+            OtherLog: If its run was barred before.
         """
         if transition.seq < 1:
             raise ValueError(f"transition {transition.key} has no seq: commit it to the log first")
-        if transition.seq <= self._accepted_seq or transition.seq in self._parked:
-            self._duplicates += 1
-            return False
-        self._parked[transition.seq] = transition
-        while (following := self._parked.pop(self._accepted_seq + 1, None)) is not None:
-            self._accepted_seq += 1
-            self._queue.append(following)
-        return True
+        return self._stream(transition.run).accept(transition)
+
+    def release(self, run: str) -> None:
+        """Learn without the commits of a run that nobody serves any more; they may still come."""
+        self._stream(run).awaited = False
 
     def work(self, max_updates: int | None = None) -> int:
         """Run owed updates and fold waiting commits, until both are done or weights are due.
@@ -171,19 +173,24 @@ class Trainer:
 
         Returns:
             Number of updates done, imitation included; 0 if there is nothing to do.
+
+        Raises:
+            OtherLog: If a log is not the one that the loaded checkpoint was learnt from. Its run is
+                forgotten and barred; the next call goes on without it.
         """
         done = 0
         while not self.weights_due:
-            if self.rebuilding:
-                if not self._rebuild():
-                    break
-            elif self.owed >= 1:
+            if stream := self._turn(lambda s: s.rebuilding and s.waiting > 0):
+                self._rebuild(stream)
+            elif self.rebuilding:
+                break
+            elif self.owed >= 1 and len(self.replay):
                 if done == max_updates:
                     break
                 self._update()
                 done += 1
-            elif self._queue:
-                self._fold(self._queue.popleft())
+            elif stream := self._turn(lambda s: s.waiting > 0):
+                self._fold(stream)
             else:
                 break
         return done
@@ -196,22 +203,24 @@ class Trainer:
         """
         if not self.weights_due:
             raise RuntimeError("no weights are due: publish after an episode's updates are done")
-        self._episode_closed = False
+        self._settle()
         self._version += 1
         self._episode_metrics = self._metrics.summary()
         self._metrics = _Means()
         return self._version, self.agent.actor_state()
 
-    def status(self) -> TrainerStatus:
-        """Return the current counters and the last episode's metrics."""
+    def status(self, run: str | None = None) -> TrainerStatus:
+        """Return the current counters and the last episode's metrics.
+
+        Args:
+            run: The run whose commits are counted; None counts those of all runs together.
+        """
+        streams = [s for s in self._streams.values() if run in (None, s.run)]
         return TrainerStatus(
-            # A closed episode counts as ingested once its weights are out.
-            ingested_seq=self._folded_seq - int(self._episode_closed and not self.rebuilding),
-            received=self._accepted_seq + len(self._parked),
-            duplicates=self._duplicates,
-            missing=max(self._parked, default=self._accepted_seq)
-            - self._accepted_seq
-            - len(self._parked),
+            ingested_seq=sum(map(self._ingested, streams)),
+            received=sum(stream.received for stream in streams),
+            duplicates=sum(stream.duplicates for stream in streams),
+            missing=sum(stream.missing for stream in streams),
             refused=self._refused,
             trouble=self._trouble,
             replay_size=len(self.replay),
@@ -221,12 +230,14 @@ class Trainer:
             **self._episode_metrics,
         )
 
+    def _ingested(self, stream: Stream) -> int:
+        """Highest ingested seq: a closed episode counts once its weights are out."""
+        return stream.folded - int(stream.closing and not stream.rebuilding)
+
     def state_dict(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Return (tensors, counters as JSON values) for a checkpoint; replay is in the log."""
         counters = {
-            # What is being rebuilt has been learnt from all the same.
-            "folded_seq": max(self._folded_seq, self._restored_seq),
-            "closed_episode": self._closed_episode,
+            "runs": {run: self._streams[run].state_dict() for run in sorted(self._streams)},
             "warmups": self._warmups,
             "imitations_owed": self._imitations_owed,
             "critic_owed": self._critic_owed,
@@ -234,7 +245,6 @@ class Trainer:
             "joint_updates": self._joint_updates,
             "updates": self._updates,
             "version": self._version,
-            "episode_closed": self._episode_closed,
             "trouble": self._trouble,
             "q_outside": self._q_outside,
             "sampling": self._rng.bit_generator.state,
@@ -244,8 +254,8 @@ class Trainer:
     def load_state_dict(self, tensors: Mapping[str, Tensor], counters: Mapping[str, Any]) -> None:
         """Continue exactly where `state_dict` was taken, in a newly made trainer.
 
-        Replay is not part of a checkpoint: `ingest` the run's commits from seq 1 on. Those that
-        the checkpoint had learnt from rebuild replay, the others are learnt from.
+        Replay is not part of a checkpoint: `ingest` the commits of its runs from seq 1 on. Those
+        that the checkpoint had learnt from rebuild replay, the others are learnt from.
 
         Args:
             tensors: The agent's state.
@@ -258,8 +268,8 @@ class Trainer:
         if missing:
             raise ValueError(f"the checkpoint lacks {', '.join(sorted(missing))}")
         self.agent.load_state_dict(tensors)
-        self._restored_seq = counters["folded_seq"]
-        self._closed_episode = counters["closed_episode"]
+        for run, values in counters["runs"].items():
+            self._stream(run).load_state_dict(values)
         self._warmups = counters["warmups"]
         self._imitations_owed = counters["imitations_owed"]
         self._critic_owed = counters["critic_owed"]
@@ -267,40 +277,57 @@ class Trainer:
         self._joint_updates = counters["joint_updates"]
         self._updates = counters["updates"]
         self._version = counters["version"]
-        self._episode_closed = counters["episode_closed"]
         self._trouble = counters["trouble"]
         self._q_outside = counters["q_outside"]
         self._rng.bit_generator.state = counters["sampling"]
 
-    def require_log(self, committed: int) -> None:
+    def require_log(self, run: str, committed: int) -> None:
         """Check that a log holds what the loaded checkpoint was learnt from.
 
         Args:
+            run: Run of the log.
             committed: Highest seq of the log.
 
         Raises:
-            ValueError: If the log ends before the checkpoint.
+            OtherLog: If the log ends before the checkpoint. Its run is forgotten and barred.
         """
-        if committed < self._restored_seq:
-            raise ValueError(
-                f"the log ends at seq {committed}, the checkpoint was taken at seq "
-                f"{self._restored_seq}: resume with the log of the same run"
-            )
+        with self._forgetting():
+            self._stream(run).require(committed)
 
-    def _rebuild(self) -> bool:
-        """Fold the next commits that the checkpoint has learnt from; False if none has come."""
-        known = min(len(self._queue), self._restored_seq - self._folded_seq, PAGE)
-        page = [self._queue.popleft() for _ in range(known)]
+    @contextlib.contextmanager
+    def _forgetting(self) -> Iterator[None]:
+        """Leave nothing of a log in replay that proves to be another one."""
+        try:
+            yield
+        except OtherLog as error:
+            self.replay.forget(error.run)
+            raise
+
+    def _stream(self, run: str) -> Stream:
+        if run not in self._streams:
+            self._streams[run] = Stream(run, self._packing)
+        return self._streams[run]
+
+    def _turn(self, ready: Callable[[Stream], bool]) -> Stream | None:
+        """The next run whose turn it is and that is ready, so that none starves another."""
+        for run, stream in self._streams.items():
+            if ready(stream):
+                self._streams[run] = self._streams.pop(run)
+                return stream
+        return None
+
+    def _rebuild(self, stream: Stream) -> None:
+        """Fold the next commits that the checkpoint has learnt from."""
+        with self._forgetting():
+            page = stream.take_known(PAGE)
         windows = [t for t in page if t.commit != Commit.EPISODE_END]
         self._refused += self.replay.fold_all(windows)
-        self._folded_seq += known
-        return known > 0
 
-    def _fold(self, transition: Transition) -> None:
+    def _fold(self, stream: Stream) -> None:
         """Apply one commit and note what it earns."""
-        self._folded_seq = transition.seq
+        transition = stream.take()
         if transition.commit == Commit.EPISODE_END:
-            self._close(transition.episode, transition.kind)
+            self._close(stream, transition.episode, transition.kind)
             return
         refused = self.replay.fold(transition)
         self._refused += refused
@@ -308,14 +335,15 @@ class Trainer:
         if earns and not refused and not self._trouble:
             self._joint_owed += self._earned
 
-    def _close(self, episode: int, kind: EpisodeKind) -> None:
+    def _close(self, stream: Stream, episode: int, kind: EpisodeKind) -> None:
         """Start learning after the last warm-up episode; ask for weights when there are new.
 
-        Episodes close in order, so one that is not newer closes again: its label was corrected.
+        A run's episodes close in order, so one that is not newer closes again: its label was
+        corrected.
         """
-        if episode <= self._closed_episode:
+        if episode <= stream.closed_episode:
             return
-        self._closed_episode = episode
+        stream.closed_episode = episode
         if self._trouble:
             return
         if kind == EpisodeKind.WARMUP:
@@ -329,7 +357,12 @@ class Trainer:
                 )
             self._imitations_owed = self.settings.warmup_bc_updates
             self._critic_owed = self.settings.warmup_critic_updates
-        self._episode_closed = kind.stored
+        stream.closing = kind.stored
+
+    def _settle(self) -> None:
+        """No closed episode waits for its weights any more."""
+        for stream in self._streams.values():
+            stream.closing = False
 
     def _update(self) -> None:
         """Run the next owed update: imitation first, then the critic alone, then both."""
@@ -368,7 +401,7 @@ class Trainer:
         )
         self._imitations_owed = self._critic_owed = 0
         self._joint_owed = 0.0
-        self._episode_closed = False
+        self._settle()
 
 
 class _Means:

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from rlt_core.guard import normalised_bound
 from rlt_core.records import Commit, EpisodeKind
 from rlt_core.settings import AgentSettings, ScheduleSettings, TrainingSettings
+from rlt_core.stream import OtherLog
 from rlt_core.trainer import Q_PATIENCE, Trainer
 
+RUN = "toy"
 AGENT = AgentSettings(hidden=8, batch=8)
 TRAINING = TrainingSettings(
     warmup_episodes=1, warmup_bc_updates=3, warmup_critic_updates=4, replay_capacity=1000
@@ -53,7 +55,7 @@ def restored(make_trainer, trainer, log):
     """A new trainer that goes on from another's checkpoint and the run's log."""
     second = make_trainer()
     second.load_state_dict(*trainer.state_dict())
-    second.require_log(len(log))
+    second.require_log(RUN, len(log))
     for transition in log:
         second.ingest(transition)
     return second
@@ -103,12 +105,11 @@ def test_commits_after_a_gap_wait_for_it(make_trainer, log):
     for transition in (log[0], log[3], log[4]):
         trainer.ingest(transition)
     drive(trainer)
-    assert trainer.missing == range(2, 4) and trainer.status().ingested_seq == 1
-    assert trainer.status().missing == 2
+    assert trainer.status().missing == 2 and trainer.status().ingested_seq == 1
     for transition in log[1:3]:
         trainer.ingest(transition)
     drive(trainer)
-    assert len(trainer.missing) == 0 and trainer.status().ingested_seq == 5
+    assert trainer.status().missing == 0 and trainer.status().ingested_seq == 5
 
 
 def test_an_uncommitted_transition_is_refused(make_trainer, log):
@@ -194,7 +195,7 @@ def test_a_checkpoint_between_two_updates_continues_too(make_trainer, log):
 
 def test_a_log_shorter_than_the_checkpoint_is_refused(make_trainer, log):
     trainer, _ = trained_at_once(make_trainer, log)
-    with pytest.raises(ValueError, match="the log ends at seq 3, the checkpoint was taken"):
+    with pytest.raises(OtherLog, match="run 'toy' ends at seq 3, the checkpoint was taken at"):
         restored(make_trainer, trainer, log[:3])
 
 
@@ -247,7 +248,7 @@ def test_replay_is_rebuilt_page_by_page_and_nothing_is_learnt_or_published_meanw
     first.work(max_updates=5)  # a checkpoint that owes updates and, after them, weights
     second = make_trainer()
     second.load_state_dict(*first.state_dict())
-    folded = first.state_dict()[1]["folded_seq"]
+    folded = first.state_dict()[1]["runs"][RUN]["folded_seq"]
     for transition in log[: folded - 1]:
         second.ingest(transition)
         assert second.work() == 0 and second.rebuilding and not second.weights_due
@@ -339,3 +340,165 @@ def test_values_that_drift_off_are_counted_on_after_a_restart(make_trainer, log)
     second.load_state_dict(*first.state_dict())
     second._check({"q_mean": 9.0})
     assert "the mean Q is 9" in second.status().trouble
+
+
+# ---- Several runs -----------------------------------------------------------------------------
+
+
+def of_run(log, run):
+    """The same commits, made by another robot."""
+    return [dataclasses.replace(transition, run=run) for transition in log]
+
+
+@pytest.fixture(scope="module")
+def logs(log):
+    """The logs of two robots."""
+    return {"left": of_run(log, "left"), "right": of_run(log[:-9], "right")}
+
+
+def folds_of(trainer):
+    """Record what is folded: (run, seq) in order."""
+    folds, fold = [], trainer.replay.fold
+
+    def recorded(transition):
+        folds.append((transition.run, transition.seq))
+        return fold(transition)
+
+    trainer.replay.fold = recorded
+    return folds
+
+
+@settings(max_examples=15, deadline=None)
+@given(data=st.data())
+def test_any_interleaving_of_two_robots_folds_the_same_commits_each_in_its_order(
+    make_trainer, logs, data
+):
+    expected = {run: make_trainer() for run in logs}
+    for run, alone in expected.items():
+        for transition in logs[run]:
+            alone.ingest(transition)
+        drive(alone)
+    every = [(run, index) for run, commits in logs.items() for index in range(len(commits))]
+    order = data.draw(st.permutations(every))
+    trainer = make_trainer()
+    folds = folds_of(trainer)
+    for position, (run, index) in enumerate(order):
+        trainer.ingest(logs[run][index])
+        if data.draw(st.booleans()):
+            again, earlier = order[position // 2]
+            assert not trainer.ingest(logs[again][earlier])
+        drive(trainer)
+    found, size = trainer.state_dict()[1]["runs"], 0
+    for run, alone in expected.items():
+        status = trainer.status(run)
+        assert status.received == status.ingested_seq == len(logs[run]) and not status.missing
+        seqs = [seq for who, seq in folds if who == run]
+        assert seqs == sorted(set(seqs))
+        assert found[run] == alone.state_dict()[1]["runs"][run]
+        size += alone.status().replay_size
+    assert trainer.status().replay_size == size
+    assert trainer.status().received == sum(map(len, logs.values()))
+
+
+def test_a_robot_with_a_backlog_does_not_starve_another(make_trainer, logs):
+    trainer = make_trainer()
+    folds = folds_of(trainer)
+    first = next(i for i, t in enumerate(logs["left"]) if t.kind is EpisodeKind.WARMUP)
+    for run, count in (("left", first + 9), ("right", first + 4)):
+        for transition in logs[run][:count]:
+            trainer.ingest(transition)
+    drive(trainer)
+    assert [run for run, _ in folds] == ["left", "right"] * 4 + ["left"] * 5
+
+
+def test_warm_up_episodes_of_all_robots_count_together(make_trainer, logs):
+    trainer = make_trainer(dataclasses.replace(TRAINING, warmup_episodes=2))
+    end = next(
+        t.seq for t in logs["left"]
+        if t.kind is EpisodeKind.WARMUP and t.commit is Commit.EPISODE_END
+    )
+    for run, versions in (("left", []), ("right", [1])):
+        for transition in logs[run][:end]:
+            trainer.ingest(transition)
+        assert [version for version, _ in drive(trainer)] == versions
+
+
+def test_two_robots_go_on_from_a_checkpoint_bit_for_bit(make_trainer, logs):
+    """Both were folded to the end of their logs: what is left to do follows from the state."""
+    first = make_trainer()
+    for commits in logs.values():
+        for transition in commits:
+            first.ingest(transition)
+    first.work(max_updates=5)
+    second = make_trainer()
+    second.load_state_dict(*first.state_dict())
+    for run in ("right", "left"):  # in whatever order they come
+        for transition in logs[run][: first.status(run).ingested_seq + 1]:
+            assert second.work() == 0 and second.rebuilding
+            second.ingest(transition)
+    second.work(0)
+    assert not second.rebuilding and second.folded == first.folded
+    assert same_state(first, second)
+
+
+def test_a_robot_that_never_comes_back_is_not_awaited_for_ever(make_trainer, logs):
+    first = make_trainer()
+    for commits in logs.values():
+        for transition in commits:
+            first.ingest(transition)
+    drive(first)
+    second = make_trainer()
+    second.load_state_dict(*first.state_dict())
+    *_, last = logs["left"]
+    for transition in logs["left"]:
+        second.ingest(transition)
+    second.work()
+    assert second.rebuilding
+    second.release("right")
+    assert not second.rebuilding
+    second.ingest(dataclasses.replace(last, seq=last.seq + 1, episode=99, kind=EpisodeKind.TRAIN))
+    assert len(drive(second)) == 1
+    for transition in logs["right"]:  # late, but its own
+        second.ingest(transition)
+    drive(second)
+    assert second.status("right").ingested_seq == len(logs["right"])
+    assert second.status().replay_size == first.status().replay_size
+
+
+# ---- A log that is not the checkpoint's ---------------------------------------------------------
+
+
+def test_a_log_of_the_same_name_with_other_commits_is_refused_and_leaves_nothing(
+    make_trainer, log
+):
+    first, _ = trained_at_once(make_trainer, log)
+    index = next(i for i, t in enumerate(log) if t.kind is EpisodeKind.WARMUP)
+    other = dataclasses.replace(log[index], proprio=log[index].proprio + 1e-3)
+    second = restored(make_trainer, first, [*log[:index], other, *log[index + 1 :]])
+    with pytest.raises(OtherLog, match=f"run '{RUN}' holds other commits up to seq {len(log)} tha"):
+        second.work()
+    with pytest.raises(OtherLog):
+        second.ingest(log[0])
+    assert second.status().replay_size == 0
+    assert drive(second) == [] and same_state(first, second)
+    third = restored(make_trainer, second, log)  # the right one is welcome again
+    drive(third)
+    assert same_state(third, first)
+
+
+def test_another_robot_goes_on_beside_a_log_that_was_refused(make_trainer, logs):
+    first = make_trainer()
+    for transition in logs["left"]:
+        first.ingest(transition)
+    drive(first)
+    second = make_trainer()
+    second.load_state_dict(*first.state_dict())
+    swapped = [dataclasses.replace(logs["left"][0], episode=7), *logs["left"][1:]]
+    for transition in (*swapped, *logs["right"]):
+        second.ingest(transition)
+    with pytest.raises(OtherLog):
+        second.work()
+    drive(second)
+    assert second.status("right").ingested_seq == len(logs["right"])
+    assert second.status().replay_size > 0
+    assert not any(key[0] == "left" for key in second.replay._keys)

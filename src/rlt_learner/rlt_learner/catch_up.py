@@ -1,4 +1,4 @@
-"""Asks the recorder for the commits that a learner has missed, one bounded page at a time."""
+"""Asks a recorder for commits that a learner lacks, one bounded page at a time."""
 
 from __future__ import annotations
 
@@ -7,36 +7,35 @@ from collections.abc import Callable
 from typing import Any
 
 from rlt_interfaces.srv import GetTransitions
-from rlt_learner.intake import Intake
 
 PAGE_SECONDS = 5.0
 REPEAT_SECONDS = 2.0
 LARGEST = GetTransitions.Request.MAX_PAGE
+SMALLEST = 4
+
+Take = Callable[[GetTransitions.Response], None]
 
 
 class CatchUp:
-    """The client of `get_transitions`."""
+    """The client of a recorder's `get_transitions`: one request at a time.
 
-    def __init__(
-        self,
-        node: Any,
-        intake: Intake,
-        folded: Callable[[], int],
-        take: Callable[[GetTransitions.Response], None],
-    ) -> None:
+    A page that takes longer than `PAGE_SECONDS` is given up, and the next one is half as large,
+    so that some page comes through however slow the link is; each that comes in time doubles it.
+
+    Attributes:
+        largest: Most commits that may be asked for now.
+    """
+
+    def __init__(self, node: Any, name: str) -> None:
         """Make the client.
 
         Args:
             node: A guarded node.
-            intake: Knows what is missing.
-            folded: Tells the highest seq that replay holds.
-            take: Called with every page that comes.
+            name: Name of the service.
         """
+        self.largest = LARGEST
         self._node = node
-        self._intake = intake
-        self._folded = folded
-        self._take = take
-        self._client = node.create_client(GetTransitions, "get_transitions")
+        self._client = node.create_client(GetTransitions, name)
         self._asked: Any = None
         self._answer_due = 0.0
 
@@ -44,29 +43,32 @@ class CatchUp:
         """Ask no more."""
         self._node.destroy_client(self._client)
 
-    def watch(self, run: str) -> None:
-        """Ask if a commit of the run has been missing since the last call."""
-        if self._intake.overdue(self._folded()) and time.monotonic() >= self._answer_due:
-            self._ask(run)
+    def ask(self, run: str, first: int, count: int, take: Take) -> None:
+        """Ask for commits, unless an answer is still awaited.
 
-    def _ask(self, run: str) -> None:
-        first, count = self._intake.page(self._folded(), LARGEST)
-        if not count or not run:
-            return
+        Args:
+            run: Identifier of the run.
+            first: Seq of the first one.
+            count: How many, at most `largest`.
+            take: Called with the page that comes.
+        """
         if self._asked is not None:
-            self._client.remove_pending_request(self._asked)  # a reply that never came
+            if time.monotonic() < self._answer_due:
+                return
+            self._client.remove_pending_request(self._asked)  # a reply that did not come
+            if self._client.service_is_ready():  # where nobody serves, no page is too large
+                self.largest = max(SMALLEST, self.largest // 2)
         self._answer_due = time.monotonic() + PAGE_SECONDS
-        request = GetTransitions.Request(run=run, first_seq=first, count=count)
+        request = GetTransitions.Request(run=run, first_seq=first, count=min(count, self.largest))
         self._asked = self._client.call_async(request)
         self._asked.add_done_callback(
-            self._node.guarded(lambda future: self._on_page(run, future.result()))
+            self._node.guarded(lambda future: self._on_page(future.result(), take))
         )
 
-    def _on_page(self, run: str, page: GetTransitions.Response) -> None:
-        self._asked, self._answer_due = None, 0.0
+    def _on_page(self, page: GetTransitions.Response, take: Take) -> None:
+        self._asked = None
         if not page.success:
             self._node.get_logger().error(page.message, throttle_duration_sec=REPEAT_SECONDS)
             return
-        self._take(page)
-        if page.transitions:
-            self._ask(run)
+        self.largest = min(LARGEST, 2 * self.largest)
+        take(page)

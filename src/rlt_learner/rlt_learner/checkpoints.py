@@ -13,7 +13,7 @@ from rlt_core.trainer import Trainer
 from rlt_learner.saver import Saver
 
 SAVE_SECONDS = 20.0
-NEEDED = ("run", "contract_hash", "policy_version", "trainer")
+NEEDED = ("contract_hash", "policy_version", "trainer")
 
 
 class Checkpoints:
@@ -21,8 +21,6 @@ class Checkpoints:
 
     Attributes:
         folder: Folder of the checkpoint.
-        run: Run that the checkpoint belongs to, empty if there was none.
-        seq: Highest seq that it had learnt from.
         message: What was read, or what was wrong with it; empty if there was nothing.
         damaged: Whether the newest generation was damaged, so that the one before was read.
     """
@@ -41,7 +39,7 @@ class Checkpoints:
         Raises:
             ValueError: If the checkpoint is damaged in both generations, or does not fit.
         """
-        self.run, self.seq, self.message, self.damaged = "", 0, "", False
+        self.message, self.damaged = "", False
         self.folder = folder
         self._trainer = trainer
         self._hash = contract.hash()
@@ -61,42 +59,39 @@ class Checkpoints:
         """Why the newest state is not on the disk, empty if it is."""
         return self._saver.trouble
 
-    def save_if_new(self, run: str) -> None:
+    def save_if_new(self) -> None:
         """Have the trainer's state written if it has good weights that are not on the disk."""
         status = self._trainer.status()
         new = status.policy_version > self._saved_version or self._saver.trouble
         if new and not status.trouble:
-            self.save(run)
+            self.save()
 
-    def save(self, run: str) -> Future[None]:
+    def save(self) -> Future[None]:
         """Have the trainer's state written; nothing waits for it but who asks the future.
 
         Raises:
             ValueError: If there is nothing to save yet, or it has diverged: what is on the disk
                 is better.
         """
-        run = run or self.run
-        if not run:
-            raise ValueError("no episode has begun: there is nothing to save yet")
+        tensors, counters = self._trainer.state_dict()
+        if not counters["runs"]:
+            raise ValueError("no commit has come: there is nothing to save yet")
         if trouble := self._trainer.status().trouble:
             raise ValueError(f"not saved, the last good checkpoint stands: {trouble}")
-        tensors, counters = self._trainer.state_dict()
         self._saved_version = counters["version"]
         return self._saver.offer(
             tensors,
             {
-                "run": run,
                 "contract_hash": self._hash,
                 "policy_version": counters["version"],
                 "trainer": counters,
             },
         )
 
-    def save_and_wait(self, run: str, submit: Callable[[Callable[[], None]], None]) -> str:
+    def save_and_wait(self, submit: Callable[[Callable[[], None]], None]) -> str:
         """Have the trainer's state written now.
 
         Args:
-            run: Identifier of the run.
             submit: Has a job run in the trainer's thread.
 
         Returns:
@@ -106,7 +101,7 @@ class Checkpoints:
 
         def save() -> None:
             try:
-                asked.set_result(self.save(run))
+                asked.set_result(self.save())
             except ValueError as error:
                 asked.set_exception(error)
 
@@ -122,11 +117,13 @@ class Checkpoints:
         self._saver.close()
 
     def _describe(self, meta: dict[str, Any], problem: str) -> None:
-        self.run, self.seq = str(meta["run"]), int(meta["trainer"]["folded_seq"])
         self.damaged = bool(problem)
+        learnt = ", ".join(
+            f"commits up to {seq} of run {run!r}" for run, seq in self._trainer.restored.items()
+        )
         self.message = (
-            f"run {self.run!r} goes on from version {meta['policy_version']} of the weights, "
-            f"learnt from commits up to {self.seq}"
+            f"learning goes on from version {meta['policy_version']} of the weights, learnt from "
+            f"{learnt}"
         )
         if problem:
             self.message += f", of the previous checkpoint, since the newest is damaged: {problem}"

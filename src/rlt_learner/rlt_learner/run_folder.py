@@ -18,7 +18,7 @@ from rlt_learner.log_summary import LogSummary, disagreements, read_log
 REQUIRED = (
     "run", "task", "seed", "settings", "versions", "contract_hash", "privileged_pretraining",
 )
-COUNTS = ("committed", "published", "received", "lost", "duplicated", "human")
+COUNTS = ("committed", "published", "received", "lost", "pending", "duplicated", "human")
 LAST = ("wall_seconds", "transitions", "learner")
 """What run.json lacks until the run has ended."""
 FRAME_NAME = re.compile(r"(?P<kind>base_eval|eval)_(?P<camera>.+)_(?P<index>\d+)\.png")
@@ -78,7 +78,9 @@ class RunFolder:
         if self.log is not None:
             committed, received = self.log.committed, counts["received"]
             counts |= {"committed": committed, "human": self.log.human}
-            counts["lost"] = None if received is None else committed - received
+            if received is not None:
+                counts["pending"] = max(committed - received, 0)
+                counts["lost"] = max(counts["lost"] or 0, received - committed)
         return counts
 
     @property

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rlt_core.records import EpisodeState
+from rlt_core.records import EpisodeState, Outcome
 from rlt_core.trainer import TrainerStatus
 
 LEARNING = (
@@ -36,11 +36,12 @@ class Scalars:
         for name in LEARNING:
             self._add(f"learner/{name}", getattr(status, name), status.updates)
 
-    def episode(self, state: EpisodeState, success: bool) -> None:
-        """Plot an ended episode."""
-        kind = state.kind.name.lower()
-        self._add(f"{kind}/success", float(success), state.episode)
-        self._add(f"{kind}/steps", state.end_tick - state.start_tick, state.episode)
+    def episode(self, robot: str, state: EpisodeState) -> None:
+        """Plot an ended episode, in front of its name that of the robot if there is one."""
+        prefix = "/".join(filter(None, (robot.strip("/"), state.kind.name.lower())))
+        success = state.outcome is Outcome.SUCCESS
+        self._add(f"{prefix}/success", float(success), state.episode)
+        self._add(f"{prefix}/steps", state.end_tick - state.start_tick, state.episode)
 
     def close(self) -> None:
         """Write what is still in memory."""

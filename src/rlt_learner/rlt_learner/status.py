@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,28 +71,29 @@ def opening_news(log: Log, logger: Any) -> None:
 
 
 def learner_health(
-    run: str, status: TrainerStatus, intake: Intake, trouble: str, learning: bool, capacity: int
+    runs: Sequence[str], status: TrainerStatus, gaps: int, trouble: str, learning: bool,
+    capacity: int,
 ) -> Health:
     """Summarise a configured learner.
 
     Args:
-        run: Identifier of the run.
-        status: What the trainer said last.
-        intake: Which commits have come.
-        trouble: Why the last checkpoint was not written, empty if it was.
+        runs: Identifiers of the robots' runs.
+        status: What the trainer said last, of all runs together.
+        gaps: Commits that are known to exist and have not come.
+        trouble: What else is wrong, empty if nothing is.
         learning: Whether updates may run.
         capacity: Largest number of transitions in replay.
     """
     problem = status.trouble or trouble
-    level = Level.ERROR if problem else Level.WARN if intake.missing or status.refused else Level.OK
+    level = Level.ERROR if problem else Level.WARN if gaps or status.refused else Level.OK
     return Health(
         level,
         problem or ("learns" if learning else "paused or not active"),
         {
-            "run": run,
+            "run": ", ".join(runs),
             "updates_per_second": status.updates_per_second,
             "ingested": status.received,
-            "gaps": intake.missing,
+            "gaps": gaps,
             "duplicates_dropped": status.duplicates,
             "not_finite": status.refused,
             "updates_owed": status.updates_owed,

@@ -10,10 +10,12 @@ from collections.abc import Callable
 from torch import Tensor
 
 from rlt_core.records import Commit, Transition
+from rlt_core.stream import OtherLog
 from rlt_core.trainer import Trainer, TrainerStatus
 
 UPDATES_PER_LOOK = 10  # after so many updates it looks up: an eighth of a second
 STATUS_SECONDS = 0.5
+HEARTBEAT_SECONDS = 1.0  # at least so often something is told: that it lives
 
 Job = Callable[[], None]
 
@@ -23,7 +25,7 @@ class Worker:
 
     Attributes:
         learning: Whether updates are run; taking in goes on without them.
-        folded: Highest seq up to which replay holds every commit.
+        folded: Of every run the highest seq up to which replay holds every commit.
         failure: What ended the thread, None while it is well.
     """
 
@@ -33,6 +35,7 @@ class Worker:
         on_weights: Callable[[int, dict[str, Tensor]], None],
         on_status: Callable[[TrainerStatus], None],
         on_boundary: Callable[[], None],
+        on_other_log: Callable[[OtherLog], None],
     ) -> None:
         """Make the thread; `start` starts it.
 
@@ -43,14 +46,17 @@ class Worker:
             on_status: Called in the thread after an episode, and now and then in between.
             on_boundary: Called in the thread when an episode's updates are done and its weights
                 are out.
+            on_other_log: Called in the thread when a run's log proves to be another than the one
+                that the loaded checkpoint was learnt from.
         """
         self.learning = False
-        self.folded = 0
+        self.folded: dict[str, int] = {}
         self.failure: Exception | None = None
         self._trainer = trainer
         self._on_weights = on_weights
         self._on_status = on_status
         self._on_boundary = on_boundary
+        self._on_other_log = on_other_log
         self._inbox: queue.SimpleQueue[Transition | Job] = queue.SimpleQueue()
         self._restored: tuple[int, dict[str, Tensor]] | None = None
         if trainer.rebuilding and (version := trainer.status().policy_version):
@@ -79,17 +85,33 @@ class Worker:
         """Tell the status soon."""
         self.submit(self._report)
 
+    def require_log(self, run: str, committed: int) -> None:
+        """Have it checked that a run's log is as long as the loaded checkpoint needs it."""
+        self.submit(lambda: self._trainer.require_log(run, committed))
+
+    def release(self, run: str) -> None:
+        """Learn without the commits of a run that nobody serves any more."""
+        self.submit(lambda: self._trainer.release(run))
+
     def _run(self) -> None:
         try:
             self._report()
             while not self._stopping.is_set():
-                closed = self._take_in()
-                if self.learning or self._trainer.rebuilding:
-                    self._learn(UPDATES_PER_LOOK if self.learning else 0)
-                else:
-                    self._report_intake(closed)
+                try:
+                    self._go_on()
+                except OtherLog as error:
+                    self._on_other_log(error)
         except Exception as error:
             self.failure = error
+
+    def _go_on(self) -> None:
+        closed = self._take_in()
+        if self.learning or self._trainer.rebuilding:
+            self._learn(UPDATES_PER_LOOK if self.learning else 0)
+        else:
+            self._report_intake(closed)
+        if time.monotonic() - self._status_at > HEARTBEAT_SECONDS:
+            self._report()
 
     def _take_in(self) -> bool:
         """Take in all that has come; wait only if there is nothing else to do.
@@ -122,8 +144,8 @@ class Worker:
         if self._trainer.weights_due:
             self._on_weights(*self._trainer.publish())
             self._on_boundary()
-        self.folded = self._trainer.status().ingested_seq
-        settled = self._trainer.owed < 1 and self.folded > before
+        self.folded = self._trainer.folded
+        settled = self._trainer.owed < 1 and sum(self.folded.values()) > before
         if settled or (updates and time.monotonic() - self._status_at > STATUS_SECONDS):
             self._report()
 

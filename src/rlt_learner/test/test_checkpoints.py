@@ -19,15 +19,18 @@ class Learnt:
     def __init__(self):
         self.trouble = ""
         self.value = 0.0
+        self.restored = {"run": 7}
 
     def status(self):
         return SimpleNamespace(policy_version=3, trouble=self.trouble)
 
     def state_dict(self):
-        return {"a": torch.full((4,), self.value)}, {"version": 3, "folded_seq": 7}
+        counters = {"version": 3, "runs": self.restored}
+        return {"a": torch.full((4,), self.value)}, counters
 
     def load_state_dict(self, tensors, counters):
         self.value = tensors["a"][0].item()
+        self.restored = counters["runs"]
 
 
 @pytest.fixture
@@ -50,27 +53,30 @@ def at_once(job):
 
 def test_a_diverged_state_is_refused_with_the_reason_and_the_good_one_stands(made):
     checkpoints, trainer = made()
-    assert checkpoints.save_and_wait("run", at_once) == ""
+    assert checkpoints.save_and_wait(at_once) == ""
     trainer.trouble, trainer.value = "learning diverged at update 9", float("nan")
-    checkpoints.save_if_new("run")
-    reply = checkpoints.save_and_wait("run", at_once)
+    checkpoints.save_if_new()
+    reply = checkpoints.save_and_wait(at_once)
     assert "the last good checkpoint stands: learning diverged at update 9" in reply
     assert checkpoint.load(checkpoints.folder)[0]["a"][0] == 0.0
 
 
-def test_a_save_before_the_first_episode_keeps_the_name_of_the_run(made):
-    checkpoints, _ = made()
-    assert "no episode has begun" in checkpoints.save_and_wait("", at_once)
-    assert checkpoints.save_and_wait("run", at_once) == ""
-    again, trainer = made()
-    trainer.value = 1.0
-    assert again.run == "run" and again.save_and_wait("", at_once) == ""
-    assert checkpoint.load(again.folder)[1]["run"] == "run"
+def test_a_save_before_the_first_commit_is_refused_and_what_was_read_is_said(made):
+    checkpoints, trainer = made()
+    trainer.restored = {}
+    assert "no commit has come" in checkpoints.save_and_wait(at_once)
+    trainer.restored = {"left": 7, "right": 12}
+    assert checkpoints.message == checkpoints.save_and_wait(at_once) == ""
+    again, _ = made()
+    assert again.message == (
+        "learning goes on from version 3 of the weights, learnt from commits up to 7 of run "
+        "'left', commits up to 12 of run 'right'"
+    )
 
 
 def test_a_checkpoint_without_its_tensors_is_no_new_beginning(made):
     checkpoints, _ = made()
-    assert checkpoints.save_and_wait("run", at_once) == ""
+    assert checkpoints.save_and_wait(at_once) == ""
     for file in checkpoints.folder.glob("*.safetensors"):
         file.unlink()
     with pytest.raises(ValueError, match="which is missing"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rclpy
-from rcl_interfaces.msg import Log
+from rcl_interfaces import msg as rosout
 from rclpy.executors import SingleThreadedExecutor
 
 from rlt_core.contract import Contract, ContractMismatch
@@ -20,7 +21,14 @@ from rlt_core.records import Commit, ControlStep, EpisodeKind, EpisodeState, Out
 from rlt_core.windows import KEPT_EPISODES
 from rlt_interfaces.msg import ControlStep as StepMessage
 from rlt_interfaces.msg import EpisodeState as EpisodeMessage
-from rlt_interfaces.msg import Features, LearnerStatus, Observation, RecorderStatus, Transition
+from rlt_interfaces.msg import (
+    Features,
+    LearnerStatus,
+    Observation,
+    PolicyWeights,
+    RecorderStatus,
+    Transition,
+)
 from rlt_interfaces.srv import GetTransitions
 from rlt_learner import catch_up
 from rlt_learner.learner_node import LearnerNode
@@ -175,7 +183,7 @@ def test_a_record_of_the_wrong_size_is_said_once_and_dropped(
     bench = make_bench(RecorderNode, mode=mode)
     said: list[Any] = []
     bench.other.create_subscription(
-        Log, "/rosout", lambda m: said.append(m.msg), qos.BARRIER
+        rosout.Log, "/rosout", lambda m: said.append(m.msg), qos.BARRIER
     )
     commits = bench.hear(Transition, "transitions", qos.LOG)
     values: dict[str, Any] = {"episode": 1, "tick": 10, "axis_names": ["x", "y", "z", "yaw"]}
@@ -276,7 +284,7 @@ def test_a_malformed_picture_is_said_once_counted_and_dropped(make_bench, tmp_pa
     bench = make_bench(RecorderNode, mode=mode, output=tmp_path)
     said: list[Any] = []
     bench.other.create_subscription(
-        Log, "/rosout", lambda m: said.append(m.msg), qos.BARRIER
+        rosout.Log, "/rosout", lambda m: said.append(m.msg), qos.BARRIER
     )
     commits = bench.hear(Transition, "transitions", qos.LOG)
     contract = bench.node._contract
@@ -317,7 +325,8 @@ def test_a_reply_that_is_lost_is_asked_for_again(make_bench, monkeypatch):
     bench.send(episode(1, Phase.ENDED), "episode_state")
     bench.wait_for(lambda: told and told[-1].run == "run")
     bench.send(RecorderStatus(run="run", committed=1), "recorder_status", qos.LATCHED)
-    bench.wait_for(lambda: bench.node._catch_up._asked is not None)  # nobody is there to answer
+    (feed,) = bench.node._feeds
+    bench.wait_for(lambda: feed._catch_up._asked is not None)  # nobody is there to answer
 
     def answer(request, response):
         response.success, response.committed = True, 1
@@ -358,7 +367,7 @@ def test_a_commit_that_is_none_is_refused_and_the_right_one_asked_for(
     told = bench.hear(LearnerStatus, "learner_status", qos.LATCHED)
     said: list[Any] = []
     bench.other.create_subscription(
-        Log, "/rosout", lambda m: said.append(m.msg), qos.BARRIER
+        rosout.Log, "/rosout", lambda m: said.append(m.msg), qos.BARRIER
     )
     bench.send(episode(1, Phase.ENDED), "episode_state")
     bench.wait_for(lambda: told and told[-1].run == "run")
@@ -395,3 +404,177 @@ def test_an_inactive_learner_says_so_and_still_tells_what_it_received(make_bench
     bench.wait_for(lambda: told[-1].received == 1)
     bench.node.trigger_activate()
     bench.wait_for(lambda: told[-1].learning and told[-1].ingested_seq == 1)
+
+
+# ---- Several robots, and logs that are not what they were ----------------------------------------
+
+
+def end_of(bench: Bench, seq: int, run: str = "run", **changes: Any) -> Transition:
+    """The commit that ends an evaluation episode."""
+    return Transition(**{
+        "run": run, "episode": seq, "seq": seq, "commit": int(Commit.EPISODE_END), "step": 30,
+        "kind": int(EpisodeKind.EVAL), "contract_hash": bench.node._contract.hash(),
+        "axis_names": ["x", "y", "z", "yaw"],
+    } | changes)
+
+
+class Log:
+    """What a recorder serves; it may be exchanged."""
+
+    def __init__(self, bench: Bench, commits: list[Transition], prefix: str = "") -> None:
+        self.commits = commits
+        bench.other.create_service(GetTransitions, f"{prefix}get_transitions", self.answer)
+
+    def answer(self, request: Any, response: Any) -> Any:
+        first = request.first_seq - 1
+        response.success, response.committed = True, len(self.commits)
+        response.transitions = self.commits[first : first + request.count]
+        return response
+
+
+def sentences(bench: Bench) -> list[str]:
+    said: list[str] = []
+    bench.other.create_subscription(
+        rosout.Log, "/rosout", lambda m: said.append(m.msg), qos.BARRIER
+    )
+    return said
+
+
+def test_two_robots_feed_one_learner_and_are_told_of_their_own_runs(make_bench, tmp_path):
+    bench = make_bench(LearnerNode, mode="real_time", robots="[left,right]", output=tmp_path)
+    said = sentences(bench)
+    bench.node.autostart()
+    told = {
+        robot: bench.hear(LearnerStatus, f"{robot}/learner_status", qos.LATCHED)
+        for robot in ("left", "right")
+    }
+    bench.send(episode(1, Phase.RESETTING, run="l1"), "left/episode_state")
+    bench.wait_for(lambda: told["left"] and told["left"][-1].run == "l1")
+    for seq in (1, 2):
+        bench.send(end_of(bench, seq, "l1"), "left/transitions", qos.LOG)
+    bench.wait_for(lambda: told["left"][-1].ingested_seq == 2)
+    # The other one comes late, with the same name by mistake; then with one of its own.
+    bench.send(episode(1, Phase.RESETTING, run="l1"), "right/episode_state")
+    bench.wait_for(lambda: "/left and /right both record run 'l1'" in told["right"][-1].trouble)
+    bench.send(end_of(bench, 3, "l1"), "right/transitions", qos.LOG)
+    bench.send(episode(1, Phase.RESETTING, run="r1"), "right/episode_state")
+    bench.wait_for(lambda: told["right"][-1].run == "r1")
+    assert told["right"][-1].trouble == ""
+    bench.send(end_of(bench, 1, "r1"), "right/transitions", qos.LOG)
+    bench.wait_for(lambda: told["right"][-1].ingested_seq == 1)
+    assert (told["left"][-1].received, told["right"][-1].received) == (2, 1)
+    # A robot that begins a new run goes on beside what was learnt from its last one.
+    bench.send(episode(1, Phase.RESETTING, run="l2"), "left/episode_state")
+    bench.wait_for(lambda: told["left"][-1].run == "l2")
+    bench.send(end_of(bench, 1, "l2"), "left/transitions", qos.LOG)
+    bench.wait_for(lambda: told["left"][-1].received == 1)
+    assert bench.node.ending is None
+    assert sum("both record run" in sentence for sentence in said) == 1
+
+
+def test_a_robot_that_comes_late_is_given_the_weights_under_its_own_run(make_bench):
+    bench = make_bench(LearnerNode, mode="real_time", robots="[left,right]")
+    bench.node.autostart()
+    given = {
+        robot: bench.hear(PolicyWeights, f"{robot}/policy_weights", qos.LATCHED)
+        for robot in ("left", "right")
+    }
+    bench.send(episode(1, Phase.RESETTING, run="l1"), "left/episode_state")
+    bench.wait_for(lambda: bench.node._feeds[0].run)
+    worker, actor = bench.node._worker, bench.node._trainer.agent.actor_state()
+    worker.submit(lambda: bench.node._publish_weights(4, actor))
+    bench.wait_for(lambda: given["left"])
+    bench.send(episode(1, Phase.RESETTING, run="r1"), "right/episode_state")
+    bench.wait_for(lambda: given["right"])
+    assert [(w.run, w.version) for w in given["left"]] == [("l1", 4)]
+    assert [(w.run, w.version) for w in given["right"]] == [("r1", 4)]
+    assert given["left"][0].data == given["right"][0].data
+
+
+@pytest.mark.parametrize("mode", ["lockstep", "real_time"])
+@pytest.mark.parametrize(
+    ("restored", "finding"),
+    [
+        ([1, 2], "ends at commit 2, but 3 was received"),
+        ([1, 2, -3, 4], "holds another commit 3 than the one that was received"),
+    ],
+)
+def test_a_log_that_went_back_is_refused_until_the_right_one_is_there(
+    make_bench, mode, restored, finding
+):
+    bench = make_bench(LearnerNode, mode=mode)
+    bench.node.autostart()
+    said = sentences(bench)
+    told = bench.hear(LearnerStatus, "learner_status", qos.LATCHED)
+    right = [end_of(bench, seq) for seq in (1, 2, 3, 4, 5)]
+    log = Log(bench, right[:3])
+
+    def tell(recorder: str) -> None:
+        status = RecorderStatus(run="run", committed=len(log.commits), recorder=recorder)
+        bench.send(status, "recorder_status", qos.LATCHED)
+
+    bench.send(episode(1, Phase.RESETTING), "episode_state")
+    tell("process 1")
+    bench.wait_for(lambda: told and told[-1].received == 3)
+    log.commits = [end_of(bench, abs(seq), step=30 if seq > 0 else 31) for seq in restored]
+    tell("process 2")
+    if mode == "lockstep":
+        bench.wait_for(lambda: bench.node.ending is not None)
+        assert finding in str(bench.node.ending) and "process 2" in str(bench.node.ending)
+        return
+    bench.wait_for(lambda: finding in told[-1].trouble)
+    bench.send(end_of(bench, 4, step=99), "transitions", qos.LOG)
+    log.commits = right
+    tell("process 3")
+    bench.wait_for(lambda: told[-1].received == 5)
+    assert told[-1].trouble == "" and bench.node.ending is None
+    bench.wait_for(lambda: "the log of robot / is the right one again" in said)
+    assert sum("went back" in sentence for sentence in said) == 1
+
+
+def test_a_status_that_came_late_is_no_log_that_went_back(make_bench):
+    bench = make_bench(LearnerNode)
+    bench.node.autostart()
+    told = bench.hear(LearnerStatus, "learner_status", qos.LATCHED)
+    Log(bench, [end_of(bench, seq) for seq in (1, 2, 3)])
+    bench.send(episode(1, Phase.RESETTING), "episode_state")
+    bench.wait_for(lambda: told and told[-1].run == "run")
+    bench.send(end_of(bench, 1), "transitions", qos.LOG)
+    bench.wait_for(lambda: told[-1].received == 1)
+    bench.send(RecorderStatus(run="run", committed=0), "recorder_status", qos.LATCHED)
+    bench.wait_for(lambda: told[-1].received == 3)  # what the proof told of was fetched
+    assert bench.node.ending is None and told[-1].trouble == ""
+
+
+def test_a_link_that_is_too_slow_for_a_page_gets_smaller_ones(make_bench, monkeypatch):
+    monkeypatch.setattr(catch_up, "PAGE_SECONDS", 0.3)
+    monkeypatch.setattr(catch_up, "LARGEST", 64)
+    bench = make_bench(LearnerNode, mode="real_time")
+    bench.node.autostart()
+    told = bench.hear(LearnerStatus, "learner_status", qos.LATCHED)
+    pages: list[int] = []
+    commits = [end_of(bench, seq) for seq in range(1, 41)]
+    elsewhere = rclpy.create_node("elsewhere", use_global_arguments=False)
+    executor = SingleThreadedExecutor()
+    executor.add_node(elsewhere)
+
+    def answer(request, response):
+        time.sleep(0.02 * request.count)
+        pages.append(request.count)
+        first = request.first_seq - 1
+        response.success, response.committed = True, len(commits)
+        response.transitions = commits[first : first + request.count]
+        return response
+
+    elsewhere.create_service(GetTransitions, "get_transitions", answer)
+    thread = threading.Thread(target=executor.spin)
+    thread.start()
+    try:
+        bench.send(episode(1, Phase.RESETTING), "episode_state")
+        bench.send(RecorderStatus(run="run", committed=40), "recorder_status", qos.LATCHED)
+        bench.wait_for(lambda: told and told[-1].ingested_seq == 40)
+    finally:
+        executor.shutdown()
+        thread.join()
+        elsewhere.destroy_node()
+    assert pages[0] == 40 and min(pages) < 16, pages

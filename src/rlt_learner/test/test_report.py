@@ -291,7 +291,7 @@ def told(committed, received, human):
     """What the nodes tell of transitions when a run has ended."""
     return {
         "committed": committed, "published": committed, "received": received,
-        "lost": committed - received, "duplicated": 0, "human": human,
+        "lost": 0, "pending": committed - received, "duplicated": 0, "human": human,
     }
 
 
@@ -347,8 +347,8 @@ def test_a_killed_run_is_reported_from_its_log_and_its_episodes(
     report = write_report(run, [run])
     assert not report["finished"] and report["disagreements"] == []
     assert report["transitions"] == {
-        "committed": 41, "published": None, "received": None, "lost": None, "duplicated": None,
-        "human": 2,
+        "committed": 41, "published": None, "received": None, "lost": None, "pending": None,
+        "duplicated": None, "human": 2,
     }
     assert report["log"] == LOGGED
     assert report["wall_seconds"] == 12.5
@@ -366,7 +366,7 @@ def test_what_log_and_nodes_disagree_about_is_shown(tmp_path, contract, commits,
     (run / "episodes.jsonl").write_text("\n".join(lines))
     write_log(run, commits)
     report = write_report(run, [run])
-    assert report["transitions"]["committed"] == 41 and report["transitions"]["lost"] == -2
+    assert report["transitions"]["committed"] == 41 and report["transitions"]["lost"] == 2
     assert report["disagreements"] == [
         "run: run.json tells of 43 transitions committed, log.sqlite holds 41",
         "run: run.json tells of 3 transitions with a person's actions, log.sqlite holds 2",

@@ -12,7 +12,6 @@ from rlt_core.durable_log import DurableLog
 from rlt_core.log import TransitionLog
 from rlt_core.trainer import TrainerStatus
 from rlt_core.wal import Dropped
-from rlt_learner.intake import Intake
 from rlt_learner.status import learner_health, news, opening_news
 from rlt_node.diagnostics import Level
 
@@ -24,7 +23,7 @@ def test_commits_that_are_not_finite_are_said_once_and_counted_on():
     statuses = [TrainerStatus(refused=count) for count in counts]
     said = [news(now, before) for before, now in zip(statuses, statuses[1:], strict=False)]
     assert [len(lines) for lines in said] == [1, 0, 0, 0] and "1 commits hold" in said[0][0]
-    health = learner_health("run", statuses[-1], Intake(), "", True, 10)
+    health = learner_health(["run"], statuses[-1], 0, "", True, 10)
     assert health.level is Level.WARN and health.values["not_finite"] == 5
 
 

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from rlt_core.records import Commit, EpisodeKind, Transition
+from rlt_core.stream import OtherLog
+from rlt_learner import worker as worker_module
 from rlt_learner.worker import Worker
 
 
@@ -37,6 +39,10 @@ class CountingTrainer:
         self.updates = 0
         self.received = 0
 
+    @property
+    def folded(self):
+        return {"run": self.updates}
+
     def ingest(self, item):
         self.received += 1
 
@@ -64,6 +70,7 @@ def made():
         on_weights=lambda version, weights: events.append(("weights", version)),
         on_status=lambda status: events.append(("status", status.ingested_seq, status.received)),
         on_boundary=lambda: events.append(("boundary",)),
+        on_other_log=lambda error: events.append(("other", error.run)),
     )
     worker.start()
     yield worker, trainer, events
@@ -113,6 +120,24 @@ def test_a_failure_is_kept(made):
     worker.stop()
 
 
+def test_a_log_that_is_another_ends_nothing(made):
+    worker, trainer, events = made
+    trainer.require_log = lambda run, committed: (_ for _ in ()).throw(OtherLog(run, "short"))
+    worker.require_log("left", 3)
+    wait_for(lambda: ("other", "left") in events)
+    worker.submit(commit(1, Commit.INSERT))
+    wait_for(lambda: trainer.received == 1)
+    assert worker.failure is None
+
+
+def test_it_tells_that_it_lives_when_there_is_nothing_to_tell(made, monkeypatch):
+    monkeypatch.setattr(worker_module, "STATUS_SECONDS", 0.01)
+    monkeypatch.setattr(worker_module, "HEARTBEAT_SECONDS", 0.02)
+    _, _, events = made
+    wait_for(lambda: len(events) > 3)
+    assert set(events) == {("status", 0, 0)}
+
+
 def test_stop_waits_for_the_job_in_hand(made):
     worker, _, _ = made
     done = []
@@ -152,7 +177,7 @@ def test_restored_weights_are_told_once_the_log_has_proved_to_be_theirs(learning
     told, trainer = [], RestoredTrainer()
     worker = Worker(
         trainer, lambda version, weights: told.append((version, weights)),
-        on_status=lambda status: None, on_boundary=lambda: None,
+        on_status=lambda status: None, on_boundary=lambda: None, on_other_log=lambda error: None,
     )
     worker.learning = learning
     worker.start()

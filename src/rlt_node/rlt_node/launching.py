@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,20 @@ ARGUMENTS = {
     "namespace": ("rlt", "ROS namespace of all nodes"),
     "log_level": ("info", "how much the nodes log"),
 }
+SCHEDULE = {
+    "episodes": ("", "training episodes including warm-up; empty: as in rlt.yaml"),
+    "warmup_episodes": (
+        "", "training episodes that the base policy drives; empty: as in rlt.yaml"
+    ),
+    "base_eval_episodes": ("", "evaluation episodes before; empty: as in rlt.yaml"),
+    "eval_episodes": ("", "evaluation episodes after; empty: as in rlt.yaml"),
+}
+"""Further arguments of a launch that trains."""
+
+AGAIN = {"respawn": True, "respawn_delay": RESPAWN_SECONDS}
+NOBODY = "the robot holds while nobody can take over"
+UNTAUGHT = "the robot acts on with its last weights"
+
 CHOICES = {
     "full_task": ["true", "false"],
     "resume": ["true", "false"],
@@ -124,14 +138,12 @@ class Graph:
         task = yaml.safe_load(files[name].read_text())
         configurations = context.launch_configurations
         simulated = configurations.get("robot", "sim") == "sim"
-        supervisor = configurations.get("supervisor", "auto")
+        supervisor = configurations.get("supervisor")
         if not simulated and supervisor == "auto":
             raise ValueError("only the simulator can judge success: add supervisor:=human")
         if not simulated or supervisor == "human":
             mode = "real_time"
-        output = configurations.get("output") or (
-            f"runs/{name}-{time.strftime('%Y%m%d-%H%M%S')}-seed{configurations.get('seed', '0')}"
-        )
+        output = configurations.get("output") or f"runs/{name}-{_occasion(configurations)}"
         return cls(context, share, task, mode, Path(output).absolute())
 
     @property
@@ -239,21 +251,59 @@ class Graph:
         package, executable, own_profile = DEVICES[argument(self.context, "device")]
         name = argument(self.context, "profile") or own_profile
         profile = find_profile(name, self.share / "config" / "gamepads")
-        again = {"respawn": True, "respawn_delay": RESPAWN_SECONDS}
-        nodes = {"operator": self.node("rlt_teleop", "operator", self.agreed, profile, **again)}
+        nodes = {"operator": self.node("rlt_teleop", "operator", self.agreed, profile, **AGAIN)}
         if executable:
             held = {"profile": str(profile)} if executable == "person" else None
-            nodes[executable] = self.node(package, executable, held, **again)
+            nodes[executable] = self.node(package, executable, held, **AGAIN)
         return nodes
 
-    def learning(self, **parameters: Any) -> dict[str, Node]:
-        """The nodes that turn what happened into weights; the parameters are the learner's."""
+    def recorder(self) -> dict[str, Node]:
+        """The node that keeps what happened."""
         files = self.agreed | {"output": str(self.output)}
-        seed = {"seed": whole(self.context, "seed")}
-        return {
-            "learner": self.node("rlt_learner", "learner", files | seed | parameters),
-            "recorder": self.node("rlt_learner", "recorder", files),
+        return {"recorder": self.node("rlt_learner", "recorder", files)}
+
+    def learner(self, robots: Sequence[str] = ()) -> dict[str, Node]:
+        """The node that turns what was recorded into weights.
+
+        In real time it comes back when it ends, and goes on from its checkpoint.
+
+        Args:
+            robots: Namespaces of the robots; none: the robot in its own.
+        """
+        parameters = self.agreed | {
+            "output": str(self.output),
+            "seed": whole(self.context, "seed"),
+            "warmup_episodes": whole(self.context, "warmup_episodes"),
+            "robots": list(robots) or None,
         }
+        options = {} if self.lockstep else AGAIN
+        return {"learner": self.node("rlt_learner", "learner", parameters, **options)}
+
+    def training(self) -> Node:
+        """The node that leads a training run through its `SCHEDULE`."""
+        return self.episodes(
+            "train",
+            **{name: whole(self.context, name) for name in SCHEDULE},
+            resume=argument(self.context, "resume") == "true",
+        )
+
+    def led_by(self, episodes: Node, needed: Mapping[str, Node]) -> list[Action]:
+        """A run: it ends with the node that leads it, and with each that it needs.
+
+        Args:
+            episodes: The node that leads it.
+            needed: The other nodes, those between a person and the robot excepted.
+        """
+        person = self.person()
+        return [
+            *self.greeting,
+            *required(needed),
+            *expendable(person),
+            *report_at_end(episodes, self.output),
+            *needed.values(),
+            *person.values(),
+            episodes,
+        ]
 
     def episodes(self, job: str, **parameters: Any) -> Node:
         """The node that leads the run."""
@@ -310,6 +360,19 @@ def whole(context: LaunchContext, name: str) -> int | None:
         raise ValueError(f"argument {name}:={text} is no whole number") from error
 
 
+def _occasion(configurations: Mapping[str, str]) -> str:
+    """When and by whom a run is done: two robots that start together are two runs."""
+    default, space = ARGUMENTS["namespace"][0], configurations.get("namespace", "")
+    robot = "" if space in ("", default) else "-" + space.strip("/").replace("/", "-")
+    return f"{time.strftime('%Y%m%d-%H%M%S')}-seed{configurations.get('seed', '0')}{robot}"
+
+
+def namespaces(context: LaunchContext, name: str) -> list[str]:
+    """Value of an argument that lists namespaces, separated by commas; each becomes absolute."""
+    words = argument(context, name).split(",")
+    return ["/" + word.strip().strip("/") for word in words if word.strip()]
+
+
 def with_context(function: Callable[[LaunchContext], list[Action]]) -> OpaqueFunction:
     """Launch what a function returns once the arguments are known."""
     return OpaqueFunction(function=function)
@@ -327,16 +390,21 @@ def required(nodes: Mapping[str, Node]) -> list[RegisterEventHandler]:
     return [handler(name, node) for name, node in nodes.items()]
 
 
-def expendable(nodes: Mapping[str, Node]) -> list[RegisterEventHandler]:
-    """Say when one of the nodes ends before the run; it is started again, and the run goes on."""
+def expendable(nodes: Mapping[str, Node], meanwhile: str = NOBODY) -> list[RegisterEventHandler]:
+    """Say when one of the nodes ends before the run; it is started again, and the run goes on.
+
+    Args:
+        nodes: Nodes that respawn.
+        meanwhile: What the robot does until then.
+    """
 
     def handler(name: str, node: Node) -> RegisterEventHandler:
         def ended(event: Any, context: LaunchContext) -> list[Action]:
             if context.is_shutdown:
                 return []
             return [LogInfo(msg=(
-                f"{name} ended with exit code {event.returncode}: the robot holds while nobody can "
-                f"take over; {name} starts again in {RESPAWN_SECONDS:g} s"
+                f"{name} ended with exit code {event.returncode}: {meanwhile}; {name} starts again "
+                f"in {RESPAWN_SECONDS:g} s"
             ))]
 
         return RegisterEventHandler(OnProcessExit(target_action=node, on_exit=ended))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from launch import LaunchContext
 
-from rlt_node.launching import ARGUMENTS, Graph
+from rlt_node.launching import ARGUMENTS, Graph, namespaces
 
 HEAD = """
 import sys
@@ -81,6 +81,37 @@ def test_a_supervised_run_has_an_operator_and_the_device_that_a_launch_can_start
     assert set(graph.person()) == expected
     assert graph.mode == ("real_time" if supervisor == "human" else "lockstep")
     assert len(graph.greeting) == (2 if device == "keyboard" else 1)
+
+
+def in_context(**given: str) -> LaunchContext:
+    context = LaunchContext()
+    context.launch_configurations.update(
+        {name: default for name, (default, _) in ARGUMENTS.items()}, **given
+    )
+    return context
+
+
+def test_robots_that_are_started_together_are_different_runs():
+    names = {Graph.of(in_context(namespace=name)).output.name for name in ("/lab/r1", "r2", "rlt")}
+    assert [name.partition("seed0")[2] for name in sorted(names, key=len)] == ["", "-r2", "-lab-r1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("", []), ("robot1", ["/robot1"]), ("/a, lab/b,", ["/a", "/lab/b"])],
+)
+def test_robots_are_named_by_their_namespaces(text, expected):
+    assert namespaces(in_context(robots=text), "robots") == expected
+
+
+def test_a_real_robots_learner_needs_nobody_who_judges(tmp_path):
+    file = tmp_path / "arm.yaml"
+    file.write_text("{}")
+    context = in_context(robot=str(file))
+    with pytest.raises(ValueError, match="add supervisor:=human"):
+        Graph.of(context)
+    del context.launch_configurations["supervisor"]
+    assert Graph.of(context).mode == "real_time"
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ from rlt_node.conversions import (
 )
 from rlt_node.diagnostics import Diagnostics, Health, Level
 from rlt_node.graph import GraphSettings
+from rlt_node.learner_watch import LearnerWatch
 from rlt_node.lifecycle import SelfStartingNode
 from rlt_node.parameters import declare, refuse_unknown
 from rlt_node.process import Refused
@@ -59,14 +60,13 @@ class PolicyNode(SelfStartingNode):
         self._episode: EpisodeState | None = None
         self._waiting: deque[Observation] = deque()
         self._waiting_since = time.monotonic()
-        self._newest_tick = 0
+        self._newest_tick = self._newest_version = self._skipped = 0
         self._woken = False
         self._next_weights: PolicyWeights | None = None
-        self._newest_version = 0
         self._sent = Rate()
-        self._skipped = 0
         self._faults = Faults()
         self._problem = ""
+        self._learner = LearnerWatch(self)
         Diagnostics(self, self._health)
 
     # ---- Configure ----------------------------------------------------------------------------
@@ -92,13 +92,12 @@ class PolicyNode(SelfStartingNode):
         self._chunks = self.create_publisher(ActionChunk, "action_chunk", qos.BARRIER)
         self._info = self.create_publisher(PolicyInfo, "policy_info", qos.LATCHED)
         self._inputs = [
-            self.create_subscription(Observation, "observation", self._on_observation, qos.BARRIER),
-            self.create_subscription(
-                EpisodeMessage, "episode_state", self._on_episode, qos.BARRIER
-            ),
-            self.create_subscription(
-                PolicyWeights, "policy_weights", self._on_weights, qos.LATCHED
-            ),
+            self.create_subscription(*subscription)
+            for subscription in (
+                (Observation, "observation", self._on_observation, qos.BARRIER),
+                (EpisodeMessage, "episode_state", self._on_episode, qos.BARRIER),
+                (PolicyWeights, "policy_weights", self._on_weights, qos.LATCHED),
+            )
         ]
         self._watchdog = self.create_timer(0.5, self._watch)
         self._publish_info()
@@ -296,4 +295,5 @@ class PolicyNode(SelfStartingNode):
         if self._problem:
             return Health(Level.ERROR, self._problem, values)
         slow = "" if self._graph.lockstep else self._latency.excess()
-        return Health(Level.WARN if slow else Level.OK, slow or "ok", values)
+        problem = "; ".join(filter(None, (slow, self._learner.trouble(version))))
+        return Health(Level.WARN if problem else Level.OK, problem or "ok", values)

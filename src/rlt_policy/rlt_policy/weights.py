@@ -66,8 +66,8 @@ def from_message(
     """
     if run is not None and message.run != run:
         raise ValueError(
-            f"they are of run {message.run!r}, this is run {run!r}: end the learner that still "
-            "serves the old run"
+            f"they are of run {message.run!r}, this is run {run!r}: a learner that has heard of it "
+            "sends others; if none come, end the one that still serves the old run"
         )
     contract.require(message.contract_hash, "the learner")
     if message.version < acting:

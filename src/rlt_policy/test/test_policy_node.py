@@ -14,8 +14,15 @@ from rclpy.experimental import EventsExecutor
 from rlt_core import checkpoint
 from rlt_core.networks import Actor
 from rlt_core.records import EpisodeKind, Phase, Source
-from rlt_interfaces.msg import ActionChunk, EpisodeState, Features, Observation, PolicyWeights
-from rlt_node import qos
+from rlt_interfaces.msg import (
+    ActionChunk,
+    EpisodeState,
+    Features,
+    LearnerStatus,
+    Observation,
+    PolicyWeights,
+)
+from rlt_node import learner_watch, qos
 from rlt_node.conversions import image_to_msg, stamp_of_tick
 from rlt_node.diagnostics import Level
 from rlt_policy.policy_node import PolicyNode
@@ -244,6 +251,14 @@ def test_a_policy_slower_than_planned_warns(bench):
     health = bench.health()
     assert health.level == Level.WARN
     assert "more than planning_delay_ticks 0" in health.message
+
+
+def test_a_learner_that_falls_silent_is_told_with_the_weights_that_act(bench, monkeypatch):
+    monkeypatch.setattr(learner_watch, "SILENT_SECONDS", 0.5)
+    learner = bench.other.create_publisher(LearnerStatus, "learner_status", qos.LATCHED)
+    learner.publish(LearnerStatus(run="run"))
+    bench.wait_for(lambda: "learner silent for 1 s, acting on weights v0" in bench.health().message)
+    assert bench.health().level == Level.WARN
 
 
 def test_an_inactive_policy_says_that_nothing_moves(bench):

@@ -10,13 +10,14 @@ from typing import Any
 from rlt_core.episodes import EpisodeMachine, Reply
 from rlt_core.records import EpisodeState, Phase, Source
 from rlt_core.settings import ScheduleSettings
-from rlt_interfaces.msg import ControlStep, LearnerStatus, PolicyInfo, RecorderStatus, TaskState
+from rlt_interfaces.msg import ControlStep, PolicyInfo, RecorderStatus, TaskState
 from rlt_interfaces.msg import EpisodeState as EpisodeMessage
 from rlt_interfaces.srv import Abort, Discard, Handover, LabelSuccess
 from rlt_node import qos
 from rlt_node.conversions import episode_to_msg, stamp_of_tick
 from rlt_node.diagnostics import Diagnostics, Health
 from rlt_node.graph import GraphSettings
+from rlt_node.learner_watch import LearnerWatch
 from rlt_node.node import GuardedNode
 from rlt_node.parameters import declare, refuse_unknown
 from rlt_node.process import Finished, Refused
@@ -38,12 +39,9 @@ class EpisodesNode(GuardedNode):
         self._settings = settings = declare(self, EpisodesSettings)
         self._schedule = schedule_of(settings.job, declare(self, ScheduleSettings))
         refuse_unknown(self)
-        if settings.supervisor == "human" and self._graph.lockstep:
-            raise Refused("supervisor human needs real time: set mode to real_time")
+        settings.require_possible(self._graph.lockstep)
         self._contract = self._graph.contract()
         output = Path(settings.output)
-        if not settings.output:
-            raise Refused("parameter output is empty: name a folder for the run")
         self._run = settings.run or output.resolve().name
         self._machine = EpisodeMachine(
             self._run, self._schedule, settings.warmup_episodes, self._contract.chunk
@@ -59,7 +57,6 @@ class EpisodesNode(GuardedNode):
         earlier, self._extra = earlier_episodes(self._record, self._machine.schedule)
         self._machine.restore(earlier)
         self._policy: PolicyInfo | None = None
-        self._learner: LearnerStatus | None = None
         self._recorder: RecorderStatus | None = None
         self._task = TaskState()
         self._last_tick: int | None = None
@@ -89,10 +86,10 @@ class EpisodesNode(GuardedNode):
         self._reset = RobotReset(self, self._begin)
         for message, topic, profile, name in (
             (PolicyInfo, "policy_info", qos.LATCHED, "_policy"),
-            (LearnerStatus, "learner_status", qos.LATCHED, "_learner"),
             (RecorderStatus, "recorder_status", qos.LATCHED, "_recorder"),
         ):
             self.create_subscription(message, topic, self._keeper(name), profile)
+        self._learner = LearnerWatch(self, self._advance)
         self.create_subscription(TaskState, "task_state", self._on_task, qos.BARRIER)
         if not self._graph.lockstep:  # in lockstep nobody takes over, and the robot tells the tick
             self.create_subscription(ControlStep, "control_step", self._on_step, qos.LOG)
@@ -167,16 +164,18 @@ class EpisodesNode(GuardedNode):
 
     def _note_end(self) -> None:
         """Record an ended episode and say how the run goes."""
-        machine, learner, policy = self._machine, self._learner, self._policy
-        results = machine.results
+        machine, learner = self._machine, self._learner.status
+        results, updates = machine.results, learner.updates if learner else 0
+        version = self._policy.policy_version if self._policy else 0
         if results and results[-1].episode not in self._extra:
-            wall, robot = time.monotonic() - self._began, self._robot_seconds()
-            version = policy.policy_version if policy else 0
-            updates = learner.updates if learner else 0
+            wall = time.monotonic() - self._began
             self._extra[results[-1].episode] = {
                 "wall_seconds": round(wall, 3), "policy_version": version, "updates": updates,
             }
-            line = progress_line(machine.schedule, results, wall, robot, updates, version)
+            line = progress_line(
+                machine.schedule, results, wall, self._robot_seconds(), updates, version,
+                self._learner.trouble(version),
+            )
             print(line, flush=True)
         self._record.write_episodes(
             result.to_dict() | self._extra[result.episode] for result in results
@@ -203,10 +202,9 @@ class EpisodesNode(GuardedNode):
 
     def _second_look(self) -> bool:
         """Whether a person may still want to correct the label of the episode before them."""
-        supervised = self._settings.supervisor == "human"
-        ended = self._machine.state.phase is Phase.ENDED
-        waited = time.monotonic() - self._moved
-        return supervised and ended and waited < self._settings.second_look_s
+        settings, phase = self._settings, self._machine.state.phase
+        looks = settings.supervisor == "human" and phase is Phase.ENDED
+        return looks and time.monotonic() - self._moved < settings.second_look_s
 
     def _check_silence(self) -> None:
         """Lockstep: end the run if the robot does not move on."""
@@ -232,9 +230,10 @@ class EpisodesNode(GuardedNode):
         if self._settings.job == "train":
             began = self._machine.state.phase is not Phase.IDLE
             lockstep, upcoming = self._graph.lockstep, self._machine.upcoming
-            if self._learner is not None and (lockstep or not began):
-                self._contract.require(self._learner.contract_hash, "the learner")
-            parties = (self._policy, self._recorder, self._learner)
+            learner = self._learner.status
+            if learner is not None and (lockstep or not began):
+                self._contract.require(learner.contract_hash, "the learner")
+            parties = (self._policy, self._recorder, learner)
             reason = waiting_for_learning(
                 self._machine.state, upcoming, *parties, lockstep, self._patience.lasting
             )
@@ -272,7 +271,7 @@ class EpisodesNode(GuardedNode):
     def _finish(self) -> None:
         """Close the record, say how the evaluations went, and end; later if the disk is full."""
         wall, robot = time.monotonic() - self._began, self._robot_seconds()
-        self._record.update(last_facts(wall, robot, self._recorder, self._learner))
+        self._record.update(last_facts(wall, robot, self._recorder, self._learner.status))
         if self._record.trouble:
             return
         self._publish(self._machine.next())
@@ -295,5 +294,6 @@ class EpisodesNode(GuardedNode):
         return sum(result.steps for result in self._machine.results) * self._contract.dt
 
     def _health(self) -> Health:
-        machine, trouble = self._machine, self._record.trouble
-        return episodes_health(machine.state, machine.results, self._patience.lasting, trouble)
+        machine, version = self._machine, self._policy.policy_version if self._policy else 0
+        troubles = self._record.trouble, self._learner.trouble(version)
+        return episodes_health(machine.state, machine.results, self._patience.lasting, *troubles)

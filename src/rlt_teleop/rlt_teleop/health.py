@@ -10,7 +10,11 @@ from rlt_node.diagnostics import Health, Level
 
 
 def episodes_health(
-    state: EpisodeState, results: Sequence[EpisodeResult], waiting_for: str, trouble: str
+    state: EpisodeState,
+    results: Sequence[EpisodeResult],
+    waiting_for: str,
+    trouble: str = "",
+    learner: str = "",
 ) -> Health:
     """Where the run is.
 
@@ -19,6 +23,7 @@ def episodes_health(
         results: What became of the ended episodes.
         waiting_for: What has kept the next episode from opening for long; empty if nothing has.
         trouble: What the record on the disk lacks; empty if it is whole.
+        learner: Why no better weights come; empty if nothing is wrong.
     """
     values = {
         "episode": state.episode,
@@ -35,6 +40,8 @@ def episodes_health(
         return Health(Level.ERROR, f"the run waits for {trouble}", values)
     if waiting_for and state.phase in (Phase.IDLE, Phase.ENDED):
         return Health(Level.WARN, f"waiting for {waiting_for}", values)
+    if learner:
+        return Health(Level.WARN, learner, values)
     return Health(Level.OK, f"episode {state.episode} is {values['phase']}", values)
 
 

@@ -34,6 +34,20 @@ class EpisodesSettings:
         True, "whether the base policy's training used simulator labels, for the record"
     )
 
+    def require_possible(self, lockstep: bool) -> None:
+        """Check that such a run can be.
+
+        Args:
+            lockstep: Whether the graph waits for every node.
+
+        Raises:
+            ValueError: If it cannot.
+        """
+        if self.supervisor == "human" and lockstep:
+            raise ValueError("supervisor human needs real time: set mode to real_time")
+        if not self.output:
+            raise ValueError("parameter output is empty: name a folder for the run")
+
 
 def schedule_of(job: str, schedule: ScheduleSettings) -> ScheduleSettings:
     """The part of the schedule that a job needs.

@@ -25,6 +25,7 @@ def progress_line(
     robot_seconds: float,
     updates: int = 0,
     policy_version: int = 0,
+    learner: str = "",
 ) -> str:
     """Say where the run is.
 
@@ -35,6 +36,7 @@ def progress_line(
         robot_seconds: Robot time of the ended episodes.
         updates: Critic updates done.
         policy_version: Version of the weights that act.
+        learner: Why no better weights come; empty if nothing is wrong.
     """
     last = results[-1]
     name = NAMES[last.kind]
@@ -56,7 +58,7 @@ def progress_line(
         f"{robot_seconds / max(wall_seconds, 1e-9):.1f}x real time",
         f"eta {int(remaining) // 60}:{int(remaining) % 60:02d}",
     ]
-    return " | ".join(parts)
+    return " | ".join([*parts, learner] if learner else parts)
 
 
 def summary_lines(results: Sequence[EpisodeResult]) -> list[str]:

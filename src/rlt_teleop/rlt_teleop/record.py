@@ -253,6 +253,7 @@ def last_facts(
     """
     committed = recorder.committed if recorder else 0
     received = learner.received if learner else 0
+    known = received + learner.missing if learner else 0
     return {
         "wall_seconds": round(wall_seconds, 3),
         "robot_seconds": round(robot_seconds, 3),
@@ -260,7 +261,9 @@ def last_facts(
             "committed": committed,
             "published": recorder.published if recorder else 0,
             "received": received,
-            "lost": committed - received,
+            # What is in the log can be fetched for ever; lost is what somebody heard of in vain.
+            "lost": max(known - committed, 0) if recorder else 0,
+            "pending": max(committed - received, 0),
             "duplicated": learner.duplicates if learner else 0,
             "human": recorder.human if recorder else 0,
         },

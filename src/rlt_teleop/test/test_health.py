@@ -25,12 +25,21 @@ RESULTS = [
 
 
 def test_episodes_count_what_people_did():
-    health = episodes_health(STATE, RESULTS, "", "")
+    health = episodes_health(STATE, RESULTS, "")
     assert (health.level, health.message) == (Level.OK, "episode 3 is running")
     assert health.values == {
         "episode": 3, "kind": "train", "phase": "running", "acting": "actor", "critical": True,
         "ended": 2, "successes": 1, "takeovers": 4, "human_ticks": 60,
     }
+
+
+def test_a_silent_learner_is_a_warning_but_what_the_run_waits_for_comes_first():
+    silent = "learner silent for 7 s, acting on weights v4"
+    health = episodes_health(STATE, RESULTS, "", learner=silent)
+    assert (health.level, health.message) == (Level.WARN, silent)
+    ended = dataclasses.replace(STATE, phase=Phase.ENDED)
+    health = episodes_health(ended, [], "the recorder", learner=silent)
+    assert health.message == "waiting for the recorder"
 
 
 @pytest.mark.parametrize(
@@ -39,7 +48,7 @@ def test_episodes_count_what_people_did():
 )
 def test_waiting_for_long_between_episodes_is_a_warning(phase, level):
     state = dataclasses.replace(STATE, phase=phase)
-    assert episodes_health(state, [], "the learner's first weights", "").level == level
+    assert episodes_health(state, [], "the learner's first weights").level == level
 
 
 @pytest.mark.parametrize(

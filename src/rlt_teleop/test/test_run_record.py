@@ -69,16 +69,23 @@ def test_withdrawing_never_takes_the_episodes_of_an_earlier_process(tmp_path):
     assert (tmp_path / "episodes.jsonl").read_text() and (tmp_path / "run.json").is_file()
 
 
-def test_lost_and_duplicated():
+@pytest.mark.parametrize(
+    ("received", "missing", "lost", "pending"),
+    [(10, 0, 0, 0), (9, 1, 0, 1), (4, 0, 0, 6), (10, 2, 2, 0), (0, 0, 0, 10)],
+)
+def test_a_backlog_is_not_lost_but_what_the_log_does_not_hold_is(received, missing, lost, pending):
     facts = last_facts(
-        1.0, 2.0, RecorderStatus(committed=10, published=11, human=3),
-        LearnerStatus(received=9, duplicates=1, updates=5),
+        1.0, 2.0, RecorderStatus(committed=10, published=10, human=3),
+        LearnerStatus(received=received, missing=missing, duplicates=1, updates=5),
     )
     assert facts["transitions"] == {
-        "committed": 10, "published": 11, "received": 9, "lost": 1, "duplicated": 1,
-        "human": 3,
+        "committed": 10, "published": 10, "received": received, "lost": lost, "pending": pending,
+        "duplicated": 1, "human": 3,
     }
-    assert last_facts(1.0, 2.0, None, None)["transitions"]["lost"] == 0
+
+
+def test_without_recorder_and_learner_nothing_is_lost():
+    assert set(last_facts(1.0, 2.0, None, None)["transitions"].values()) == {0}
 
 
 def test_progress_line():
@@ -91,6 +98,15 @@ def test_progress_line():
         "train   2/5 | success 100 % (last 2) | median 80 steps | updates 123 | policy v4 | "
         "5.0x real time | eta 0:10"
     )
+
+
+def test_progress_line_ends_with_what_is_wrong_with_the_learner():
+    results = [result(1, EpisodeKind.BASE_EVAL, True, 80)]
+    line = progress_line(
+        make_schedule(SCHEDULE, 1), results, 8.0, 40.0, 9, 4,
+        "learner silent for 7 s, acting on weights v4",
+    )
+    assert line.endswith(" | eta 1:04 | learner silent for 7 s, acting on weights v4")
 
 
 def test_progress_line_counts_takeovers_where_there_were_any():

@@ -370,7 +370,7 @@ def test_the_learners_last_counts_are_not_waited_for_for_ever(start, monkeypatch
         others.execute(40)
     learner = others.other.create_publisher(LearnerStatus, "learner_status", qos.LATCHED)
     learner.publish(LearnerStatus(run="run", received=7))
-    others.wait_for(lambda: others.node._learner)
+    others.wait_for(lambda: others.node._learner.status)
     others.record(episode=2, committed=9, episode_seq=9)
     waited = time.monotonic()
     others.wait_for(lambda: others.node.ending is not None)

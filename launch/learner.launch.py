@@ -1,0 +1,43 @@
+"""The learner alone, for one robot or several that robot.launch.py has started, in real time.
+
+It ends with Ctrl-C; with the output folder of before it goes on where it was.
+"""
+
+from launch import LaunchContext, LaunchDescription
+from launch.action import Action
+
+from rlt_node.launching import (
+    UNTAUGHT,
+    Graph,
+    arguments,
+    expendable,
+    namespaces,
+    with_context,
+)
+
+
+def nodes(context: LaunchContext) -> list[Action]:
+    """The learner, which comes back when it dies."""
+    graph = Graph.of(context, mode="real_time")
+    learner = graph.learner(namespaces(context, "robots"))
+    return [*graph.greeting, *expendable(learner, UNTAUGHT), *learner.values()]
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Arguments and node."""
+    return LaunchDescription(
+        [
+            *arguments(
+                "robot", "task", "seed", "output", "algorithm", "namespace", "log_level",
+                robots=(
+                    "", "namespaces of the robots, separated by commas; empty: the learner's own"
+                ),
+                warmup_episodes=(
+                    "",
+                    "warm-up episodes of all robots together, after which it learns; empty: as in "
+                    "rlt.yaml",
+                ),
+            ),
+            with_context(nodes),
+        ]
+    )

@@ -1,0 +1,28 @@
+"""One robot of several, or one whose learner runs on another machine: everything but the learner.
+
+In real time. The learner is started by learner.launch.py, which names this robot's namespace.
+"""
+
+from launch import LaunchContext, LaunchDescription
+from launch.action import Action
+
+from rlt_node.launching import SCHEDULE, Graph, arguments, with_context
+
+
+def nodes(context: LaunchContext) -> list[Action]:
+    """The graph: robot, policy, control, recorder, and the episodes that lead it."""
+    graph = Graph.of(context, mode="real_time")
+    return graph.led_by(graph.training(), graph.recorder() | graph.control() | graph.robot())
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Arguments and nodes."""
+    return LaunchDescription(
+        [
+            *arguments(
+                "robot", "task", "full_task", "seed", "supervisor", "device", "profile", "output",
+                "resume", "namespace", "log_level", **SCHEDULE,
+            ),
+            with_context(nodes),
+        ]
+    )
