@@ -76,6 +76,7 @@ SCHEDULER = ("rlt_core/test_scheduler", "rlt_core/test_control")
 PACE = ("rlt_core/test_pace", "rlt_core/test_control")
 JOINTS = ("rlt_policy/test_joints",)
 SOURCES = ("rlt_policy/test_sources",)
+RIVALS = ("rlt_policy/test_rivals",)
 BUTTONS = ("rlt_teleop/test_buttons",)
 JOY = ("rlt_teleop/test_joy_watch",)
 
@@ -122,6 +123,16 @@ MUTANTS = (
     Mutant(
         "control: an operator is required", "rlt_core/control", "if not absent:", "if True:",
         CONTROL,
+    ),
+    never("control: a conflict holds", "rlt_core/control", "self.conflict is not None", CONTROL),
+    Mutant(
+        "control: no episode starts in a conflict", "rlt_core/control",
+        "return self.conflict or self._state_trouble", "return self._state_trouble", CONTROL,
+    ),
+    never("rivals: another publisher of a command topic", "rlt_policy/rivals", "certain", RIVALS),
+    Mutant(
+        "rivals: a second controller of the same name", "rlt_policy/rivals",
+        "others + (own if len(own) > 1 else [])", "others", RIVALS,
     ),
     never("control: stall and overrun hold", "rlt_core/control", "self.pace.trouble is not None",
           PACE),
