@@ -42,6 +42,7 @@ def attempt(row: Row, graph: Any) -> str:
 
 
 @pytest.mark.faults
+@pytest.mark.timeout(1800)  # in the benchmark, row 30 kills fifty times
 def test_fault(row, graph, domain, tmp_path, record_property):
     for number in range(ATTEMPTS):
         folder = tmp_path / str(number)
