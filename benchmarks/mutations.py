@@ -77,6 +77,7 @@ PACE = ("rlt_core/test_pace", "rlt_core/test_control")
 JOINTS = ("rlt_policy/test_joints",)
 SOURCES = ("rlt_policy/test_sources",)
 RIVALS = ("rlt_policy/test_rivals",)
+BOUNDED = ("rlt_node/test_bounded",)
 BUTTONS = ("rlt_teleop/test_buttons",)
 JOY = ("rlt_teleop/test_joy_watch",)
 
@@ -133,6 +134,15 @@ MUTANTS = (
     Mutant(
         "rivals: a second controller of the same name", "rlt_policy/rivals",
         "others + (own if len(own) > 1 else [])", "others", RIVALS,
+    ),
+    Mutant(
+        "node: subscriptions are bounded", "rlt_node/node",
+        'if not options.get("raw") and kind not in UNLIMITED:', "if False:", BOUNDED,
+    ),
+    never("bounded: a message too large", "rlt_node/bounded", "len(data) > self._largest", BOUNDED),
+    Mutant(
+        "bounded: bytes that are no message", "rlt_node/bounded",
+        "except Exception as error:", "except ZeroDivisionError as error:", BOUNDED,
     ),
     never("control: stall and overrun hold", "rlt_core/control", "self.pace.trouble is not None",
           PACE),
