@@ -76,6 +76,8 @@ SCHEDULER = ("rlt_core/test_scheduler", "rlt_core/test_control")
 PACE = ("rlt_core/test_pace", "rlt_core/test_control")
 JOINTS = ("rlt_policy/test_joints",)
 SOURCES = ("rlt_policy/test_sources",)
+RIVALS = ("rlt_policy/test_rivals",)
+BOUNDED = ("rlt_node/test_bounded",)
 BUTTONS = ("rlt_teleop/test_buttons",)
 JOY = ("rlt_teleop/test_joy_watch",)
 
@@ -122,6 +124,25 @@ MUTANTS = (
     Mutant(
         "control: an operator is required", "rlt_core/control", "if not absent:", "if True:",
         CONTROL,
+    ),
+    never("control: a conflict holds", "rlt_core/control", "self.conflict is not None", CONTROL),
+    Mutant(
+        "control: no episode starts in a conflict", "rlt_core/control",
+        "return self.conflict or self._state_trouble", "return self._state_trouble", CONTROL,
+    ),
+    never("rivals: another publisher of a command topic", "rlt_policy/rivals", "certain", RIVALS),
+    Mutant(
+        "rivals: a second controller of the same name", "rlt_policy/rivals",
+        "others + (own if len(own) > 1 else [])", "others", RIVALS,
+    ),
+    Mutant(
+        "node: subscriptions are bounded", "rlt_node/node",
+        'if not options.get("raw") and kind not in UNLIMITED:', "if False:", BOUNDED,
+    ),
+    never("bounded: a message too large", "rlt_node/bounded", "len(data) > self._largest", BOUNDED),
+    Mutant(
+        "bounded: bytes that are no message", "rlt_node/bounded",
+        "except Exception as error:", "except ZeroDivisionError as error:", BOUNDED,
     ),
     never("control: stall and overrun hold", "rlt_core/control", "self.pace.trouble is not None",
           PACE),

@@ -77,6 +77,8 @@ class ControlLoop:
     Attributes:
         pace: The clock of real time, which the caller beats at every tick, also where no episode
             is executed; unused in lockstep.
+        conflict: Why nobody here may move the robot, set by the caller as long as it lasts, e.g.
+            since another node commands it too; None while there is nothing of the kind.
         trouble: Why the robot holds now, None while all is well.
         rejections: Number of refused inputs by "source.code", e.g. "chunk.nonfinite".
     """
@@ -91,6 +93,7 @@ class ControlLoop:
     ) -> None:
         unit = contract.dt if real_time else 1.0
         self.pace = Pace(contract.dt, limits.max_age_ticks)
+        self.conflict: Rejection | None = None
         self.trouble: Rejection | None = None
         self.rejections: Counter[str] = Counter()
         self._guard = Guard(contract.action.names, contract.dt, limits)
@@ -121,7 +124,7 @@ class ControlLoop:
             return Rejection(
                 "stale", "no robot state has come yet: start the robot driver or remap its topics"
             )
-        return self._state_trouble(state, None, now)
+        return self.conflict or self._state_trouble(state, None, now)
 
     def start(self, episode: EpisodeState, measured: NDArray[np.float64]) -> None:
         """Begin an episode at rest, with the measured position (A,) as the set-point sent last.
@@ -256,6 +259,8 @@ class ControlLoop:
         """Why nobody may move the robot; else the state becomes the newest usable one."""
         if self._fault is not None:
             return self._fault
+        if self.conflict is not None:
+            return self.conflict
         if self.pace.trouble is not None:
             return self.pace.trouble
         rejection = self._state_trouble(state, self._state, now)

@@ -123,9 +123,19 @@ class WallClock:
         self._tolerance = tolerance
         self._offset: float | None = None
 
-    def step(self, wall: float, monotonic: float) -> float:
-        """By how much the wall clock was set since the last call, s; 0 within the tolerance."""
+    def news(self, wall: float, monotonic: float) -> str:
+        """Tell by how much the wall clock was set since the last call; empty within the tolerance.
+
+        Args:
+            wall: Wall time, s.
+            monotonic: Monotonic time of the same moment, s.
+        """
         offset = wall - monotonic
         moved = 0.0 if self._offset is None else offset - self._offset
         self._offset = offset
-        return moved if abs(moved) > self._tolerance else 0.0
+        if abs(moved) <= self._tolerance:
+            return ""
+        return (
+            f"the wall clock was set by {moved:+.1f} s: control does not depend on it, but the "
+            "stamps of logs and messages do; check the machine's time synchronisation"
+        )

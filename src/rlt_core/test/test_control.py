@@ -11,6 +11,7 @@ from hypothesis.extra import numpy as hnp
 
 from rlt_core.contract import Contract, Normaliser, VectorSpec
 from rlt_core.control import ControlLoop, HumanInput
+from rlt_core.gate import Rejection
 from rlt_core.records import ActionChunk, EpisodeKind, EpisodeState, Phase, RobotState, Source
 from rlt_core.settings import ChunkSettings, GuardSettings
 
@@ -423,6 +424,32 @@ def make_real_time():
 def beat(loop, tick, now):
     loop.pace.beat(now)
     return loop.step(tick, RobotState(tick, np.zeros(2), now), now).source
+
+
+def test_a_conflict_holds_everybody_until_it_is_over_and_a_fresh_chunk_has_come():
+    arm = Arm()
+    arm.run(CHUNK + 1)
+    arm.loop.conflict = Rejection("rival", "another node commands the robot")
+    assert arm.loop.unfit(RobotState(0, arm.position, 0.0), 0.0) is arm.loop.conflict
+    held = arm.run(2 * CHUNK)
+    assert {step.source for step in held} == {Source.HOLD}
+    assert (held[-1].setpoint == held[-3].setpoint).all()
+    assert arm.loop.health().holds == {"rival": 1}
+    arm.loop.conflict = None
+    tick = arm.tick
+    later = arm.run(2 * CHUNK)
+    first = next(step for step in later if step.source is Source.ACTOR)
+    assert first.obs_tick >= tick
+
+
+def test_in_a_conflict_not_even_a_person_moves_the_robot():
+    arm = Arm()
+    arm.run(2, human=lambda tick: make_human(tick, takeover=False))
+    assert arm.run(6, human=make_human)[-1].source is Source.HUMAN
+    arm.loop.conflict = Rejection("rival", "another node commands the robot")
+    assert {step.source for step in arm.run(4, human=make_human)} == {Source.HOLD}
+    arm.loop.conflict = None
+    assert arm.run(6, human=make_human)[-1].source is Source.HUMAN
 
 
 def test_after_a_stall_the_policy_waits_for_a_fresh_chunk():

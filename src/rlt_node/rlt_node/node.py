@@ -9,6 +9,8 @@ from typing import Any
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
+from rlt_node.bounded import QUIET_SECONDS, UNLIMITED, Bounded
+from rlt_node.notices import Notices
 from rlt_node.process import FORESEEN, Finished
 
 
@@ -48,8 +50,11 @@ class Guarded:
     def create_subscription(
         self, kind: Any, topic: str, callback: Callable[..., Any], profile: Any, **options: Any
     ) -> Any:
-        """As rclpy's, guarded."""
+        """As rclpy's, guarded, and bounded: what is too large is dropped as the bytes that came."""
         parent: Any = super()
+        if not options.get("raw") and kind not in UNLIMITED:
+            notices = Notices(parent.get_logger(), QUIET_SECONDS)
+            callback, options["raw"] = Bounded(kind, topic, callback, notices), True
         return parent.create_subscription(
             kind, topic, self.guarded(callback), profile, **options
         )

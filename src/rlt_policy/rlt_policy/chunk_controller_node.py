@@ -40,6 +40,7 @@ from rlt_node.priority import claim_priority
 from rlt_node.process import Refused
 from rlt_policy.health import controller_health, source_of
 from rlt_policy.outputs import load_output
+from rlt_policy.rivals import Rivals
 
 Vector = NDArray[np.float64]
 CLOSE_SECONDS = 0.2
@@ -90,6 +91,7 @@ class ChunkControllerNode(GuardedNode):
             self, contract, limits, lockstep, self._on_position
         )
         refuse_unknown(self)  # the output has parameters of its own
+        self._rivals = Rivals(self, self._output.commands)
         self._connect(lockstep)
 
     def _connect(self, lockstep: bool) -> None:
@@ -211,12 +213,11 @@ class ChunkControllerNode(GuardedNode):
     def _check(self) -> None:
         if self._failure is not None:
             raise self._failure
-        step = self._wall.step(time.time(), time.monotonic())
-        if step:
-            self.get_logger().warning(
-                f"the wall clock was set by {step:+.1f} s: control does not depend on it, but the "
-                "stamps of logs and messages do; check the machine's time synchronisation"
-            )
+        conflict = self._rivals.look()
+        with self._lock:
+            self._control.conflict = conflict
+        if news := self._wall.news(time.time(), time.monotonic()):
+            self.get_logger().warning(news)
 
     def _tick_once(self, now: float) -> None:
         """Drive a running episode, slow down after it, and send nothing while others reset."""

@@ -40,21 +40,17 @@ from rlt_node.conversions import episode_from_msg, seconds
 
 from .arm import COMMAND_TIMEOUT_S, LoggingArm, Sent, urgent
 from .stubs import EpisodeDriver, StubPolicy
+from .watch import LOOK_S, Watch
 
 ROOT = Path(__file__).resolve().parents[4]
 MODEL = ROOT / "models" / "ethernet"
 SIM = ROOT / "config" / "robots" / "sim.yaml"
 DELAY_TICKS = 4
 AGREED = {"model": str(MODEL), "mode": "real_time", "planning_delay_ticks": DELAY_TICKS}
-PATIENCE_S = 25.0
 STOP_S = 0.1  # T_stop
-QUIET_S = 2.5  # for nodes, a fault that was gone for 2 s is news when it comes again
-SAID_S = 8.0  # drivers may start late: the observer is patient with them for its first 5 s
-LOOK_S = 0.004
 STALL_S = 0.05  # a bench that was this late says nothing about the product
 POLICY = (Source.BASE, Source.ACTOR)
 PERSON = (Source.HUMAN, Source.BLEND)
-LOG_LINE = re.compile(r"^\[(\w+)\] \[([\d.]+)\] \[([\w.]+)\]: (.*)$")
 CLOCK_S = 0.005  # the wall clock is slewed now and then
 TOO_LATE = re.compile("free the CPU|raise planning_delay_ticks")  # what only a busy machine causes
 EXACT = 1e-9  # m or rad: beyond the rounding of a quaternion
@@ -114,11 +110,11 @@ def robot_limits() -> GuardSettings:
     return GuardSettings(**{name: values[name] for name in names})
 
 
-class Bench:
+class Bench(Watch):
     """One fault's graph.
 
     Args:
-        graph: Starts the real processes; see the package's `conftest.Graph`.
+        graph: As of `Watch`.
         observed: Whether the stub policy answers the real observer's observations, instead of
             the controller's ticks.
         policy: Whether the policy is a stub.
@@ -134,14 +130,13 @@ class Bench:
         steps: Every control step received.
         state, states: Newest state of the real episodes node, None without one; all of them.
         closing: What is to be ended with the bench.
-        marked_at: When the fault's time began, monotonic seconds.
     """
 
     def __init__(
         self, graph: Any, *, observed: bool = False, policy: bool = True, episodes: bool = True,
         clock: bool = False, judges_pace: bool = False,
     ) -> None:
-        self.graph = graph
+        super().__init__(graph)
         self.judges_pace = judges_pace
         self.contract = Contract.load(MODEL / "contract.json").replace(
             planning_delay_ticks=DELAY_TICKS
@@ -157,8 +152,6 @@ class Bench:
         self._worst_sleep = 0.0  # of an ordinary thread, as most of the nodes' are
         self._nodes: list[Node] = []
         self.closing: list[Callable[[], None]] = []
-        self._marks: dict[str, int] = {}
-        self.marked_at = time.monotonic()
         self.arm = LoggingArm(self.node("robot"), self.contract, clock)
         self.policy = StubPolicy(self.node("stub"), self.contract, observed) if policy else None
         self.episodes = (
@@ -241,14 +234,11 @@ class Bench:
         """A publisher of the bench."""
         return self._watcher.create_publisher(kind, topic, profile)
 
-    def wait(self, condition: Callable[[], Any], what: str, seconds: float = PATIENCE_S) -> None:
-        """Wait for a condition."""
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, f"waited {seconds:g} s in vain for {what}"
-            slept = time.monotonic()
-            time.sleep(LOOK_S)
-            self._worst_sleep = max(self._worst_sleep, time.monotonic() - slept - LOOK_S)
+    def pause(self) -> None:
+        """Let a little time pass, and note by how much too much it was."""
+        slept = time.monotonic()
+        super().pause()
+        self._worst_sleep = max(self._worst_sleep, time.monotonic() - slept - LOOK_S)
 
     def begin(self, kind: EpisodeKind = EpisodeKind.TRAIN) -> None:
         """Open an episode of the stub and wait until its first tick."""
@@ -272,22 +262,6 @@ class Bench:
         self.forgive()
         self.mark()
 
-    def quiet(self) -> None:
-        """Wait until no node has complained for a while: what comes then is news to all of them."""
-        self.wait(
-            lambda: time.time() - self._complained_at() > QUIET_S, "an end of the complaints"
-        )
-
-    def _complained_at(self) -> float:
-        """When the last line of level WARN or ERROR was logged, wall time in s."""
-        stamps = [
-            float(match[2])
-            for path in self.graph.folder.glob("*.log")
-            for match in map(LOG_LINE.match, path.read_text(errors="replace").splitlines())
-            if match and match[1] in ("WARN", "ERROR")
-        ]
-        return max(stamps, default=0.0)
-
     def steady(self, ticks: int = 15) -> None:
         """Wait until the policy has driven for some ticks on end."""
         self.wait(
@@ -301,31 +275,6 @@ class Bench:
         first = len(self.steps)
         self.wait(lambda: len(self.steps) >= first + count, f"{count} ticks")
 
-    # ---- Messages -----------------------------------------------------------------------------
-
-    def mark(self) -> None:
-        """What was logged up to now is not part of the fault."""
-        self._marks = {
-            path.name: path.stat().st_size for path in self.graph.folder.glob("*.log")
-        }
-        self.marked_at = time.monotonic()
-
-    def logged(self, *levels: str) -> list[str]:
-        """What all nodes have logged at these levels since `mark`, as "node: text"."""
-        lines = []
-        for path in sorted(self.graph.folder.glob("*.log")):
-            with open(path, "rb") as file:
-                file.seek(self._marks.get(path.name, 0))
-                for line in file.read().decode(errors="replace").splitlines():
-                    match = LOG_LINE.match(line)
-                    if match and match[1] in levels:
-                        lines.append(f"{match[3].rpartition('.')[2]}: {match[4]}")
-        return lines
-
-    def errors(self) -> list[str]:
-        """The lines of level ERROR since `mark`."""
-        return self.logged("ERROR", "FATAL")
-
     def stopped_alone(self, fault: float, until: float) -> float:
         """The arm stopped by its own time-out; how long after the fault it moved last, s."""
         path = [(at, place) for at, place in self.arm.path if fault - STOP_S < at < until]
@@ -336,15 +285,6 @@ class Bench:
         last = max(moves, default=fault) - fault
         assert last <= COMMAND_TIMEOUT_S + 2 * self.contract.dt, f"the arm moved for {last:.3f} s"
         return max(0.0, last)
-
-    def said_once(self, *words: str) -> str:
-        """The one ERROR line of the fault; it must contain these words."""
-        self.wait(self.errors, "an ERROR line", SAID_S)
-        lines = self.errors()
-        assert len(lines) == 1, f"expected one ERROR line, got {len(lines)}: {lines}"
-        missing = [word for word in words if word not in lines[0]]
-        assert not missing, f"{missing} not named in {lines[0]!r}"
-        return lines[0]
 
     # ---- The oracle ---------------------------------------------------------------------------
 

@@ -128,7 +128,8 @@ def controller_killed(make: Make) -> str:
     bench.no_policy(restarted, bench.since(restarted)[0].at + TICK_S)
     old = [step for step in bench.since(restarted) if step.episode == episode]
     assert {step.source for step in old} <= {Source.HOLD}, "it acted in the old episode"
-    bench.resumes(restarted)
+    bench.resumes(restarted, START_S)
+    acted = next(step for step in bench.since(restarted) if step.source is not Source.HOLD)
     bench.wait(lambda: len(transitions) > 2 * len(before), "transitions of the next episode")
     ticks = [step.tick for step in bench.steps]
     assert ticks == sorted(set(ticks)), "a tick was counted twice"
@@ -142,7 +143,8 @@ def controller_killed(make: Make) -> str:
     bench.judge(killed=fault)
     return (
         f"arm still {moved:.2f} s after the kill; episode {episode} aborted, nothing done in it by "
-        f"the restarted controller; {len(sequence)} commits without gap: {quoted(line)}"
+        f"the restarted controller, which drove again {acted.at - fault:.0f} s after the kill; "
+        f"{len(sequence)} commits without gap: {quoted(line)}"
     )
 
 

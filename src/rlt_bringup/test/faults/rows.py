@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from .bench import Bench
-
-Make = Callable[..., Bench]
+Make = Callable[..., Any]
 Run = Callable[[Make], str]
 
 
@@ -21,7 +20,8 @@ class Row:
         expected: What must happen.
         kind: Class of fault; the normal suite runs at least one of each.
         name: Name of the function that tries it.
-        run: Takes what makes a bench; returns in a short sentence what was observed.
+        run: Takes what makes a bench, by default the one with a robot; returns in a short sentence
+            what was observed.
         ci: Whether the normal suite runs it.
     """
 

@@ -1,7 +1,7 @@
 """The whole table: importing this module fills `rows.ROWS`."""
 
-from . import chunks, people, processes, sensors
+from . import chunks, disk, learning, people, processes, sensors, strangers
 from .rows import ROWS, Row
 
-MODULES = (chunks, sensors, processes, people)
+MODULES = (chunks, sensors, processes, people, disk, learning, strangers)
 TABLE: dict[int, Row] = dict(sorted(ROWS.items()))

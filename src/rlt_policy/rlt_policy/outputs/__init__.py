@@ -27,9 +27,11 @@ class RobotOutput(abc.ABC):
 
     Attributes:
         heard: When the robot was last heard, monotonic seconds, by topic.
+        commands: The topics that the robot obeys, fully resolved: nobody else may publish there.
     """
 
     heard: dict[str, float]
+    commands: tuple[str, ...]
 
     @abc.abstractmethod
     def __init__(

@@ -39,6 +39,7 @@ class CartesianPose(RobotOutput):
         self._message = PoseStamped()
         self._message.header.frame_id = contract.action.frame
         self._publisher = node.create_publisher(PoseStamped, "target_pose", qos.command(lockstep))
+        self.commands = (self._publisher.topic_name,)
 
     def send(self, step: ControlStep) -> None:
         """Publish the set-point; in lockstep its stamp says for which tick it is."""

@@ -53,6 +53,7 @@ class ForwardPosition(RobotOutput):
         self._order = [names.index(name) for name in order]
         self.heard = JointPositions(node, contract, on_position).heard
         self._publisher = node.create_publisher(Float64MultiArray, "position_commands", qos.COMMAND)
+        self.commands = (self._publisher.topic_name,)
 
     def send(self, step: ControlStep) -> None:
         """Publish the set-point in the driver's order."""

@@ -41,6 +41,7 @@ class JointTrajectories(RobotOutput):
         self._names = list(contract.action.names)
         self.heard = JointPositions(node, contract, on_position).heard
         self._publisher = node.create_publisher(JointTrajectory, "joint_trajectory", qos.COMMAND)
+        self.commands = (self._publisher.topic_name,)
 
     def send(self, step: ControlStep) -> None:
         """Publish the way through the set-point to rest."""

@@ -1,0 +1,96 @@
+"""Bytes that are too many, or no message at all, never reach a node's callback."""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+import time
+from array import array
+
+import pytest
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.serialization import serialize_message
+
+from rlt_interfaces.msg import HumanCommand, PolicyWeights
+from rlt_node import qos
+from rlt_node.bounded import LARGEST, RECORD_BYTES
+from rlt_node.node import GuardedNode
+
+PATIENCE_S = 30.0
+
+
+class Bench:
+    """A guarded node that listens, and another that sends it bytes."""
+
+    def __init__(self, kind):
+        rclpy.init(domain_id=1 + (os.getpid() + time.monotonic_ns() // 1000) % 100)
+        self.node, self.other = GuardedNode("listener"), rclpy.create_node("sender")
+        self.executor = SingleThreadedExecutor()
+        for each in (self.node, self.other):
+            self.executor.add_node(each)
+        self.heard = []
+        self.node.create_subscription(kind, "bytes", self.heard.append, qos.BARRIER)
+        self.publisher = self.other.create_publisher(kind, "bytes", qos.BARRIER)
+        self.wait_for(self.publisher.get_subscription_count)
+
+    def wait_for(self, condition):
+        deadline = time.monotonic() + PATIENCE_S
+        while not condition():
+            assert time.monotonic() < deadline, "waited in vain"
+            self.executor.spin_once(timeout_sec=0.05)
+
+    def close(self):
+        self.executor.shutdown()
+        for each in (self.node, self.other):
+            each.destroy_node()
+        rclpy.shutdown()
+
+
+@pytest.fixture
+def bench(request):
+    made = Bench(request.param)
+    yield made
+    made.close()
+
+
+def errors(printed):
+    return [line for line in printed.splitlines() if "[ERROR]" in line]
+
+
+@pytest.mark.parametrize("bench", [HumanCommand], indirect=True)
+def test_messages_over_the_limit_are_dropped_and_said_once(bench, capfd):
+    most = RECORD_BYTES // 4 - 100
+    for number, count in enumerate((most, RECORD_BYTES // 4, 10 * RECORD_BYTES, 4)):
+        values = array("f", bytes(4 * count))
+        bench.publisher.publish(HumanCommand(sequence=number, increment=values))
+    bench.wait_for(lambda: bench.heard and bench.heard[-1].sequence == 3)
+    assert [message.sequence for message in bench.heard] == [0, 3]
+    assert [len(message.increment) for message in bench.heard] == [most, 4]
+    (line,) = errors(capfd.readouterr().err)
+    assert re.search(rf"bytes: a HumanCommand of \d+ bytes came, at most {RECORD_BYTES} fit", line)
+    assert bench.node.ending is None
+
+
+@pytest.mark.parametrize("bench", [HumanCommand], indirect=True)
+def test_bytes_that_are_no_message_are_dropped_and_said_once(bench, capfd):
+    right = serialize_message(HumanCommand(increment=[1.0, 2.0, 3.0]))
+    place = right.index(struct.pack("<If", 3, 1.0))
+    for length in (4, 2**29, 2**31 - 1, 2**32 - 1):  # a length of gigabytes, and no such bytes
+        bench.publisher.publish(right[:place] + struct.pack("<I", length) + right[place + 4 :])
+    bench.publisher.publish(b"")
+    bench.publisher.publish(b"\x00\x01")
+    bench.publisher.publish(HumanCommand(sequence=7))
+    bench.wait_for(lambda: bench.heard and bench.heard[-1].sequence == 7)
+    (line,) = errors(capfd.readouterr().err)
+    assert f"bytes: {len(right)} bytes came that are no HumanCommand" in line
+    assert bench.node.ending is None
+
+
+@pytest.mark.parametrize("bench", [PolicyWeights], indirect=True)
+def test_weights_may_be_larger_than_records(bench):
+    assert LARGEST[PolicyWeights] > RECORD_BYTES
+    bench.publisher.publish(PolicyWeights(data=bytes(2 * RECORD_BYTES)))
+    bench.wait_for(lambda: bench.heard)
+    assert len(bench.heard[0].data) == 2 * RECORD_BYTES
