@@ -41,6 +41,7 @@ class Graph:
             "ROS_DOMAIN_ID": str(domain), "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1",
         }
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.places: dict[str, tuple[str, ...]] = {}  # node -> command that runs it elsewhere
 
     def start(self, name: str, *arguments: str, **parameters: Any) -> subprocess.Popen[bytes]:
         """Start a node in the namespace /rlt; its output goes to `<name>.log`."""
@@ -50,6 +51,7 @@ class Graph:
         with open(self.folder / f"{name}.log", "ab") as log:
             self.processes[name] = subprocess.Popen(
                 [
+                    *self.places.get(name, ()),
                     sys.executable, "-c", f"from {ENTRY[name]}.main import {name} as main; main()",
                     "--ros-args", "-r", "__ns:=/rlt", *files, "--params-file", str(file),
                     *arguments,
