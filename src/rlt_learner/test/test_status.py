@@ -25,7 +25,7 @@ def test_windows_that_are_not_recorded_are_said_with_their_cause_when_there_are_
             said.append(sentence)
 
     losses = Losses(Logger())
-    for refused, missed in ((0, 0), (0, 3), (0, 3), (1, 3), (0, 0), (0, 2)):  # a new run counts anew
+    for refused, missed in ((0, 0), (0, 3), (0, 3), (1, 3), (0, 0), (0, 2)):
         losses.tell(refused, missed)
     assert [sentence.split(",")[0] for sentence in said] == [
         "3 windows could not be made", "1 windows hold a number that is not finite and were "
