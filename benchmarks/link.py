@@ -46,6 +46,7 @@ SCHEDULE = {
 }
 ROBOT = ("policy", "observer", "chunk_controller", "simulator", "recorder", "episodes")
 BEFORE_S = 20.0
+SETTLE_S = 1.0
 
 
 class Robot(Watcher):
@@ -151,8 +152,9 @@ def main() -> int:
         before = robot.watch(BEFORE_S)
         print(f"| up | {before} |", flush=True)
         machines.cut()
+        robot.watch(SETTLE_S)  # until what was on its way has come
         received = robot.learner.received
-        during = robot.watch(outage_s)
+        during = robot.watch(outage_s - SETTLE_S)
         print(f"| cut | {during} |", flush=True)
         unheard = robot.learner.received == received < robot.committed
         machines.mend()
