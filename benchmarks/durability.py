@@ -1,8 +1,9 @@
 """What it costs that nothing is lost: commits, reload, checkpoints; and what a kill leaves.
 
 Commits of the durable log against the same bytes appended to a file with `fdatasync`, in turn, on
-the same disk; the log read back into replay; updates of the learner while its checkpoints are
-written; and a process killed at random bytes of a checkpoint. Exits with 1 if a goal is missed.
+the same disk; the log read back into replay, from the file and as a learner process gets it from a
+recorder process; updates of the learner while its checkpoints are written; and a process killed at
+random bytes of a checkpoint. Exits with 1 if a goal is missed.
 
     python benchmarks/durability.py [--folder DISK] [--commits 1000] [--reload 100000] [--kills 50]
 """
@@ -10,6 +11,7 @@ written; and a process killed at random bytes of a checkpoint. Exits with 1 if a
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import random
 import resource
@@ -18,6 +20,8 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -33,11 +37,18 @@ from rlt_core.packing import Packing
 from rlt_core.records import Commit, EpisodeKind, Source, Transition
 from rlt_core.replay import Replay
 from rlt_core.settings import AgentSettings
+from rlt_learner.checkpoints import Checkpoints
 from rlt_learner.saver import Saver
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src" / "rlt_bringup" / "test"))
+from conftest import Graph
+from test_durability import MODEL, Robot, start_learner, start_recorder, trained_on
 
 TOKEN = 128
 COMMIT_GOAL = 0.7  # of the rate of raw appends
 RELOAD_GOAL_S = 5.0
+SERVED_GOAL_S = 20.0
+BLOCK = 2000
 DELAY_GOAL = 1.0  # updates by which a checkpoint may delay one
 UPDATES = 300
 BETWEEN = 25  # updates between two checkpoints: sooner than any episode ends
@@ -97,11 +108,7 @@ def commit_rate(folder: Path, contract: Contract, count: int) -> bool:
 
 def reload_time(folder: Path, contract: Contract, count: int) -> bool:
     """A log read back, every row checked, into replay."""
-    log = DurableLog(folder / LOG_FILE, "run", contract)
-    some = transitions(contract, 2000)
-    for _ in range(count // len(some)):
-        log.commit_all(some)
-    log.close()
+    write_log(folder, contract, count)
     stored = StoredLog(folder / LOG_FILE)
     replay = Replay(contract, count)
     started = time.perf_counter()
@@ -112,6 +119,55 @@ def reload_time(folder: Path, contract: Contract, count: int) -> bool:
     print(f"reload of {len(stored)} commits ({megabytes:.0f} MB) into replay: {seconds:.2f} s "
           f"(goal {RELOAD_GOAL_S:g} s)")
     return seconds < RELOAD_GOAL_S
+
+
+def write_log(folder: Path, contract: Contract, count: int) -> None:
+    """Fill a log with windows that all have keys of their own."""
+    log = DurableLog(folder / LOG_FILE, "run", contract)
+    for block in _blocks(contract, count):
+        log.commit_all(block)
+    log.close()
+
+
+def _blocks(contract: Contract, count: int) -> Iterator[list[Transition]]:
+    some = transitions(contract, BLOCK)
+    for begun in range(0, count, BLOCK):
+        yield [
+            dataclasses.replace(t, episode=t.episode + begun) for t in some[: count - begun]
+        ]
+
+
+def served_reload_time(folder: Path, count: int) -> bool:
+    """A learner that goes on from its checkpoint: page by page from the recorder's process."""
+    contract, output = Contract.load(MODEL / "contract.json"), folder / "run"
+    write_log(output, contract, count)
+    trainer = trained_on([], contract)
+    tensors, counters = trainer.state_dict()
+    trainer.load_state_dict(tensors, counters | {"folded_seq": count, "version": 1})
+    checkpoints = Checkpoints(output / "checkpoint", trainer, contract, print)
+    checkpoints.save("run").result()
+    checkpoints.close()
+    domain = 1 + os.getpid() % 100
+    with ExitStack() as stack:
+        graph = Graph(domain, folder)
+        stack.callback(graph.end)
+        robot = Robot(domain, contract)
+        stack.callback(robot.close)
+        started = time.perf_counter()
+        start_recorder(graph, output)
+        robot.wait_for(lambda: robot.recorder.committed == count, "the recorder")
+        opened = time.perf_counter()
+        start_learner(graph, output)
+        robot.wait_for(lambda: robot.learner.run == "run", "the learner")
+        up = time.perf_counter()
+        robot.wait_for(lambda: robot.learner.ingested_seq == count, "replay")
+        seconds = time.perf_counter() - up
+    print(
+        f"the same from a recorder's process to a learner's: {seconds:.1f} s (goal "
+        f"{SERVED_GOAL_S:g} s), after {opened - started:.1f} s in which the recorder started and "
+        f"read its log, and {up - opened:.1f} s in which the learner started"
+    )
+    return seconds < SERVED_GOAL_S
 
 
 def update_delay(folder: Path, contract: Contract) -> bool:
@@ -191,6 +247,7 @@ def main() -> int:
         reached = [
             commit_rate(folder / "commits", contract, arguments.commits),
             reload_time(folder / "reload", contract, arguments.reload),
+            served_reload_time(folder / "served", arguments.reload),
             update_delay(folder / "delay", contract),
             kills(folder / "kills", contract, arguments.kills),
         ]

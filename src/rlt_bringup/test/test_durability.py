@@ -49,6 +49,7 @@ from rlt_node.conversions import (
     episode_to_msg,
     features_to_msg,
     step_to_msg,
+    transition_from_msg,
 )
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -63,19 +64,35 @@ PATIENCE_S = 90.0
 
 
 class Robot:
-    """Policy, controller and episodes in one: publishes the records of seeded episodes."""
+    """Policy, controller and episodes in one: publishes the records of seeded episodes.
+
+    Args:
+        domain: ROS domain.
+        contract: The run's contract.
+        namespace: Of the robot's graph.
+        run: Identifier of the run.
+        seed: Of the records.
+        ticks: Length of every episode.
+        rate_hz: Control ticks a second.
+
+    Attributes:
+        expected: What a recorder that hears everything commits.
+        heard: Every commit that was published.
+        late: Lateness of each tick, s.
+    """
 
     def __init__(
         self, domain: int, contract: Contract, namespace: str = "rlt", run: str = "run",
-        seed: int = 0,
+        seed: int = 0, ticks: int = TICKS, rate_hz: float = RATE_HZ,
     ) -> None:
-        self.contract = contract
+        self.contract, self._ticks, self._period = contract, ticks, 1.0 / rate_hz
         self.run = run
         self.builder = WindowBuilder(contract)
         self.expected: list[Transition] = []
         self.recorder = msg.RecorderStatus()
         self.learner = msg.LearnerStatus()
-        self.heard: list[tuple[int, int]] = []
+        self.heard: list[Transition] = []
+        self.late: list[float] = []
         self._rng = np.random.default_rng(seed)
         self._digest = contract.hash()
         self._context = Context()
@@ -92,7 +109,8 @@ class Robot:
                 kind, f"{name}_status", lambda m, name=name: setattr(self, name, m), qos.LATCHED
             )
         subscription(
-            msg.Transition, "transitions", lambda m: self.heard.append((m.seq, m.episode)), qos.LOG
+            msg.Transition, "transitions",
+            lambda m: self.heard.append(transition_from_msg(m)), qos.LOG,
         )
         self._state = self._make_state(0, Phase.IDLE)
         self._publish_state()
@@ -112,18 +130,27 @@ class Robot:
             self.spin(0.02)
 
     def run_episode(self, number: int, at: dict[int, Any] | None = None) -> None:
-        """Publish an episode at RATE_HZ; call what `at` holds for a tick; wait for its end."""
+        """Publish an episode at the rate; call what `at` holds for a tick."""
         self._state = self._make_state(number, Phase.RUNNING)
         self._publish_state()
         self.expected += self.builder.start(self._state)
-        for tick in range(self._state.start_tick, self._state.start_tick + TICKS):
+        due = time.monotonic()
+        for tick in range(self._state.start_tick, self._state.start_tick + self._ticks):
+            self.late.append(self._until(due))
             self._publish_tick(number, tick)
             if at and tick - self._state.start_tick in at:
                 at[tick - self._state.start_tick]()
-            self.spin(1.0 / RATE_HZ)
+            due += self._period
         self._state = self._make_state(number, Phase.ENDED)
         self._publish_state()
         self.expected += self.builder.end(self._state)
+
+    def _until(self, due: float) -> float:
+        """Take messages in until a moment has come; return how late it is then, s."""
+        self.spin(max(due - time.monotonic(), 0.0))
+        while (late := time.monotonic() - due) < 0.0:
+            self.spin(-late)
+        return late
 
     def closed(self, number: int) -> None:
         """Wait until the recorder has closed an episode, as the episodes node does."""
@@ -151,13 +178,14 @@ class Robot:
         self.expected += self.builder.add_step(step)
 
     def _make_state(self, number: int, phase: Phase) -> EpisodeState:
-        start = 1000 * number
+        start = 10_000 * number
         ended = phase is Phase.ENDED
         return EpisodeState(
             run=self.run, episode=number, phase=phase, acting=Source.ACTOR, explore=True,
             seed=number,
             kind=EpisodeKind.WARMUP if number <= WARMUP else EpisodeKind.TRAIN,
-            tick=start + TICKS * ended, start_tick=start, end_tick=(start + TICKS) * ended,
+            tick=start + self._ticks * ended, start_tick=start,
+            end_tick=(start + self._ticks) * ended,
             outcome=Outcome.SUCCESS if ended else Outcome.NONE,
             label_source="auto" if ended else "", critical_tick=start,
         )
@@ -228,6 +256,23 @@ def trained_on(log: list[Transition], contract: Contract) -> Trainer:
     return trainer
 
 
+def assert_learnt_as_if_never_cut(
+    graph: Any, robot: Robot, log: list[Transition], output: Path
+) -> None:
+    """The learner ends with all of the log, and the weights of one that nothing happened to."""
+    robot.wait_for(
+        lambda: robot.learner.ingested_seq == len(log) and robot.learner.updates_owed < 1,
+        "the learner's last updates",
+    )
+    assert (robot.learner.received, robot.learner.missing) == (len(log), 0)
+    assert graph.stop("learner") == 0
+    assert f"ingested {len(log)}, gaps 0, duplicates dropped" in graph.log("learner")
+    expected, _ = trained_on(log, robot.contract).state_dict()
+    found, meta = checkpoint.load(output / "checkpoint")
+    assert meta["trainer"]["runs"][robot.run]["folded_seq"] == len(log)
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
 def test_recorder_and_learner_killed_again_and_again_lose_nothing_and_double_nothing(
     graph, robot, contract, tmp_path
 ):
@@ -255,17 +300,7 @@ def test_recorder_and_learner_killed_again_and_again_lose_nothing_and_double_not
     assert robot.recorder.human == sum(
         t.commit is Commit.INSERT and Source.HUMAN in t.sources for t in log
     ) > 0
-    robot.wait_for(
-        lambda: robot.learner.ingested_seq == len(log) and robot.learner.updates_owed < 1,
-        "the learner's last updates",
-    )
-    assert (robot.learner.received, robot.learner.missing) == (len(log), 0)
-    assert graph.stop("learner") == 0
-    assert f"ingested {len(log)}, gaps 0, duplicates dropped" in graph.log("learner")
-    expected, _ = trained_on(log, contract).state_dict()
-    found, meta = checkpoint.load(output / "checkpoint")
-    assert meta["trainer"]["runs"]["run"]["folded_seq"] == len(log)
-    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    assert_learnt_as_if_never_cut(graph, robot, log, output)
 
 
 def test_a_full_disk_pauses_collection_before_anything_is_acknowledged(
@@ -284,7 +319,7 @@ def test_a_full_disk_pauses_collection_before_anything_is_acknowledged(
     robot.wait_for(lambda: robot.recorder.trouble, "the recorder's word")
     assert "log.sqlite takes no commit" in robot.recorder.trouble
     assert robot.recorder.episode == 1 and len(read_log(output, contract)) == committed
-    assert max(seq for seq, _ in robot.heard) == committed, "published before it was committed"
+    assert max(t.seq for t in robot.heard) == committed, "published before it was committed"
     resource.prlimit(recorder.pid, resource.RLIMIT_FSIZE, whole)
     robot.closed(2)
     assert robot.recorder.trouble == ""

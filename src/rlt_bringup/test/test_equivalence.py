@@ -68,7 +68,9 @@ def commits_of_the_graph(domain: int, run: str) -> Iterator[Transition]:
     assert client.wait_for_service(20.0)
     first, committed = 1, 1
     while first <= committed:
-        request = GetTransitions.Request(run=run, first_seq=first, count=512)
+        request = GetTransitions.Request(
+            run=run, first_seq=first, count=GetTransitions.Request.MAX_PAGE
+        )
         future = client.call_async(request)
         executor.spin_until_future_complete(future, timeout_sec=20.0)
         page = future.result()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 from dataclasses import dataclass
@@ -161,6 +162,10 @@ class Contract:
 
     def hash(self) -> str:
         """SHA-256 of the canonical JSON; arrays enter as SHA-256 of their little-endian f32."""
+        return self._hash
+
+    @functools.cached_property
+    def _hash(self) -> str:  # once: it is compared with that of every message
         return hashlib.sha256(_canonical(self).encode()).hexdigest()
 
     def require(self, other_hash: str, who: str) -> None:

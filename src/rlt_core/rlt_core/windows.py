@@ -53,6 +53,7 @@ class WindowBuilder:
         self._human_reference = intervention_reference == "human"
         self._episodes: OrderedDict[int, _Episode] = OrderedDict()
         self._newest = 0
+        self._missed = 0  # in episodes that were forgotten
         self._early: deque[Features | ControlStep] = deque(maxlen=EARLY_RECORDS)
 
     def start(
@@ -81,7 +82,7 @@ class WindowBuilder:
             self._contract, self._human_reference, state, committed
         )
         if len(self._episodes) > KEPT_EPISODES:
-            self._episodes.popitem(last=False)
+            self._missed += self._episodes.popitem(last=False)[1].missed
         early = tuple(self._early)
         self._early.clear()
         for record in early:
@@ -119,6 +120,11 @@ class WindowBuilder:
                 "recorded: it can be neither ended nor corrected"
             )
         return list(self._episodes[state.episode].end(state))
+
+    @property
+    def missed(self) -> int:
+        """Windows of closed episodes that could not be made, since a record never came."""
+        return self._missed + sum(episode.missed for episode in self._episodes.values())
 
     def remembers(self, episode: int) -> bool:
         """Whether the records of an episode are there, so that it can be ended or corrected."""
@@ -160,6 +166,7 @@ class _Episode:
         if self._before:
             self._next = max(self._before) + contract.stride
         self._closed = False
+        self.missed = 0
 
     def update(self, state: EpisodeState) -> Iterator[Transition]:
         """Learn that the critical phase has begun; yield what became publishable."""
@@ -264,14 +271,17 @@ class _Episode:
         if not state.stores(first) or state.outcome == Outcome.NONE:
             return {}
         windows = {}
+        self.missed = 0
         for tick in range(first, state.end_tick, self._contract.stride):
             window = self._window(tick, state.end_tick, state.outcome) or self._before.get(tick)
             if window is not None:
                 windows[tick] = window
+            elif self._bounds(tick, state.end_tick, state.outcome) is not None:
+                self.missed += 1
         return windows
 
-    def _window(self, observed: int, end: int, outcome: Outcome) -> Transition | None:
-        """Build the window of one observation.
+    def _bounds(self, observed: int, end: int, outcome: Outcome) -> tuple[int, bool] | None:
+        """Length of the window of one observation, and whether the episode truly ends in it.
 
         Args:
             observed: Tick of the observation.
@@ -279,19 +289,27 @@ class _Episode:
             outcome: NONE while the episode runs.
 
         Returns:
-            The transition; None if it has no executed tick, a record is missing, or it is cut
-            by a truncation.
+            None if the window has no executed tick, or is cut by a truncation.
         """
         contract = self._contract
         start = observed + contract.planning_delay_ticks
         valid = min(contract.chunk, end - start)
         true_end = outcome in (Outcome.SUCCESS, Outcome.FAILURE)
         terminated = true_end and start + valid == end
-        following = observed + contract.chunk
         if valid < 1 or (valid < contract.chunk and not terminated):
             return None
-        if not terminated and following >= end:
+        if not terminated and observed + contract.chunk >= end:
             return None  # the observation after a truncation's last tick is never taken
+        return valid, terminated
+
+    def _window(self, observed: int, end: int, outcome: Outcome) -> Transition | None:
+        """Build the window of one observation; None where `_bounds` is, or a record is missing."""
+        bounds = self._bounds(observed, end, outcome)
+        if bounds is None:
+            return None
+        valid, terminated = bounds
+        contract = self._contract
+        start, following = observed + contract.planning_delay_ticks, observed + contract.chunk
         here, there = self._features.get(observed), self._features.get(following)
         steps = [self._steps.get(tick) for tick in range(observed, start + valid)]
         if here is None or None in steps or (there is None and not terminated):

@@ -267,6 +267,27 @@ def test_a_lost_record_costs_its_windows_and_nothing_is_made_up(toy):
         emitted += [] if lost else feed(builder, record)
     emitted += builder.end(ended(11))
     assert [t.step for t in emitted[:-1]] == [2, 6, 8, 10]  # 0 lacks its x', 4 its x
+    assert builder.missed == 2
+
+
+@pytest.mark.parametrize("outcome", list(Outcome))
+def test_nothing_is_missed_where_every_record_came(toy, outcome):
+    builder = WindowBuilder(toy.contract())
+    builder.start(running())
+    for record in records(11):
+        feed(builder, record)
+    builder.end(ended(11, outcome))
+    assert builder.missed == 0
+
+
+def test_what_was_missed_is_counted_on_when_its_episode_is_forgotten(toy):
+    builder = WindowBuilder(toy.contract())
+    for episode in range(1, KEPT_EPISODES + 2):
+        builder.start(running(episode=episode))
+        feed(builder, control_step(3, episode=episode))
+        builder.end(ended(4, episode=episode))
+        builder.flush()
+    assert builder.missed == 2 * (KEPT_EPISODES + 1)
 
 
 def test_a_silent_source_is_given_up_on_flush(toy):

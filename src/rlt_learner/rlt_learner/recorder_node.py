@@ -21,7 +21,7 @@ from rlt_learner.frames import Pictures
 from rlt_learner.inlet import Inlet
 from rlt_learner.ledger import Ledger, interrupted_end, open_log
 from rlt_learner.rivals import Rivals
-from rlt_learner.status import opening_news, recorder_health
+from rlt_learner.status import Losses, opening_news, recorder_health
 from rlt_learner.waiting_room import WaitingRoom
 from rlt_node import qos
 from rlt_node.conversions import episode_from_msg, transition_to_msg
@@ -31,7 +31,6 @@ from rlt_node.node import GuardedNode
 from rlt_node.parameters import declare, refuse_unknown
 from rlt_node.process import Refused
 
-REPEAT_SECONDS = 2.0
 FLUSH_SECONDS = 0.05  # commits that come together wait for the disk together
 RETRY_SECONDS = 1.0
 HISTORY_SECONDS = 2.0
@@ -71,10 +70,10 @@ class RecorderNode(GuardedNode):
         self._states = WaitingRoom()
         self._ended_at = 0.0
         self._retry_at = 0.0
-        self._refused_told = 0
         self._rivals = Rivals()
         self._output = Path(self._settings.output) if self._settings.output else None
         say = self.get_logger().error
+        self._losses = Losses(self.get_logger())
         self._pictures = Pictures(self._output and self._output / "frames", say)
         self._inlet = Inlet(self._contract, say, strict=self._graph.lockstep)
         self._camera: Any = None
@@ -201,12 +200,7 @@ class RecorderNode(GuardedNode):
         """Commit what waits, then publish it; after a failure not before a second has passed."""
         if self._ledger is None or time.monotonic() < self._retry_at:
             return
-        if self._ledger.refused > self._refused_told:
-            self._refused_told = self._ledger.refused
-            self.get_logger().error(
-                f"{self._refused_told} windows hold a number that is not finite and were dropped: "
-                "check cameras and policy", throttle_duration_sec=REPEAT_SECONDS,
-            )
+        self._losses.tell(self._ledger.refused, self._builder.missed)
         before = self._ledger.trouble
         committed = self._ledger.flush()
         for transition in committed:
@@ -276,7 +270,9 @@ class RecorderNode(GuardedNode):
     def _health(self) -> Health:
         if self._ledger is None:
             return Health(Level.OK, "waits for the first episode")
-        return recorder_health(self._status, self._ledger, self._output, self._inlet.dropped)
+        return recorder_health(
+            self._status, self._ledger, self._output, self._inlet.dropped, self._builder.missed
+        )
 
     # ---- Pictures -----------------------------------------------------------------------------
 

@@ -20,10 +20,44 @@ if TYPE_CHECKING:  # it brings PyTorch, with which the recorder has nothing to d
     from rlt_core.trainer import TrainerStatus
 
 MEBIBYTE = 1 << 20
+REPEAT_SECONDS = 2.0
+
+
+class Losses:
+    """Says how many windows are not recorded, and why, whenever there are more."""
+
+    def __init__(self, logger: Any) -> None:
+        """Begin with none.
+
+        Args:
+            logger: The recorder's; it is not told more often than every REPEAT_SECONDS.
+        """
+        self._logger = logger
+        self._told = (0, 0)
+
+    def tell(self, refused: int, missed: int) -> None:
+        """Say what is new.
+
+        Args:
+            refused: Windows that hold a number that is not finite.
+            missed: Windows of which a record never came.
+        """
+        told, self._told = self._told, (refused, missed)
+        if refused > told[0]:
+            self._logger.error(
+                f"{refused} windows hold a number that is not finite and were dropped: check "
+                "cameras and policy", throttle_duration_sec=REPEAT_SECONDS,
+            )
+        if missed > told[1]:
+            self._logger.error(
+                f"{missed} windows could not be made, since features or control steps never came: "
+                "did the recorder stand still for longer than their topics remember, or is the "
+                "machine too slow for the rate?", throttle_duration_sec=REPEAT_SECONDS,
+            )
 
 
 def recorder_health(
-    status: RecorderStatus, ledger: Ledger, folder: Path | None, dropped: int
+    status: RecorderStatus, ledger: Ledger, folder: Path | None, dropped: int, missed: int
 ) -> Health:
     """Summarise a recorder whose log is open.
 
@@ -32,6 +66,7 @@ def recorder_health(
         ledger: The bookkeeping of its log.
         folder: Folder of the log, None in memory.
         dropped: Messages that did not fit the contract.
+        missed: Windows of which a record never came.
     """
     values: dict[str, object] = {
         "run": status.run,
@@ -41,10 +76,12 @@ def recorder_health(
         "human": ledger.human,
         "not_finite": ledger.refused,
         "dropped": dropped,
+        "missed": missed,
     }
     if folder is not None:
         values["disk_free_mib"] = shutil.disk_usage(folder).free // MEBIBYTE
-    level = Level.ERROR if ledger.trouble else Level.WARN if ledger.refused or dropped else Level.OK
+    less = ledger.refused or dropped or missed
+    level = Level.ERROR if ledger.trouble else Level.WARN if less else Level.OK
     return Health(level, ledger.trouble or "records", values)
 
 

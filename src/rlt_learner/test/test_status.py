@@ -12,7 +12,7 @@ from rlt_core.durable_log import DurableLog
 from rlt_core.log import TransitionLog
 from rlt_core.trainer import TrainerStatus
 from rlt_core.wal import Dropped
-from rlt_learner.status import learner_health, news, opening_news
+from rlt_learner.status import Losses, learner_health, news, opening_news
 from rlt_node.diagnostics import Level
 
 MODEL = Path(__file__).resolve().parents[3] / "models" / "ethernet"
@@ -46,3 +46,17 @@ def test_what_a_log_has_lost_is_said_when_it_is_opened(tmp_path, dropped, errors
 
 def test_a_log_in_memory_has_lost_nothing():
     opening_news(TransitionLog("run"), SimpleNamespace())
+def test_windows_that_are_not_recorded_are_said_with_their_cause_when_there_are_more():
+    said = []
+
+    class Logger:
+        def error(self, sentence, throttle_duration_sec):
+            said.append(sentence)
+
+    losses = Losses(Logger())
+    for refused, missed in ((0, 0), (0, 3), (0, 3), (1, 3), (0, 0), (0, 2)):
+        losses.tell(refused, missed)
+    assert [sentence.split(",")[0] for sentence in said] == [
+        "3 windows could not be made", "1 windows hold a number that is not finite and were "
+        "dropped: check cameras and policy", "2 windows could not be made",
+    ]
