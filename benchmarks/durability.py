@@ -35,14 +35,15 @@ from rlt_core.durable_log import LOG_FILE, DurableLog, StoredLog
 from rlt_core.log import pages
 from rlt_core.packing import Packing
 from rlt_core.records import Commit, EpisodeKind, Source, Transition
-from rlt_core.replay import Replay
 from rlt_core.settings import AgentSettings
+from rlt_core.stream import Stream
+from rlt_core.trainer import Trainer
 from rlt_learner.checkpoints import Checkpoints
 from rlt_learner.saver import Saver
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src" / "rlt_bringup" / "test"))
 from conftest import Graph
-from test_durability import MODEL, Robot, start_learner, start_recorder, trained_on
+from seeded_robot import MODEL, Robot, new_trainer, start_learner, start_recorder
 
 TOKEN = 128
 COMMIT_GOAL = 0.7  # of the rate of raw appends
@@ -107,18 +108,35 @@ def commit_rate(folder: Path, contract: Contract, count: int) -> bool:
 
 
 def reload_time(folder: Path, contract: Contract, count: int) -> bool:
-    """A log read back, every row checked, into replay."""
+    """A log read back into a trainer that goes on, every row and the whole chain checked."""
     write_log(folder, contract, count)
     stored = StoredLog(folder / LOG_FILE)
-    replay = Replay(contract, count)
+    trainer = gone_on(contract, stored)
     started = time.perf_counter()
     for page in pages(stored):
-        replay.fold_all(page)
+        for transition in page:
+            trainer.ingest(transition)
+        trainer.work()
     seconds = time.perf_counter() - started
+    assert len(trainer.replay) == count and not trainer.rebuilding
     megabytes = (folder / LOG_FILE).stat().st_size / 1e6
     print(f"reload of {len(stored)} commits ({megabytes:.0f} MB) into replay: {seconds:.2f} s "
           f"(goal {RELOAD_GOAL_S:g} s)")
     return seconds < RELOAD_GOAL_S
+
+
+def gone_on(contract: Contract, log: StoredLog) -> Trainer:
+    """A trainer whose checkpoint had learnt from all of a log."""
+    stream = Stream(log.run, Packing(contract))
+    for page in pages(log):
+        for transition in page:
+            stream.accept(transition)
+            stream.take()
+    trainer = new_trainer(contract)
+    tensors, counters = trainer.state_dict()
+    runs = {log.run: stream.state_dict()}
+    trainer.load_state_dict(tensors, counters | {"runs": runs, "version": 1})
+    return trainer
 
 
 def write_log(folder: Path, contract: Contract, count: int) -> None:
@@ -141,11 +159,9 @@ def served_reload_time(folder: Path, count: int) -> bool:
     """A learner that goes on from its checkpoint: page by page from the recorder's process."""
     contract, output = Contract.load(MODEL / "contract.json"), folder / "run"
     write_log(output, contract, count)
-    trainer = trained_on([], contract)
-    tensors, counters = trainer.state_dict()
-    trainer.load_state_dict(tensors, counters | {"folded_seq": count, "version": 1})
+    trainer = gone_on(contract, StoredLog(output / LOG_FILE))
     checkpoints = Checkpoints(output / "checkpoint", trainer, contract, print)
-    checkpoints.save("run").result()
+    checkpoints.save().result()
     checkpoints.close()
     domain = 1 + os.getpid() % 100
     with ExitStack() as stack:

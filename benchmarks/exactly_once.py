@@ -39,7 +39,7 @@ from rlt_core.records import Transition
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src" / "rlt_bringup" / "test"))
 from conftest import Graph
 from machines import TwoMachines
-from test_durability import (
+from seeded_robot import (
     MODEL,
     Robot,
     content,
@@ -184,7 +184,7 @@ def compare(robot: Robot, log: list[Transition], learnt: Path, said: int) -> Fin
         lost=len(acknowledged.keys() - by_seq.keys()) + max(len(log) - received, 0),
         duplicated=sum(keys.values()) - len(keys) + max(received - len(log), 0),
         corrupted=changed,
-        exact=meta["trainer"]["folded_seq"] == len(log)
+        exact=meta["trainer"]["runs"]["run"]["folded_seq"] == len(log)
         and all(torch.equal(found[name], expected[name]) for name in expected),
         said=said,
     )

@@ -36,7 +36,7 @@ from rlt_node.conversions import transition_from_msg
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src" / "rlt_bringup" / "test"))
 from conftest import Graph, Watcher
 from machines import TwoMachines
-from test_durability import AGENT, MODEL, TRAINING, content, read_log, trained_on
+from seeded_robot import AGENT, MODEL, TRAINING, content, read_log, trained_on
 
 DELAY_TICKS = 4
 AGREED = {"model": str(MODEL), "mode": "real_time", "planning_delay_ticks": DELAY_TICKS}
@@ -196,7 +196,7 @@ def _compare(robot: Robot, graph: Graph, folder: Path) -> bool:
     corrupted = sum(robot.heard.get(t.seq, content(t)) != content(t) for t in log)
     doubled = len(log) - len({(t.commit, t.key) for t in log})
     found, meta = checkpoint.load(folder / "trainer" / "checkpoint")
-    learnt = meta["trainer"]["folded_seq"]  # up to the end of the last whole episode
+    learnt = meta["trainer"]["runs"]["run"]["folded_seq"]  # up to the end of the last whole episode
     expected, _ = trained_on(log[:learnt], contract).state_dict()
     exact = all(torch.equal(found[name], expected[name]) for name in expected)
     print(f"{len(log)} commits, {len(robot.heard)} heard as published: {lost} lost, {doubled} "

@@ -1,4 +1,4 @@
-"""Recorder and learner as processes that are killed, starved of disk and doubled: nothing lost."""
+"""Recorder, learner and episodes as processes that are killed and starved: nothing is lost."""
 
 from __future__ import annotations
 
@@ -7,191 +7,35 @@ import json
 import random
 import re
 import resource
-import signal
 import time
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import rclpy
-import torch
-import yaml
 from rclpy.action import ActionServer
-from rclpy.context import Context
-
-from rlt_core import checkpoint
-from rlt_core.contract import Contract
-from rlt_core.durable_log import LOG_FILE, WAL_PAGES, StoredLog
-from rlt_core.guard import normalised_bound
-from rlt_core.records import (
-    Commit,
-    ControlStep,
-    EpisodeKind,
-    EpisodeState,
-    Features,
-    Outcome,
-    Phase,
-    Source,
-    Transition,
+from seeded_robot import (
+    MODEL,
+    PATIENCE_S,
+    RATE_HZ,
+    TICKS,
+    Robot,
+    assert_learnt_as_if_never_cut,
+    assert_nothing_lost_or_doubled,
+    kill,
+    read_log,
+    start_learner,
+    start_recorder,
 )
-from rlt_core.settings import AgentSettings, GuardSettings, TrainingSettings, build
-from rlt_core.trainer import Trainer
-from rlt_core.windows import WindowBuilder
+
+from rlt_core.contract import Contract
+from rlt_core.durable_log import LOG_FILE, WAL_PAGES
+from rlt_core.records import Commit, EpisodeState, Outcome, Phase, Source
 from rlt_interfaces import msg
 from rlt_interfaces.action import Reset
 from rlt_interfaces.srv import LabelSuccess
 from rlt_node import qos
-from rlt_node.conversions import (
-    episode_from_msg,
-    episode_to_msg,
-    features_to_msg,
-    step_to_msg,
-    transition_from_msg,
-)
-
-ROOT = Path(__file__).resolve().parents[3]
-MODEL = ROOT / "models" / "ethernet"
-SIM = ROOT / "config" / "robots" / "sim.yaml"
-TICKS = 120  # of each episode
-RATE_HZ = 400.0
-WARMUP = 2
-TRAINING = {"warmup_episodes": WARMUP, "warmup_bc_updates": 5, "warmup_critic_updates": 5}
-AGENT = {"hidden": 32, "batch": 16}
-PATIENCE_S = 90.0
-
-
-class Robot:
-    """Policy, controller and episodes in one: publishes the records of seeded episodes.
-
-    Args:
-        domain: ROS domain.
-        contract: The run's contract.
-        namespace: Of the robot's graph.
-        run: Identifier of the run.
-        seed: Of the records.
-        ticks: Length of every episode.
-        rate_hz: Control ticks a second.
-
-    Attributes:
-        expected: What a recorder that hears everything commits.
-        heard: Every commit that was published.
-        late: Lateness of each tick, s.
-    """
-
-    def __init__(
-        self, domain: int, contract: Contract, namespace: str = "rlt", run: str = "run",
-        seed: int = 0, ticks: int = TICKS, rate_hz: float = RATE_HZ,
-    ) -> None:
-        self.contract, self._ticks, self._period = contract, ticks, 1.0 / rate_hz
-        self.run = run
-        self.builder = WindowBuilder(contract)
-        self.expected: list[Transition] = []
-        self.recorder = msg.RecorderStatus()
-        self.learner = msg.LearnerStatus()
-        self.heard: list[Transition] = []
-        self.late: list[float] = []
-        self._rng = np.random.default_rng(seed)
-        self._digest = contract.hash()
-        self._context = Context()
-        rclpy.init(context=self._context, domain_id=domain)
-        self._node = rclpy.create_node("robot", namespace=f"/{namespace}", context=self._context)
-        self._executor = rclpy.executors.SingleThreadedExecutor(context=self._context)
-        self._executor.add_node(self._node)
-        publisher, subscription = self._node.create_publisher, self._node.create_subscription
-        self._states = publisher(msg.EpisodeState, "episode_state", qos.BARRIER)
-        self._features = publisher(msg.Features, "features", qos.LOG)
-        self._steps = publisher(msg.ControlStep, "control_step", qos.LOG)
-        for kind, name in ((msg.RecorderStatus, "recorder"), (msg.LearnerStatus, "learner")):
-            subscription(
-                kind, f"{name}_status", lambda m, name=name: setattr(self, name, m), qos.LATCHED
-            )
-        subscription(
-            msg.Transition, "transitions",
-            lambda m: self.heard.append(transition_from_msg(m)), qos.LOG,
-        )
-        self._state = self._make_state(0, Phase.IDLE)
-        self._publish_state()
-
-    def close(self) -> None:
-        self._executor.shutdown()
-        self._node.destroy_node()
-        rclpy.shutdown(context=self._context)
-
-    def spin(self, seconds: float) -> None:
-        self._executor.spin_once(timeout_sec=seconds)
-
-    def wait_for(self, condition: Any, what: str, seconds: float = PATIENCE_S) -> None:
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, f"waited in vain for {what}"
-            self.spin(0.02)
-
-    def run_episode(self, number: int, at: dict[int, Any] | None = None) -> None:
-        """Publish an episode at the rate; call what `at` holds for a tick."""
-        self._state = self._make_state(number, Phase.RUNNING)
-        self._publish_state()
-        self.expected += self.builder.start(self._state)
-        due = time.monotonic()
-        for tick in range(self._state.start_tick, self._state.start_tick + self._ticks):
-            self.late.append(self._until(due))
-            self._publish_tick(number, tick)
-            if at and tick - self._state.start_tick in at:
-                at[tick - self._state.start_tick]()
-            due += self._period
-        self._state = self._make_state(number, Phase.ENDED)
-        self._publish_state()
-        self.expected += self.builder.end(self._state)
-
-    def _until(self, due: float) -> float:
-        """Take messages in until a moment has come; return how late it is then, s."""
-        self.spin(max(due - time.monotonic(), 0.0))
-        while (late := time.monotonic() - due) < 0.0:
-            self.spin(-late)
-        return late
-
-    def closed(self, number: int) -> None:
-        """Wait until the recorder has closed an episode, as the episodes node does."""
-        self.wait_for(lambda: self.recorder.episode >= number, f"the end of episode {number}")
-
-    def _publish_tick(self, number: int, tick: int) -> None:
-        contract, noise = self.contract, self._rng.normal
-        if tick % contract.stride == 0:
-            features = Features(
-                episode=number, tick=tick,
-                token=noise(size=contract.token_size).astype(np.float32),
-                proprio=noise(size=contract.proprio.size).astype(np.float32),
-                reference=noise(0.0, 1e-3, (contract.chunk, contract.action.size)).astype(
-                    np.float32
-                ),
-            )
-            self._features.publish(features_to_msg(features, contract, self._digest))
-            self.expected += self.builder.add_features(features)
-        step = ControlStep(
-            episode=number, tick=tick, setpoint=np.zeros(4),
-            increment=noise(0.0, 1e-3, contract.action.size).astype(np.float32),
-            source=Source.HUMAN if tick % 50 == 7 else Source.ACTOR, policy_version=1,
-        )
-        self._steps.publish(step_to_msg(step, contract.action.names))
-        self.expected += self.builder.add_step(step)
-
-    def _make_state(self, number: int, phase: Phase) -> EpisodeState:
-        start = 10_000 * number
-        ended = phase is Phase.ENDED
-        return EpisodeState(
-            run=self.run, episode=number, phase=phase, acting=Source.ACTOR, explore=True,
-            seed=number,
-            kind=EpisodeKind.WARMUP if number <= WARMUP else EpisodeKind.TRAIN,
-            tick=start + self._ticks * ended, start_tick=start,
-            end_tick=(start + self._ticks) * ended,
-            outcome=Outcome.SUCCESS if ended else Outcome.NONE,
-            label_source="auto" if ended else "", critical_tick=start,
-        )
-
-    def _publish_state(self) -> None:
-        self._states.publish(episode_to_msg(self._state))
+from rlt_node.conversions import episode_from_msg
 
 
 @pytest.fixture
@@ -204,73 +48,6 @@ def robot(domain: int, contract: Contract, graph: Any) -> Iterator[Robot]:
     made = Robot(domain, contract)
     yield made
     made.close()
-
-
-def start_recorder(graph: Any, output: Path) -> Any:
-    return graph.start("recorder", model=str(MODEL), mode="real_time", output=str(output))
-
-
-def start_learner(graph: Any, output: Path) -> Any:
-    return graph.start(
-        "learner", model=str(MODEL), mode="real_time", output=str(output), **TRAINING, **AGENT
-    )
-
-
-def kill(process: Any) -> None:
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-
-
-def read_log(output: Path, contract: Contract, run: str = "run") -> list[Transition]:
-    log = StoredLog(output / LOG_FILE)
-    assert (log.run, log.contract_hash) == (run, contract.hash())
-    return log.page(1, len(log))
-
-
-def content(t: Transition) -> tuple[Any, ...]:
-    """A transition without its seq, comparable by bits."""
-    values = (getattr(t, item.name) for item in dataclasses.fields(t) if item.name != "seq")
-    return tuple(v.tobytes() if isinstance(v, np.ndarray) else v for v in values)
-
-
-def assert_nothing_lost_or_doubled(found: list[Transition], expected: list[Transition]) -> None:
-    assert [t.seq for t in found] == [*range(1, len(found) + 1)]
-    keys = Counter((t.commit, t.key) for t in found)
-    assert max(keys.values()) == 1, [key for key, count in keys.items() if count > 1]
-    assert set(keys) == {(t.commit, t.key) for t in expected}
-    assert set(map(content, found)) == set(map(content, expected))
-
-
-def trained_on(log: list[Transition], contract: Contract) -> Trainer:
-    """A trainer that was never killed."""
-    limits = yaml.safe_load(SIM.read_text())["/**/learner"]["ros__parameters"]
-    trainer = Trainer(
-        contract, normalised_bound(GuardSettings(**limits), contract),
-        build(AgentSettings, AGENT), build(TrainingSettings, TRAINING), seed=0,
-    )
-    for transition in log:
-        trainer.ingest(transition)
-    while trainer.work() or trainer.weights_due:
-        if trainer.weights_due:
-            trainer.publish()
-    return trainer
-
-
-def assert_learnt_as_if_never_cut(
-    graph: Any, robot: Robot, log: list[Transition], output: Path
-) -> None:
-    """The learner ends with all of the log, and the weights of one that nothing happened to."""
-    robot.wait_for(
-        lambda: robot.learner.ingested_seq == len(log) and robot.learner.updates_owed < 1,
-        "the learner's last updates",
-    )
-    assert (robot.learner.received, robot.learner.missing) == (len(log), 0)
-    assert graph.stop("learner") == 0
-    assert f"ingested {len(log)}, gaps 0, duplicates dropped" in graph.log("learner")
-    expected, _ = trained_on(log, robot.contract).state_dict()
-    found, meta = checkpoint.load(output / "checkpoint")
-    assert meta["trainer"]["runs"][robot.run]["folded_seq"] == len(log)
-    assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
 def test_recorder_and_learner_killed_again_and_again_lose_nothing_and_double_nothing(
@@ -332,26 +109,6 @@ def test_a_full_disk_pauses_collection_before_anything_is_acknowledged(
     assert graph.stop("recorder") == 1
     assert re.search(r"recorder: error: \d+ transitions are lost: .*takes no commit", graph.log(
         "recorder").splitlines()[-1])
-
-
-def test_a_second_recorder_of_the_run_is_refused_on_this_machine_and_on_another(
-    graph, robot, contract, tmp_path
-):
-    output = tmp_path / "run"
-    first = start_recorder(graph, output)
-    robot.wait_for(lambda: robot.recorder.run == "run", "the recorder")
-    robot.run_episode(1)
-    robot.closed(1)
-    for elsewhere in (output, tmp_path / "another_machine"):
-        start_recorder(graph, elsewhere)
-        assert graph.ended("recorder") == 1
-        said = graph.log("recorder")
-        assert f"process {first.pid} on" in said.splitlines()[-1], said
-    robot.run_episode(2)
-    robot.closed(2)
-    assert first.poll() is None
-    assert_nothing_lost_or_doubled(read_log(output, contract), robot.expected)
-    kill(first)
 
 
 def test_a_recorder_whose_log_lost_its_end_says_so_and_gives_no_number_twice(

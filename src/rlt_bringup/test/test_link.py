@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 from machines import TwoMachines
-from test_durability import (
+from seeded_robot import (
     MODEL,
     PATIENCE_S,
     Robot,

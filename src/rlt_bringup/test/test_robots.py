@@ -7,19 +7,11 @@ import random
 import re
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from rlt_core import checkpoint
-from rlt_core.contract import Contract
-from rlt_core.packing import Packing
-from rlt_core.records import Commit, EpisodeKind, Transition
-from rlt_core.stream import Stream
-
-sys.path.insert(0, str(Path(__file__).parent))
-from test_durability import (  # noqa: E402
+from seeded_robot import (
     AGENT,
     MODEL,
     TICKS,
@@ -29,6 +21,12 @@ from test_durability import (  # noqa: E402
     kill,
     read_log,
 )
+
+from rlt_core import checkpoint
+from rlt_core.contract import Contract
+from rlt_core.packing import Packing
+from rlt_core.records import Commit, EpisodeKind, Transition
+from rlt_core.stream import Stream
 
 ROBOTS = ("left", "right")
 PATIENCE_S = 90.0

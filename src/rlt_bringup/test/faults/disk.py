@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from seeded_robot import AGENT, content, new_trainer, same
 
 from rlt_core import checkpoint
-from rlt_core.durable_log import LOG_FILE, DurableLog
+from rlt_core.durable_log import LOG_FILE, DurableLog, StoredLog
 from rlt_core.records import Phase
 from rlt_core.windows import WindowBuilder
 from rlt_interfaces.msg import ControlStep, Features, Transition
@@ -31,7 +32,7 @@ from rlt_node.conversions import features_from_msg, step_from_msg, transition_fr
 
 from .bench import MODEL, STOP_S, Bench
 from .chunks import CHUNK, quoted
-from .records import AGENT, Records, content, new_trainer, same
+from .records import Records
 from .rows import Make, row
 
 KILLS = int(os.environ.get("RLT_FAULT_KILLS", "2"))  # benchmarks/faults.py asks for fifty
@@ -405,7 +406,7 @@ def _order(message: Any) -> tuple[int, bool]:
 
 def _log(bench: Bench, folder: Path) -> list[Any]:
     """All commits of the bench's log."""
-    log = DurableLog(folder / LOG_FILE, bench.state.run, bench.contract, readonly=True)
+    log = StoredLog(folder / LOG_FILE)
     found = log.page(1, len(log))
     log.close()
     return found

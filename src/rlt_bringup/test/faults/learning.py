@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from seeded_robot import AGENT, TRAINING, content, same, trained_on
 
 from rlt_core import checkpoint
-from rlt_core.durable_log import LOG_FILE, DurableLog
+from rlt_core.durable_log import LOG_FILE, StoredLog
 from rlt_core.networks import Actor
 from rlt_core.records import EpisodeKind, Source
 from rlt_interfaces.msg import LearnerStatus, PolicyInfo, PolicyWeights, Transition
@@ -25,7 +26,7 @@ from rlt_node.conversions import transition_from_msg
 from .bench import Bench
 from .chunks import CHUNK, quoted
 from .disk import Payload
-from .records import AGENT, TRAINING, Records, content, same, trained_on
+from .records import Records
 from .rows import Make, row
 
 EPISODE_TICKS = 40
@@ -72,7 +73,7 @@ def learner_killed(make: Make) -> str:
     bench.wait(lambda: told[-1].updates_owed < 1, "its updates", START_S)
     assert not bench.errors(), bench.errors()
     bench.judge()  # what follows takes this process's time
-    log = DurableLog(output / LOG_FILE, "faults", bench.contract, readonly=True)
+    log = StoredLog(output / LOG_FILE)
     found = log.page(1, len(log))
     log.close()
     heard = [transition_from_msg(message) for message in commits]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from geometry_msgs.msg import PoseStamped
+from seeded_robot import AGENT
 
 from rlt_core.records import Source
 from rlt_interfaces.msg import LearnerStatus, PolicyInfo, RecorderStatus
@@ -17,7 +18,7 @@ from rlt_node import qos
 
 from .bench import DELAY_TICKS, MODEL
 from .chunks import CHUNK, quoted
-from .records import AGENT, Records
+from .records import Records
 from .rows import Make, row
 
 NUMBERS = 10**7
