@@ -39,7 +39,6 @@ class Graph:
         self.folder = folder
         self.environment = os.environ | {
             "ROS_DOMAIN_ID": str(domain), "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1",
-            "PYTHONDONTWRITEBYTECODE": "",  # compiled modules halve the start of every node
         }
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.places: dict[str, tuple[str, ...]] = {}  # node -> command that runs it elsewhere
