@@ -1,11 +1,11 @@
 """The fault table: every row tried on real processes, written to docs/reliability.md.
 
 Runs the rows of `src/rlt_bringup/test/faults` one after the other, about ten seconds each and some
-minutes for row 30, prints the table and, if all rows were tried, writes it to docs/reliability.md.
-Exits with 1 if a row failed.
+minutes for row 30, prints the table and writes it to docs/reliability.md. Exits with 1 if a row
+failed.
 
     python benchmarks/faults.py
-    python benchmarks/faults.py 13 14      # only these; nothing is written
+    python benchmarks/faults.py 13 14      # only these; the page keeps what the others showed
 """
 
 from __future__ import annotations
@@ -71,8 +71,8 @@ learner. Such a row passes only if
 Row 30 kills {kills} times, in the normal suite twice. Row 35 fills a real disk, a tmpfs of 4 MiB,
 where this user may mount one; elsewhere the process may no longer let a file grow.
 
-Where the machine itself kept the bench from running in time, nothing can be judged and the row is
-tried again.
+Rows may have been tried in different runs: each shows its newest. Where the machine itself kept the
+bench from running in time, nothing can be judged and the row is tried again.
 
 ## The table
 
@@ -103,10 +103,11 @@ def main() -> int:
     if unknown:
         parser.error(f"unknown row(s) {unknown}; there are {min(rows)} to {max(rows)}")
     tried = _try(wanted)
-    table = _table({number: rows[number] for number in sorted(tried)}, tried)
-    print(table)
-    if set(tried) == set(rows):
-        PAGE.write_text(TEXT.format(table=table, kills=KILLS))
+    lines = {number: _line(rows[number], tried[number]) for number in sorted(tried)}
+    print(_table(lines))
+    page = _lines_of_the_page() | lines
+    if set(page) == set(rows):
+        PAGE.write_text(TEXT.format(table=_table(page), kills=KILLS))
         print(f"written to {PAGE.relative_to(ROOT)}")
     failed = [number for number, result in sorted(tried.items()) if not result.passed]
     print(f"{len(tried) - len(failed)} of {len(tried)} rows passed; open: {failed or 'none'}")
@@ -144,14 +145,22 @@ def _read(case: Xml.Element) -> tuple[int, Tried]:
     return number, Tried(seen[0], test, True)
 
 
-def _table(rows: Mapping[int, Any], tried: Mapping[int, Tried]) -> str:
-    lines = ["| # | fault | expected | observed | test |", "| --- | --- | --- | --- | --- |"]
-    for number, row in rows.items():
-        result = tried[number]
-        name = f"`{result.test}`" + ("*" if row.ci else "")
-        cells = (str(number), row.fault, row.expected, result.observed, name)
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return "\n".join(lines)
+def _line(row: Any, result: Tried) -> str:
+    """A row as the table shows it."""
+    name = f"`{result.test}`" + ("*" if row.ci else "")
+    cells = (str(row.number), row.fault, row.expected, result.observed, name)
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _lines_of_the_page() -> dict[int, str]:
+    """The rows that the page shows already, by number."""
+    text = PAGE.read_text() if PAGE.exists() else ""
+    return {int(line.split()[1]): line for line in text.splitlines() if line[2:3].isdigit()}
+
+
+def _table(lines: Mapping[int, str]) -> str:
+    head = ["| # | fault | expected | observed | test |", "| --- | --- | --- | --- | --- |"]
+    return "\n".join(head + [lines[number] for number in sorted(lines)])
 
 
 if __name__ == "__main__":

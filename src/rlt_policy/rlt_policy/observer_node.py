@@ -154,8 +154,10 @@ class ObserverNode(GuardedNode):
             return
         fault = self._sources.fault(now) or self._publish(step.tick, self._sources.newest)
         if fault:
-            self._problem = f"no observation: {fault.message}"
-            if self._faults.note(fault, now):
+            again, self._problem = bool(self._problem), f"no observation: {fault.message}"
+            if fault.code == "skew" and not again:  # a clock that is set skews one observation
+                self._faults.counts[fault.code] += 1
+            elif self._faults.note(fault, now):
                 self.get_logger().error(self._problem)
             return
         self._problem = ""

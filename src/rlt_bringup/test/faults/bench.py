@@ -388,6 +388,8 @@ class Bench(Watch):
         log = self.arm.log
         for number, sent in enumerate(log):
             following = log[number + 1].stamp if number + 1 < len(log) else math.inf
+            if following < sent.stamp:  # the clock was set back
+                following = math.inf
             index = self._step_of(sent, cursor + 1, following)
             if index is None:
                 on_its_way = sent.at > self.steps[-1].at - STOP_S or 0.0 < killed - sent.at < STOP_S

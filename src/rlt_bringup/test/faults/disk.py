@@ -150,17 +150,19 @@ def _tensor_file(folder: Path, manifest: str = checkpoint.MANIFEST) -> Path:
 
 
 def _goes_on_from_previous(records: Records, *words: str) -> str:
-    """Start a learner over a damaged checkpoint: it says so, and its first weights are the old."""
+    """Start a learner over a damaged checkpoint: it says so, and goes on from the old weights."""
     old, meta = checkpoint._load(records.output / "checkpoint" / checkpoint.PREVIOUS, ())
+    assert meta["policy_version"] == 1
     records.forget()
     records.mark()
     records.start("learner")
     records.caught_up(len(records.log()))
+    records.wait(lambda: records.weights and records.weights[-1].version == 2, "version 2")
     first = records.weights[0]
-    acting = checkpoint.decode(bytes(first.data), first.sha256)
-    assert first.version == meta["policy_version"] == 1
-    assert all(torch.equal(acting[name], old[f"actor.{name}"]) for name in acting) and acting
-    assert [message.version for message in records.weights] == [1, 2]
+    if first.version == 1:  # latched: the second may have replaced it before it was heard
+        acting = checkpoint.decode(bytes(first.data), first.sha256)
+        assert all(torch.equal(acting[name], old[f"actor.{name}"]) for name in acting) and acting
+    assert {message.version for message in records.weights} <= {1, 2}
     line = records.said_once("learner", "previous checkpoint", "version 1", *words)
     records.kill("learner")
     return line
@@ -219,7 +221,8 @@ class Payload:
 
 
 @row(32, "checkpoint whose tensors are a pickle that runs a command, under its right hash",
-     "refused by learner and policy; the command never ran", "disk")
+     "refused by learner and policy, which go on from the generation before; the command never ran",
+     "disk")
 def pickled_checkpoint(make: Make) -> str:
     records = _two_generations(make)
     folder, canary = records.output / "checkpoint", records.output / "canary"
@@ -234,12 +237,11 @@ def pickled_checkpoint(make: Make) -> str:
     records.graph.start(
         "policy", model=str(MODEL), checkpoint=str(folder), hidden=AGENT["hidden"]
     )
-    assert records.graph.ended("policy") == 1
-    last = records.graph.log("policy").splitlines()[-1]
-    assert "no safetensors data" in last, last
+    said = records.said_once("policy", "version 1", "previous checkpoint", "no safetensors data")
+    assert records.graph.stop("policy") == 0
     line = _goes_on_from_previous(records, "no safetensors data")
     assert not canary.exists(), "the payload was executed"
-    return f"policy: exit code 1; learner: goes on from the generation before: {quoted(line, 250)}"
+    return f"both go on from the generation before: {quoted(said, 250)}; {quoted(line, 250)}"
 
 
 # ---- The log ----------------------------------------------------------------------------------

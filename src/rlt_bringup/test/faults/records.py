@@ -60,7 +60,8 @@ class Records(Watch, Robot):
     def start(self, name: str, *arguments: str, **parameters: Any) -> Any:
         """Start recorder or learner in the run's folder; return the process."""
         start = {"recorder": start_recorder, "learner": start_learner}[name]
-        return start(self.graph, self.output, *arguments, **parameters)
+        output = parameters.pop("output", self.output)
+        return start(self.graph, output, *arguments, **parameters)
 
     def begin(self, *arguments: str, **learner: Any) -> None:
         """Start both, the learner with these, and wait until they know the run."""
