@@ -157,6 +157,9 @@ class Feed:
     def _on_recorder(self, message: RecorderStatus) -> None:
         """Hear how far the log reaches; ask for a proof where that may be another log."""
         before, self._recorder = self._recorder, message
+        if message.run and not (self.run or self.refusal or self._lockstep):
+            self._begin(message.run)  # between two episodes nobody else may tell it for long
+            return
         if message.run != self.run:
             return
         other = before.recorder != message.recorder and before.run == message.run

@@ -442,6 +442,14 @@ class Log:
         return response
 
 
+def test_a_learner_started_between_two_episodes_hears_of_the_run_from_the_recorder(make_bench):
+    bench = make_bench(LearnerNode, mode="real_time")
+    bench.node.autostart()
+    told = bench.hear(LearnerStatus, "learner_status", qos.LATCHED)
+    bench.send(RecorderStatus(run="run", recorder="r", committed=0), "recorder_status", qos.LATCHED)
+    bench.wait_for(lambda: told and told[-1].run == "run")
+
+
 def test_two_robots_feed_one_learner_and_are_told_of_their_own_runs(
     make_bench, tmp_path, capfd
 ):
