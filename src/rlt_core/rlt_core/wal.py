@@ -46,6 +46,9 @@ def torn_tail(database: Path) -> Dropped:
     if magic & ~1 != MAGIC or checksum != (first, second):
         return Dropped(len(data))  # nothing tells where a frame begins
     frame_bytes, verifies = FRAME.size + page_bytes, True
+    # The last frame of a transaction tells the database's size, unless that is what was damaged.
+    pages = database.stat().st_size // page_bytes if database.is_file() else 0
+    sizes = range(max(pages, 1), pages + len(data) // frame_bytes + 1)
     kept = end = HEADER.size
     transactions = 0
     for start in range(HEADER.size, len(data), frame_bytes):
@@ -64,7 +67,7 @@ def torn_tail(database: Path) -> Dropped:
         end = start + frame_bytes
         if ends and verifies:
             kept = end
-        transactions += bool(ends and not verifies)
+        transactions += ends in sizes and not verifies
     return Dropped(end - kept, transactions)
 
 

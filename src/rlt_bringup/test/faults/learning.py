@@ -100,7 +100,7 @@ def _run_episode(bench: Bench, kind: EpisodeKind) -> None:
 
 @row(33, "weights that are not finite, of another shape, older, of another run, of another "
      "contract, damaged, or a pickle", "refused before the swap; the old actor goes on acting",
-     "learner", ci=True)
+     "learner")
 def bad_weights(make: Make) -> str:
     bench = make(policy=False)
     infos = bench.heard(PolicyInfo, "policy_info", qos.LATCHED)
