@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rlt_core.control import LATCHED
-from rlt_core.records import EpisodeKind, EpisodeState, Outcome, Phase, Source
+from rlt_core.records import PEOPLE, EpisodeKind, EpisodeState, Outcome, Phase, Source
 from rlt_core.settings import ScheduleSettings
 from rlt_core.windows import KEPT_EPISODES
 
@@ -20,8 +20,6 @@ EVALUATION_SEEDS = 500_000
 
 GUARD_FAULTS = frozenset((*LATCHED, "trip"))
 """What `ControlStep.limited` names where the policy acts no more until the next episode."""
-
-_PEOPLE = (Source.HUMAN, Source.BLEND)
 
 
 @dataclass(frozen=True)
@@ -247,8 +245,8 @@ class EpisodeMachine:
         for plan, result in zip(self.schedule, results, strict=False):
             if (result.episode, result.kind, result.seed) != (plan.episode, plan.kind, plan.seed):
                 raise ValueError(
-                    f"episode {result.episode} was a {result.kind.name.lower()} episode of seed "
-                    f"{result.seed}, this schedule has a {plan.kind.name.lower()} episode of seed "
+                    f"episode {result.episode} was of kind {result.kind.name.lower()}, seed "
+                    f"{result.seed}, this schedule has kind {plan.kind.name.lower()}, seed "
                     f"{plan.seed}: resume with the arguments of the first start"
                 )
             self.state = self._ended[plan.episode] = EpisodeState(
@@ -374,7 +372,7 @@ class EpisodeMachine:
 
     def executed(self, source: Source) -> None:
         """Note who decided an executed tick, to count what a person did in the episode."""
-        human = source in _PEOPLE
+        human = source in PEOPLE
         if human and self.state.phase is Phase.RUNNING:
             number = self.state.episode
             self._human_ticks[number] += 1

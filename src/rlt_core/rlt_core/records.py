@@ -183,6 +183,9 @@ class ControlStep:
     limited: tuple[str, ...] = ()
 
 
+PEOPLE = (Source.HUMAN, Source.BLEND)
+"""The sources of a tick that a person decided, blending included."""
+
 INTERRUPTED = "interrupted"
 """Who judged an episode that nobody saw ending: its last tick is whatever was recorded last."""
 

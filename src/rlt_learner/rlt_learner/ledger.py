@@ -13,6 +13,7 @@ from rlt_core.durable_log import LOG_FILE, DurableLog
 from rlt_core.log import Log, TransitionLog, pages
 from rlt_core.records import (
     INTERRUPTED,
+    PEOPLE,
     Commit,
     EpisodeState,
     Outcome,
@@ -23,7 +24,6 @@ from rlt_core.records import (
 from rlt_core.windows import episode_end
 
 MAX_WAITING = 10_000  # an episode of almost seven minutes; the next one does not open meanwhile
-PEOPLE = (Source.HUMAN, Source.BLEND)
 ARRAYS = (
     "token", "proprio", "committed", "reference", "actions", "rewards",
     "next_token", "next_proprio", "next_committed", "next_reference",

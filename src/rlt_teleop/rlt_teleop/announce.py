@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rlt_core.records import EpisodeKind, EpisodeState, Phase, Source
+from rlt_core.records import PEOPLE, EpisodeKind, EpisodeState, Phase, Source
 
 KINDS = {
     EpisodeKind.UNKNOWN: "unknown kind",
@@ -17,7 +17,6 @@ DRIVERS = {
     Source.HUMAN: "you drive",
     Source.BLEND: "you drive",
 }
-PEOPLE = (Source.HUMAN, Source.BLEND)
 
 
 def is_correction(current: EpisodeState | None, state: EpisodeState) -> bool:
