@@ -240,7 +240,7 @@ def test_a_run_with_more_episodes_goes_on_training(tmp_path):
 def test_a_schedule_that_does_not_hold_what_has_been_is_refused(tmp_path):
     evaluated = earlier(tmp_path, 8, 8)
     longer = EpisodeMachine("run", dataclasses.replace(SCHEDULE, episodes=9), 1, 10)
-    with pytest.raises(ValueError, match="episode 8 was a eval episode .* has a train episode"):
+    with pytest.raises(ValueError, match="8 was of kind eval, .* this schedule has kind train"):
         longer.restore(earlier_episodes(evaluated, longer.schedule)[0])
     shorter = make_schedule(dataclasses.replace(SCHEDULE, eval_episodes=0), 1)
     with pytest.raises(ValueError, match="8 episodes of the run have begun, this schedule has 7"):
