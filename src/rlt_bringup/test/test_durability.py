@@ -36,6 +36,7 @@ from rlt_interfaces.action import Reset
 from rlt_interfaces.srv import LabelSuccess
 from rlt_node import qos
 from rlt_node.conversions import episode_from_msg
+from rlt_node.process import EXIT_LOST
 
 
 @pytest.fixture
@@ -106,7 +107,7 @@ def test_a_full_disk_pauses_collection_before_anything_is_acknowledged(
     resource.prlimit(recorder.pid, resource.RLIMIT_FSIZE, (4096, whole[1]))
     robot.run_episode(3)
     robot.wait_for(lambda: robot.recorder.trouble, "the recorder's word")
-    assert graph.stop("recorder") == 1
+    assert graph.stop("recorder") == EXIT_LOST
     assert re.search(r"recorder: error: \d+ transitions are lost: .*takes no commit", graph.log(
         "recorder").splitlines()[-1])
 

@@ -29,7 +29,7 @@ from rlt_node.diagnostics import Diagnostics, Health, Level
 from rlt_node.graph import GraphSettings
 from rlt_node.node import GuardedNode
 from rlt_node.parameters import declare, refuse_unknown
-from rlt_node.process import Refused
+from rlt_node.process import Lost
 
 FLUSH_SECONDS = 0.05  # commits that come together wait for the disk together
 RETRY_SECONDS = 1.0
@@ -94,7 +94,7 @@ class RecorderNode(GuardedNode):
         """Commit what still waits, and let the log go.
 
         Raises:
-            Refused: If something could not be committed and is lost.
+            Lost: If something could not be committed and is lost.
         """
         self._commit(self._builder.flush())
         self._retry_at = 0.0
@@ -104,7 +104,7 @@ class RecorderNode(GuardedNode):
             return
         ledger.log.close()
         if ledger.waiting:
-            raise Refused(f"{ledger.waiting} transitions are lost: {ledger.trouble}")
+            raise Lost(f"{ledger.waiting} transitions are lost: {ledger.trouble}")
 
     # ---- Records in ---------------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
 
+from rlt_node.process import EXIT_LOST
 from rlt_node.profiles import find_profile
 
 REAL_TIME_DELAY_TICKS = 2
@@ -383,7 +384,9 @@ def required(nodes: Mapping[str, Node]) -> list[RegisterEventHandler]:
 
     def handler(name: str, node: Node) -> RegisterEventHandler:
         def died(event: Any, context: LaunchContext) -> list[Action]:
-            return [] if context.is_shutdown else [_failure(name, event.returncode)]
+            if context.is_shutdown:
+                return _last_word(name, event.returncode)
+            return [_failure(name, event.returncode)]
 
         return RegisterEventHandler(OnProcessExit(target_action=node, on_exit=died))
 
@@ -401,7 +404,7 @@ def expendable(nodes: Mapping[str, Node], meanwhile: str = NOBODY) -> list[Regis
     def handler(name: str, node: Node) -> RegisterEventHandler:
         def ended(event: Any, context: LaunchContext) -> list[Action]:
             if context.is_shutdown:
-                return []
+                return _last_word(name, event.returncode)
             return [LogInfo(msg=(
                 f"{name} ended with exit code {event.returncode}: {meanwhile}; {name} starts again "
                 f"in {RESPAWN_SECONDS:g} s"
@@ -417,7 +420,7 @@ def finally_(node: Action, name: str, then: list[Action]) -> RegisterEventHandle
 
     def ended(event: Any, context: LaunchContext) -> list[Action]:
         if context.is_shutdown:
-            return []
+            return _last_word(name, event.returncode)
         return [_failure(name, event.returncode)] if event.returncode else then
 
     return RegisterEventHandler(OnProcessExit(target_action=node, on_exit=ended))
@@ -432,6 +435,11 @@ def report_at_end(episodes: Node, output: Path) -> list[RegisterEventHandler]:
         finally_(episodes, "episodes", [report]),
         finally_(report, "report", [Shutdown(reason="the run is finished")]),
     ]
+
+
+def _last_word(name: str, code: int) -> list[Action]:
+    """Fail the launch, although it is ending, for a node that says that something is lost."""
+    return [_failure(name, code)] if code == EXIT_LOST else []
 
 
 def _failure(name: str, code: int) -> OpaqueFunction:

@@ -1,8 +1,9 @@
 """The one way in and out of a node's process: signals, errors and exit codes.
 
 Exit code 0 means that the node has done its work or was asked to end (SIGINT, SIGTERM, at any
-moment); 1 means that it could not work, with one sentence that says why. Nothing here imports
-rclpy before the signals are taken care of, since those imports take half a second.
+moment); 1 means that it could not work, and 3 that it has ended with something lost, with one
+sentence that says why. Nothing here imports rclpy before the signals are taken care of, since those
+imports take half a second.
 """
 
 from __future__ import annotations
@@ -28,6 +29,11 @@ class Refused(Exception):
     """The node cannot work: the process prints this sentence and ends with exit code 1."""
 
 
+class Lost(Refused):
+    """What the node had to keep is lost: the process prints this and ends with `EXIT_LOST`."""
+
+
+EXIT_LOST = 3  # an interpreter that a signal meets as it starts ends with 1
 FORESEEN = (Refused, ValueError, OSError)
 """What a user can mend: parameters, files, contracts, other nodes."""
 
@@ -87,7 +93,7 @@ def run(target: str) -> None:
         code = 0
     except Exception as error:
         _report(name, error)
-        code = 1
+        code = EXIT_LOST if isinstance(error, Lost) else 1
     sys.exit(code)
 
 

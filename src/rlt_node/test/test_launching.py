@@ -10,6 +10,7 @@ import pytest
 from launch import LaunchContext
 
 from rlt_node.launching import ARGUMENTS, Graph, namespaces
+from rlt_node.process import EXIT_LOST
 
 HEAD = """
 import sys
@@ -56,6 +57,17 @@ policy = process("import sys; sys.exit(3)")
 return LaunchDescription([*required({{"policy": policy}}), policy, {END}])""")
     assert done.returncode == 1
     assert "policy ended with exit code 3" in done.stdout
+
+
+@pytest.mark.parametrize("kind", ["required", "expendable"])
+def test_what_a_node_loses_as_the_launch_ends_fails_the_launch(tmp_path, kind):
+    done = launched(tmp_path, f"""leader = {LEADER}
+recorder = process("import signal, sys, time; "
+                   "signal.signal(signal.SIGINT, lambda *_: sys.exit({EXIT_LOST})); "
+                   "time.sleep(60.0)")
+return LaunchDescription([*{kind}({{"recorder": recorder}}), recorder, {END}])""")
+    assert done.returncode == 1
+    assert f"recorder ended with exit code {EXIT_LOST}" in done.stdout
 
 
 @pytest.mark.parametrize(

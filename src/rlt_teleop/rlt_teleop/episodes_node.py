@@ -20,7 +20,7 @@ from rlt_node.graph import GraphSettings
 from rlt_node.learner_watch import LearnerWatch
 from rlt_node.node import GuardedNode
 from rlt_node.parameters import declare, refuse_unknown
-from rlt_node.process import Finished, Refused
+from rlt_node.process import Finished, Lost, Refused
 from rlt_node.reset import RobotReset
 from rlt_teleop.health import episodes_health
 from rlt_teleop.job import EpisodesSettings, schedule_of
@@ -72,14 +72,14 @@ class EpisodesNode(GuardedNode):
         """Leave no record of a run that has no episode.
 
         Raises:
-            Refused: If the disk has not taken the last episodes.
+            Lost: If the disk has not taken the last episodes.
         """
         if not self._record.begun:
             self._record.withdraw()
             return
         self._record.flush()
         if self._record.trouble:
-            raise Refused(f"the record lacks the last episodes, without {self._record.trouble}")
+            raise Lost(f"the record lacks the last episodes, without {self._record.trouble}")
 
     def _connect(self) -> None:
         self._publisher = self.create_publisher(EpisodeMessage, "episode_state", qos.BARRIER)
