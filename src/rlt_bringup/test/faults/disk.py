@@ -132,18 +132,6 @@ def _part(folder: Path) -> int:
     return -1
 
 
-def _two_generations(make: Make) -> Records:
-    """A run of three episodes whose checkpoints are of versions 1 and 2; its learner has ended."""
-    records = make(Records)
-    records.begin()
-    for number in (1, 2, 3):
-        records.run_episode(number)
-        records.closed(number)
-        records.caught_up(len(records.log()))
-    assert records.graph.stop("learner") == 0
-    return records
-
-
 def _tensor_file(folder: Path, manifest: str = checkpoint.MANIFEST) -> Path:
     """The tensor file of a generation."""
     return folder / json.loads((folder / manifest).read_text())["tensors"]["file"]
@@ -172,7 +160,9 @@ def _goes_on_from_previous(records: Records, *words: str) -> str:
      "damaged", "said, with both hashes; the generation before is named and loads bit by bit; "
      "never random weights", "disk")
 def damaged_checkpoint(make: Make) -> str:
-    records, rng = _two_generations(make), random.Random()
+    records, rng = make(Records), random.Random()
+    records.learn_two_versions()
+    assert records.graph.stop("learner") == 0
     folder = records.output / "checkpoint"
     whole = folder.rename(folder.with_name("whole"))
 
@@ -180,9 +170,7 @@ def damaged_checkpoint(make: Make) -> str:
         os.truncate(path, rng.randrange(path.stat().st_size - 2))
 
     def flipped(path: Path) -> None:
-        data = bytearray(path.read_bytes())
-        data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
-        path.write_bytes(data)
+        _flip(path, rng.randrange(path.stat().st_size), rng)
 
     damages: tuple[tuple[Callable[[Path], None], bool, str], ...] = (
         (truncated, True, "SHA-256"), (flipped, True, "SHA-256"), (truncated, False, "manifest"),
@@ -224,7 +212,9 @@ class Payload:
      "refused by learner and policy, which go on from the generation before; the command never ran",
      "disk")
 def pickled_checkpoint(make: Make) -> str:
-    records = _two_generations(make)
+    records = make(Records)
+    records.learn_two_versions()
+    assert records.graph.stop("learner") == 0
     folder, canary = records.output / "checkpoint", records.output / "canary"
     payload = pickle.dumps({"actor.0": Payload(canary)})
     pickle.loads(payload)
@@ -247,8 +237,8 @@ def pickled_checkpoint(make: Make) -> str:
 # ---- The log ----------------------------------------------------------------------------------
 
 
-@row(36, "the log's write-ahead file loses its tail, as in a power cut", "a valid gapless prefix "
-     "is found; the loss is said; the recorder goes on", "disk")
+@row(36, "the log's write-ahead file loses its tail, as in a power cut; one bit of it flips", "a "
+     "valid gapless prefix is found; the loss is said; the recorder goes on", "disk")
 def torn_log(make: Make) -> str:
     records, rng = make(Records), random.Random()
     records.start("recorder")
@@ -270,7 +260,8 @@ def torn_log(make: Make) -> str:
         assert list(map(content, found)) == list(map(content, whole[: len(found)]))
         kept[len(found)] = offset
     assert min(kept) < len(whole), "no cut met a commit"
-    os.truncate(records.output / WAL_FILE, kept[min(kept)])
+    # What a cut took leaves no trace in the file; a flipped bit leaves what lies behind it.
+    _flip(records.output / WAL_FILE, kept[min(kept)], rng)
     records.forget()
     records.mark()
     records.start("recorder")
@@ -285,13 +276,21 @@ def torn_log(make: Make) -> str:
     )
     assert [t.seq for t in log] == [*range(1, len(log) + 1)]
     assert max(keys.values()) == 1, "a window was committed twice"
-    said = records.logged("WARN", "ERROR") or ["nothing is said of it"]
+    said = records.said_once("recorder", "commits of run 'run' are lost")
     missing = len({(t.commit, t.key) for t in records.expected} - set(keys))
     return (
         f"{CUTS} random cuts: {min(kept)} to {max(kept)} of {len(whole)} commits stood, always a "
-        f"prefix, bit by bit; the recorder went on after commit {before} and committed again what "
-        f"the topics still held; {missing} are missing in the end: {quoted(said[0])}"
+        f"prefix, bit by bit; with a bit flipped the recorder went on after commit {before} and "
+        f"committed again what the topics still held; {missing} are missing in the end: "
+        f"{quoted(said)}"
     )
+
+
+def _flip(path: Path, offset: int, rng: random.Random) -> None:
+    """Flip one bit of a byte."""
+    data = bytearray(path.read_bytes())
+    data[offset] ^= 1 << rng.randrange(8)
+    path.write_bytes(data)
 
 
 def _cut(folder: Path, rng: random.Random) -> int:

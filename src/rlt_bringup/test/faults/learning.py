@@ -184,11 +184,7 @@ def _bad_ones(canary: Any) -> dict[str, dict[str, Any]]:
      "said once", "learner")
 def diverging_learner(make: Make) -> str:
     records = make(Records)
-    records.begin()
-    for number in (1, 2, 3):
-        records.run_episode(number)
-        records.closed(number)
-    records.caught_up(len(records.log()))
+    records.learn_two_versions()
     assert records.graph.stop("learner") == 0
     good, meta = checkpoint.load(records.output / "checkpoint")
     records.forget()

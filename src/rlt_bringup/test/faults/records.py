@@ -69,6 +69,14 @@ class Records(Watch, Robot):
         self.start("learner", *arguments, **learner)
         self.wait(lambda: self.recorder.run == self.learner.run == "run", "recorder and learner")
 
+    def learn_two_versions(self) -> None:
+        """Begin, and run three episodes: the checkpoints are of versions 1 and 2."""
+        self.begin()
+        for number in (1, 2, 3):
+            self.run_episode(number)
+            self.closed(number)
+            self.caught_up(len(self.log()))
+
     def kill(self, name: str) -> None:
         """Kill a node with SIGKILL."""
         kill(self.graph.processes[name])
