@@ -60,11 +60,29 @@ _rlt_set_defaults() {
     export MKL_NUM_THREADS="${MKL_NUM_THREADS:-1}"
     export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-PASSIVE}"
     export GOMP_SPINCOUNT="${GOMP_SPINCOUNT:-0}"
-    export ROS_AUTOMATIC_DISCOVERY_RANGE="${ROS_AUTOMATIC_DISCOVERY_RANGE:-LOCALHOST}"
+    _rlt_keep_to_this_machine
     if [ -z "${MUJOCO_GL:-}" ]; then
         export MUJOCO_GL=egl
         { /sbin/ldconfig -p || ldconfig -p; } 2>/dev/null | grep -q 'libEGL\.so' || MUJOCO_GL=osmesa
     fi
+}
+
+_rlt_keep_to_this_machine() {
+    # A profile of its own rather than LOCALHOST, which uses shared memory: docs/deployment.md.
+    local ours=config/dds/this_machine.xml
+    if [[ "${FASTRTPS_DEFAULT_PROFILES_FILE:-}" == */$ours ]]; then # chosen by an earlier call
+        unset FASTRTPS_DEFAULT_PROFILES_FILE
+        [ "${ROS_AUTOMATIC_DISCOVERY_RANGE:-}" = SYSTEM_DEFAULT ] &&
+            unset ROS_AUTOMATIC_DISCOVERY_RANGE
+    fi
+    [ -n "${FASTRTPS_DEFAULT_PROFILES_FILE:-}" ] && return
+    [ -n "${ROS_AUTOMATIC_DISCOVERY_RANGE:-}${ROS_LOCALHOST_ONLY:-}" ] && return
+    if [[ "${RMW_IMPLEMENTATION:-rmw_fastrtps_cpp}" != rmw_fastrtps_* ]]; then
+        export ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST
+        return
+    fi
+    export ROS_AUTOMATIC_DISCOVERY_RANGE=SYSTEM_DEFAULT
+    export FASTRTPS_DEFAULT_PROFILES_FILE="$_rlt_root/$ours"
 }
 
 _rlt_main() {
@@ -79,5 +97,6 @@ _rlt_main() {
 }
 
 _rlt_main && _rlt_status=0 || _rlt_status=$?
-unset -f _rlt_find_ros _rlt_prepend _rlt_use_venv _rlt_set_defaults _rlt_main
+unset -f _rlt_find_ros _rlt_prepend _rlt_use_venv _rlt_set_defaults \
+    _rlt_keep_to_this_machine _rlt_main
 eval "unset _rlt_status; return $_rlt_status"

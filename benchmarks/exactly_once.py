@@ -37,7 +37,6 @@ from rlt_core.contract import Contract
 from rlt_core.records import Transition
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src" / "rlt_bringup" / "test"))
-from conftest import Graph
 from machines import TwoMachines
 from seeded_robot import (
     MODEL,
@@ -49,6 +48,8 @@ from seeded_robot import (
     start_recorder,
     trained_on,
 )
+
+from conftest import Graph
 
 EVERY_S = 20.0  # a fault begins so often
 OUTAGE_S = 10.0  # and lasts so long, where it is not over at once
@@ -230,6 +231,7 @@ def run(
     with ExitStack() as stack:
         machines = TwoMachines()
         stack.callback(machines.close)
+        os.environ |= machines.discovery(folder)
         domain = 1 + os.getpid() % 100
         graph = Graph(domain, folder)
         stack.callback(graph.end)
@@ -304,7 +306,6 @@ def main() -> int:
     )
     parser.add_argument("--folder", type=Path, default=Path("."), help="for the runs' files")
     arguments = parser.parse_args()
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "SUBNET"
     torch.set_num_threads(1)
     wanted = {"none": [[]], "all": [names], "each": [[name] for name in names]}
     sound = True

@@ -34,9 +34,10 @@ from rlt_node import qos
 from rlt_node.conversions import transition_from_msg
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src" / "rlt_bringup" / "test"))
-from conftest import Graph, Watcher
 from machines import TwoMachines
 from seeded_robot import AGENT, MODEL, TRAINING, content, read_log, trained_on
+
+from conftest import Graph, Watcher
 
 DELAY_TICKS = 4
 AGREED = {"model": str(MODEL), "mode": "real_time", "planning_delay_ticks": DELAY_TICKS}
@@ -128,13 +129,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--outage", type=float, default=60.0, help="how long the link is away, s")
     outage_s = parser.parse_args().outage
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "SUBNET"
     torch.set_num_threads(1)
     domain = 1 + os.getpid() % 100
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="link-")))
         machines = TwoMachines()
         stack.callback(machines.close)
+        os.environ |= machines.discovery(folder)
         graph = Graph(domain, folder)
         stack.callback(graph.end)
         graph.places = dict.fromkeys(ROBOT, machines.robot.command)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from conftest import Graph
 from machines import TwoMachines
 from seeded_robot import (
     MODEL,
@@ -22,6 +21,7 @@ from seeded_robot import (
     start_recorder,
 )
 
+from conftest import Graph
 from rlt_core.contract import Contract
 
 OUTAGE_S = 4.0
@@ -30,15 +30,13 @@ RATE_HZ = 200.0
 
 @dataclass(frozen=True)
 class Cut:
-    """A way to find each other, and what else happens while the link is away.
+    """How the link is made, and what else happens while it is away.
 
     Attributes:
-        discovery: The environment of all processes.
         bridged: Whether the robot's address stays up without the link.
         killed: Whether recorder and learner are killed and started again meanwhile.
     """
 
-    discovery: dict[str, str]
     bridged: bool
     killed: bool
 
@@ -48,8 +46,9 @@ def run(domain: int, folder: Path, cut: Cut) -> None:
 
     DDS looks at a process's network once: one that has had nodes elsewhere finds nobody here.
     """
-    os.environ |= cut.discovery
-    machines, graph = TwoMachines(cut.bridged), Graph(domain, folder)
+    machines = TwoMachines(cut.bridged)
+    os.environ |= machines.discovery(folder)
+    graph = Graph(domain, folder)
     graph.places = {"recorder": machines.robot.command, "learner": machines.trainer.command}
     try:
         with machines.robot.entered():

@@ -6,7 +6,9 @@ import contextlib
 import ctypes
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
+PROFILE = Path(__file__).resolve().parents[3] / "config" / "dds" / "machines.xml"
 CLONE_NEWNET = 0x40000000
 CABLE = "cable"
 BRIDGE = "bridge"
@@ -100,6 +102,18 @@ class TwoMachines:
                 _bridge(machine)
             machine.run("ip", "link", "set", CABLE, "up")
             machine.run("ip", "address", "add", f"{machine.address}/24", "dev", interface)
+
+    def discovery(self, folder: Path) -> dict[str, str]:
+        """Write the DDS profile for these machines; return the environment that chooses it."""
+        text = PROFILE.read_text()
+        for example, machine in (("192.168.10.2", self.robot), ("192.168.10.3", self.trainer)):
+            assert example in text
+            text = text.replace(example, machine.address)
+        (folder / PROFILE.name).write_text(text)
+        return {
+            "FASTRTPS_DEFAULT_PROFILES_FILE": str(folder / PROFILE.name),
+            "ROS_AUTOMATIC_DISCOVERY_RANGE": "SYSTEM_DEFAULT",
+        }
 
     def cut(self) -> None:
         """Pull the cable out of the robot."""

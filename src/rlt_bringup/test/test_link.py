@@ -9,11 +9,8 @@ import pytest
 from link_cut import Cut, run
 from machines import TwoMachines
 
-STATIC_PEERS = {
-    "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST", "ROS_STATIC_PEERS": "10.77.0.1;10.77.0.2",
-}
 # DDS looks at a machine's interfaces once: started without a link, it must find a bridge.
-CUT = Cut(STATIC_PEERS, bridged=True, killed=True)
+CUT = Cut(bridged=True, killed=True)
 
 
 def test_a_cut_link_and_restarts_meanwhile_stop_no_robot_and_lose_nothing(domain, tmp_path):

@@ -1,0 +1,84 @@
+"""How the nodes of one machine reach each other where nobody has chosen anything."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+OURS = str(ROOT / "config" / "dds" / "this_machine.xml")
+CHOICES = (
+    "FASTRTPS_DEFAULT_PROFILES_FILE", "ROS_AUTOMATIC_DISCOVERY_RANGE", "ROS_LOCALHOST_ONLY",
+    "RMW_IMPLEMENTATION",
+)
+NODE = """
+import json, os, rclpy
+rclpy.init()
+node = rclpy.create_node("somebody")
+held = [os.path.realpath(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd")]
+print(json.dumps([open("/proc/self/maps").read(), open("/proc/self/net/udp").read(), held]))
+"""
+
+
+def without_choices(**chosen: str) -> dict[str, str]:
+    """This environment, with nothing chosen but this."""
+    return {name: value for name, value in os.environ.items() if name not in CHOICES} | chosen
+
+
+def test_a_node_uses_no_shared_memory_and_hears_nobody_outside_the_machine(domain):
+    printed = subprocess.run(
+        [sys.executable, "-c", NODE], capture_output=True, text=True, timeout=60, check=True,
+        env=without_choices(
+            FASTRTPS_DEFAULT_PROFILES_FILE=OURS, ROS_AUTOMATIC_DISCOVERY_RANGE="SYSTEM_DEFAULT",
+            ROS_DOMAIN_ID=str(domain),
+        ),
+    ).stdout
+    maps, sockets, held = json.loads(printed)
+    assert "/dev/shm/fastrtps" not in maps
+    mine = {path[path.index("["):] for path in held if "socket:" in path}
+    addresses = set()
+    for line in sockets.splitlines()[1:]:
+        fields = line.split()
+        if f"[{fields[9]}]" in mine:
+            addresses.add(socket.inet_ntoa(bytes.fromhex(fields[1][:8])[::-1]))
+    assert addresses == {"127.0.0.1"}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "profile", "discovery"),
+    [
+        ({}, OURS, "SYSTEM_DEFAULT"),
+        (  # by env.sh of another clone, in the same shell
+            {
+                "FASTRTPS_DEFAULT_PROFILES_FILE": "/elsewhere/config/dds/this_machine.xml",
+                "ROS_AUTOMATIC_DISCOVERY_RANGE": "SYSTEM_DEFAULT",
+            },
+            OURS, "SYSTEM_DEFAULT",
+        ),
+        (  # the same, and then the user wants more
+            {
+                "FASTRTPS_DEFAULT_PROFILES_FILE": "/elsewhere/config/dds/this_machine.xml",
+                "ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET",
+            },
+            "", "SUBNET",
+        ),
+        ({"ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET"}, "", "SUBNET"),
+        ({"ROS_LOCALHOST_ONLY": "1"}, "", ""),
+        ({"FASTRTPS_DEFAULT_PROFILES_FILE": "/lab/dds.xml"}, "/lab/dds.xml", ""),
+        ({"RMW_IMPLEMENTATION": "rmw_cyclonedds_cpp"}, "", "LOCALHOST"),
+    ],
+)
+def test_env_chooses_where_nothing_is_chosen(chosen, profile, discovery):
+    printed = subprocess.run(
+        ["bash", "-c", f'source "{ROOT}/env.sh" && echo "=$FASTRTPS_DEFAULT_PROFILES_FILE='
+         '$ROS_AUTOMATIC_DISCOVERY_RANGE="'],
+        capture_output=True, text=True, timeout=120, check=True, env=without_choices(**chosen),
+    ).stdout
+    assert re.search("=(.*)=(.*)=", printed).groups() == (profile, discovery)
