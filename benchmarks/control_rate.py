@@ -34,7 +34,6 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "src" / "rlt_bringup" / "test"))
 
 from conftest import MODEL, Graph  # noqa: E402
-
 from rlt_interfaces.msg import ControlStep, LearnerStatus  # noqa: E402
 from rlt_node import qos  # noqa: E402
 from rlt_node.conversions import seconds  # noqa: E402

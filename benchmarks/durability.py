@@ -42,13 +42,14 @@ from rlt_learner.checkpoints import Checkpoints
 from rlt_learner.saver import Saver
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src" / "rlt_bringup" / "test"))
-from conftest import Graph
 from seeded_robot import MODEL, Robot, new_trainer, start_learner, start_recorder
+
+from conftest import Graph
 
 TOKEN = 128
 COMMIT_GOAL = 0.7  # of the rate of raw appends
 RELOAD_GOAL_S = 5.0
-SERVED_GOAL_S = 20.0
+SERVED_GOAL_S = 30.0
 BLOCK = 2000
 DELAY_GOAL = 1.0  # updates by which a checkpoint may delay one
 UPDATES = 300

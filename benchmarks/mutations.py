@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("rlt_core", "rlt_node", "rlt_policy", "rlt_teleop")
+PACKAGES = ("rlt_core", "rlt_learner", "rlt_node", "rlt_policy", "rlt_teleop")
 BESIDE = ("config", "models", "pyproject.toml")  # what the tests read
 FAILED = re.compile(r"^FAILED (.+?)(?: - .*)?$", re.MULTILINE)
 LIMIT_S = 120.0
@@ -77,6 +77,10 @@ PACE = ("rlt_core/test_pace", "rlt_core/test_control")
 JOINTS = ("rlt_policy/test_joints",)
 SOURCES = ("rlt_policy/test_sources",)
 RIVALS = ("rlt_policy/test_rivals",)
+WEIGHTS = ("rlt_policy/test_weights",)
+STREAM = ("rlt_core/test_stream",)
+LOG = ("rlt_core/test_log",)
+CHECKPOINT = ("rlt_core/test_checkpoint",)
 BOUNDED = ("rlt_node/test_bounded",)
 BUTTONS = ("rlt_teleop/test_buttons",)
 JOY = ("rlt_teleop/test_joy_watch",)
@@ -251,6 +255,31 @@ MUTANTS = (
     never("episodes: label of the last episode", "rlt_core/episodes",
           "started and steps < self._label_guard and last in self._ended",
           ("rlt_core/test_episodes",)),
+    never("log: damaged commit", "rlt_core/durable_log", "not sound or numbers[0] != expected",
+          LOG),
+    never("log: commits missing", "rlt_core/durable_log", "count != highest", LOG),
+    never("log: another program's file", "rlt_core/durable_log",
+          "application != APPLICATION and (application or version or tables)", LOG),
+    never("recorder: a rival that stays", "rlt_learner/rivals",
+          "not mine.begun and _rank(other) < _rank(mine)", ("rlt_learner/test_rivals",)),
+    never("learner: memory", "rlt_learner/intake", "seq > folded + self._backlog",
+          ("rlt_learner/test_intake",)),
+    never("learner: a commit twice", "rlt_core/stream",
+          "transition.seq <= self._accepted or transition.seq in self._parked", STREAM),
+    never("learner: another log", "rlt_core/stream",
+          "not self.rebuilding and self._crc != self._restored_crc", STREAM),
+    never("learner: a log that lost its end", "rlt_core/stream", "committed < self.restored",
+          STREAM),
+    never("checkpoint: SHA-256", "rlt_core/checkpoint", "found != sha256", CHECKPOINT),
+    never("checkpoint: file outside of its folder", "rlt_core/checkpoint",
+          'Path(name).name != name or name in ("", "..")', CHECKPOINT),
+    never("checkpoint: size of the manifest", "rlt_core/checkpoint", "size > MAX_MANIFEST_BYTES",
+          CHECKPOINT),
+    never("policy: weights of another run", "rlt_policy/weights",
+          "run is not None and message.run != run", WEIGHTS),
+    never("policy: older weights", "rlt_policy/weights", "message.version < acting", WEIGHTS),
+    Mutant("policy: weights of another contract", "rlt_policy/weights",
+           'contract.require(message.contract_hash, "the learner")', "pass", WEIGHTS),
 )
 
 

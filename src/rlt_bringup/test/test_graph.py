@@ -65,12 +65,10 @@ def documented() -> set[Row]:
 
 
 def running(observer: Node) -> set[Row]:
-    """What the nodes of the graph have now; empty if one of them is not there yet."""
+    """What those nodes of the graph have now that are there."""
     rows = set()
     names = {name for name, space in observer.get_node_names_and_namespaces() if space == NAMESPACE}
-    if not set(NODES) <= names:
-        return set()
-    for node in NODES:
+    for node in names.intersection(NODES):
         for does, entries in (
             ("publishes", observer.get_publisher_names_and_types_by_node(node, NAMESPACE)),
             ("subscribes", observer.get_subscriber_names_and_types_by_node(node, NAMESPACE)),
