@@ -29,3 +29,9 @@ def _participants() -> int:
     """How many DDS participants live in this process: each has one thread for its events."""
     threads = Path("/proc/self/task").iterdir()
     return sum((thread / "comm").read_text().startswith("dds.ev") for thread in threads)
+
+
+def pytest_collection_finish() -> None:
+    """Leave what the modules hold out of every later collection, which else takes long."""
+    gc.collect()
+    gc.freeze()
