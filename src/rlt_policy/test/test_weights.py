@@ -10,7 +10,8 @@ import torch
 
 from rlt_core import checkpoint
 from rlt_core.contract import Contract, ContractMismatch
-from rlt_policy.weights import from_checkpoint
+from rlt_interfaces.msg import PolicyWeights
+from rlt_policy.weights import from_checkpoint, from_message
 
 MODEL = Path(__file__).resolve().parents[3] / "models" / "ethernet"
 
@@ -75,3 +76,28 @@ def test_a_checkpoint_of_another_contract_is_refused(folder, contract):
     path.write_text(json.dumps(entry))
     with pytest.raises(ContractMismatch, match="beef"):
         from_checkpoint(folder, contract, Sayings())
+
+
+def message(contract: Contract, **other: object) -> PolicyWeights:
+    data, sha256 = checkpoint.encode({"w": torch.ones(3)})
+    values = {"run": "run", "version": 3, "contract_hash": contract.hash(), "sha256": sha256}
+    return PolicyWeights(**values | {"data": data} | other)
+
+
+def test_weights_that_a_learner_sends_act(contract):
+    for run in ("run", None):  # None: before the run is known
+        assert from_message(message(contract), contract, run, 3)["w"].tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("other", "finding"),
+    [
+        ({"run": "yesterday"}, "of run 'yesterday', this is run 'run'"),
+        ({"version": 2}, "older than version 3"),
+        ({"contract_hash": "beef"}, "beef"),
+        ({"sha256": "0" * 64}, "the data is damaged"),
+    ],
+)
+def test_weights_that_must_not_act_are_refused(contract, other, finding):
+    with pytest.raises(ValueError, match=finding):
+        from_message(message(contract, **other), contract, "run", 3)
