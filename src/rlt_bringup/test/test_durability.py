@@ -17,7 +17,6 @@ from rclpy.action import ActionServer
 from seeded_robot import (
     MODEL,
     PATIENCE_S,
-    RATE_HZ,
     TICKS,
     Robot,
     assert_learnt_as_if_never_cut,
@@ -169,6 +168,9 @@ def test_an_unusable_file_ends_the_node_in_one_sentence_and_stays_as_it_is(
 # ---- A real episodes node leads ---------------------------------------------------------------
 
 
+LED_HZ = 100.0  # so that no episode is over before its robot has heard that it began
+
+
 class Led(Robot):
     """Policy, controller and robot of a run that an episodes node leads."""
 
@@ -184,14 +186,14 @@ class Led(Robot):
         self._policy.publish(msg.PolicyInfo(contract_hash=contract.hash(), policy_version=1))
 
     def go_on(self, condition: Any, what: str) -> None:
-        """Execute ticks at RATE_HZ until a condition holds; without news, those of the episode."""
+        """Execute ticks at LED_HZ until a condition holds; without news, those of the episode."""
         deadline = time.monotonic() + PATIENCE_S
         while not condition():
             assert time.monotonic() < deadline, f"waited in vain for {what}"
             running = self._state.phase is Phase.RUNNING and self.tick >= self._state.start_tick
             self._publish_tick(self._state.episode if running else 0, self.tick)
             self.tick += 1
-            self.spin(1.0 / RATE_HZ)
+            self.spin(1.0 / LED_HZ)
 
     def executed(self, number: int, ticks: int) -> bool:
         """Whether so many ticks of an episode have been executed."""
@@ -240,8 +242,12 @@ def test_an_episodes_node_killed_alone_undoes_nothing_and_ends_when_all_is_on_th
 ):
     robot, output = led, tmp_path / "run"
     recorder = start_recorder(graph, output)
+    listeners = robot._node.count_subscribers
+    robot.wait_for(lambda: listeners("episode_state") == 2, "the recorder beside the robot")
     episodes = start_episodes(graph, output, resume=False)
-    robot.go_on(lambda: robot.executed(1, 60), "the first episode")
+    robot.go_on(
+        lambda: robot.executed(1, 60) and robot.recorder.run == "run", "the first episode"
+    )
     kill(episodes)
     robot.go_on(lambda: robot.executed(1, 80), "a robot that goes on")
     episodes = start_episodes(graph, output, resume=True)
@@ -273,6 +279,7 @@ def test_an_episodes_node_killed_alone_undoes_nothing_and_ends_when_all_is_on_th
     assert episodes.returncode == 0, graph.log("episodes")
     assert graph.stop("recorder") == 0
     log = read_log(output, contract)
+    assert robot._state.label_source == "time_limit"
     assert [t.outcome for t in log if t.commit is Commit.EPISODE_END] == [
         Outcome.TRUNCATED, Outcome.FAILURE
     ]
