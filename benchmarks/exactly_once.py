@@ -195,7 +195,7 @@ def missed(recorder_log: str) -> int:
     """How many windows the recorder's processes said that they have missed."""
     counts = [int(n) for n in re.findall(r"(\d+) windows could not be made", recorder_log)]
     # Each process counts on from 0.
-    return sum(n for n, after in zip(counts, [*counts[1:], 0], strict=True) if after <= n)
+    return sum(n for n, after in itertools.pairwise([*counts, 0]) if after <= n)
 
 
 @contextmanager
@@ -238,7 +238,7 @@ def run(
         graph.places = {"recorder": machines.robot.command, "learner": machines.trainer.command}
         recorded, learnt = stack.enter_context(disk(folder / "robot")) / "run", folder / "trainer"
         stack.enter_context(machines.robot.entered())
-        robot = Robot(domain, contract, ticks, tick_rate)
+        robot = Robot(domain, contract, ticks=ticks, rate_hz=tick_rate)
         stack.callback(robot.close)
         faults = Faults(graph, machines, recorded, learnt)
         stack.callback(faults.wait)
