@@ -77,7 +77,8 @@ _rlt_keep_to_this_machine() {
     fi
     [ -n "${FASTRTPS_DEFAULT_PROFILES_FILE:-}" ] && return
     [ -n "${ROS_AUTOMATIC_DISCOVERY_RANGE:-}${ROS_LOCALHOST_ONLY:-}" ] && return
-    if [[ "${RMW_IMPLEMENTATION:-rmw_fastrtps_cpp}" != rmw_fastrtps_* ]]; then
+    if [ -n "${ROS_STATIC_PEERS:-}" ] || # which SYSTEM_DEFAULT would ignore
+        [[ "${RMW_IMPLEMENTATION:-rmw_fastrtps_cpp}" != rmw_fastrtps_* ]]; then
         export ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST
         return
     fi

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[3]
 OURS = str(ROOT / "config" / "dds" / "this_machine.xml")
 CHOICES = (
     "FASTRTPS_DEFAULT_PROFILES_FILE", "ROS_AUTOMATIC_DISCOVERY_RANGE", "ROS_LOCALHOST_ONLY",
-    "RMW_IMPLEMENTATION",
+    "RMW_IMPLEMENTATION", "ROS_STATIC_PEERS",
 )
 NODE = """
 import json, os, rclpy
@@ -73,6 +73,7 @@ def test_a_node_uses_no_shared_memory_and_hears_nobody_outside_the_machine(domai
         ({"ROS_LOCALHOST_ONLY": "1"}, "", ""),
         ({"FASTRTPS_DEFAULT_PROFILES_FILE": "/lab/dds.xml"}, "/lab/dds.xml", ""),
         ({"RMW_IMPLEMENTATION": "rmw_cyclonedds_cpp"}, "", "LOCALHOST"),
+        ({"ROS_STATIC_PEERS": "192.168.10.3"}, "", "LOCALHOST"),
     ],
 )
 def test_env_chooses_where_nothing_is_chosen(chosen, profile, discovery):
