@@ -137,8 +137,12 @@ def _tensor_file(folder: Path, manifest: str = checkpoint.MANIFEST) -> Path:
     return folder / json.loads((folder / manifest).read_text())["tensors"]["file"]
 
 
-def _goes_on_from_previous(records: Records, *words: str) -> str:
-    """Start a learner over a damaged checkpoint: it says so, and goes on from the old weights."""
+def _goes_on_from_previous(records: Records, *words: str) -> tuple[str, bool]:
+    """Start a learner over a damaged checkpoint: it says so, and goes on from the old weights.
+
+    Returns:
+        What it said, and whether its first weights were heard and so compared.
+    """
     old, meta = checkpoint._load(records.output / "checkpoint" / checkpoint.PREVIOUS, ())
     assert meta["policy_version"] == 1
     records.forget()
@@ -153,7 +157,7 @@ def _goes_on_from_previous(records: Records, *words: str) -> str:
     assert {message.version for message in records.weights} <= {1, 2}
     line = records.said_once("learner", "previous checkpoint", "version 1", *words)
     records.kill("learner")
-    return line
+    return line, first.version == 1
 
 
 @row(31, "newest checkpoint truncated, one bit flipped, its manifest cut short; both generations "
@@ -175,12 +179,14 @@ def damaged_checkpoint(make: Make) -> str:
     damages: tuple[tuple[Callable[[Path], None], bool, str], ...] = (
         (truncated, True, "SHA-256"), (flipped, True, "SHA-256"), (truncated, False, "manifest"),
     )
-    lines = []
+    lines, compared = [], 0
     for damage, tensors, word in damages:
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(whole, folder)
         damage(_tensor_file(folder) if tensors else folder / checkpoint.MANIFEST)
-        lines.append(_goes_on_from_previous(records, word))
+        line, heard = _goes_on_from_previous(records, word)
+        lines.append(line)
+        compared += heard
     shutil.rmtree(folder)
     shutil.copytree(whole, folder)
     for manifest in (checkpoint.MANIFEST, checkpoint.PREVIOUS):
@@ -193,8 +199,8 @@ def damaged_checkpoint(make: Make) -> str:
     records.pause()
     assert not records.weights, "weights were published without any checkpoint"
     return (
-        f"three times the generation before acted again, bit by bit; with both damaged exit code 1 "
-        f"and no weights: {quoted(lines[1], 250)}"
+        f"three times learnt on from the generation before, whose weights were heard {compared} "
+        f"times, bit by bit; with both damaged exit code 1 and no weights: {quoted(lines[1], 250)}"
     )
 
 
@@ -229,7 +235,7 @@ def pickled_checkpoint(make: Make) -> str:
     )
     said = records.said_once("policy", "version 1", "previous checkpoint", "no safetensors data")
     assert records.graph.stop("policy") == 0
-    line = _goes_on_from_previous(records, "no safetensors data")
+    line, _ = _goes_on_from_previous(records, "no safetensors data")
     assert not canary.exists(), "the payload was executed"
     return f"both go on from the generation before: {quoted(said, 250)}; {quoted(line, 250)}"
 
