@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from domains import claimed_domain
+
+
+@pytest.fixture(autouse=True)
+def domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """A ROS domain of the test's own, in which its nodes and processes are if told nothing else."""
+    with claimed_domain() as claimed:
+        monkeypatch.setenv("ROS_DOMAIN_ID", str(claimed))
+        yield claimed
 
 
 @pytest.fixture(autouse=True)
@@ -27,8 +37,13 @@ def nobody_of_an_earlier_test_is_left(request: pytest.FixtureRequest) -> Iterato
 
 def _participants() -> int:
     """How many DDS participants live in this process: each has one thread for its events."""
-    threads = Path("/proc/self/task").iterdir()
-    return sum((thread / "comm").read_text().startswith("dds.ev") for thread in threads)
+    return sum(_name(thread).startswith("dds.ev") for thread in Path("/proc/self/task").iterdir())
+
+
+def _name(thread: Path) -> str:
+    with contextlib.suppress(OSError):  # it has just ended
+        return (thread / "comm").read_text()
+    return ""
 
 
 def pytest_collection_finish() -> None:

@@ -33,12 +33,13 @@ from rclpy.experimental import EventsExecutor
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "src" / "rlt_bringup" / "test"))
 
+from domains import claimed_domain  # noqa: E402
+
 from conftest import MODEL, Graph  # noqa: E402
 from rlt_interfaces.msg import ControlStep, LearnerStatus  # noqa: E402
 from rlt_node import qos  # noqa: E402
 from rlt_node.conversions import seconds  # noqa: E402
 
-DOMAIN = 88
 PERIOD = 0.02
 TURNS = 2
 START_S = 90.0
@@ -61,8 +62,8 @@ def main() -> int:
     late: dict[bool, list[NDArray[np.float64]]] = {True: [], False: []}
     rates: dict[bool, list[float]] = {True: [], False: []}
     for isolated in (True, False) * TURNS:
-        with tempfile.TemporaryDirectory() as folder:
-            stamps, updates = measure(Path(folder), isolated, length)
+        with claimed_domain() as domain, tempfile.TemporaryDirectory() as folder:
+            stamps, updates = measure(domain, Path(folder), isolated, length)
         late[isolated].append(lateness(stamps))
         rates[isolated].append(updates)
     print("| isolation | ticks | late, ms: p50 | p99 | p99.9 | max | lost ticks | updates/s |")
@@ -81,15 +82,17 @@ def main() -> int:
     return int(bool(missed))
 
 
-def measure(folder: Path, isolated: bool, length: float) -> tuple[NDArray[np.float64], float]:
+def measure(
+    domain: int, folder: Path, isolated: bool, length: float
+) -> tuple[NDArray[np.float64], float]:
     """Run the graph until the learner is busy, then watch it for a while.
 
     Returns:
         The controller's stamps of its ticks, s, and the learner's updates per second.
     """
-    graph = Graph(DOMAIN, folder)
+    graph = Graph(domain, folder)
     context = Context()
-    rclpy.init(context=context, domain_id=DOMAIN)
+    rclpy.init(context=context, domain_id=domain)
     node = rclpy.create_node("stopwatch", namespace="/rlt", context=context)
     stamps: list[float] = []
     statuses: list[LearnerStatus] = []

@@ -42,6 +42,7 @@ from rlt_learner.checkpoints import Checkpoints
 from rlt_learner.saver import Saver
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src" / "rlt_bringup" / "test"))
+from domains import claimed_domain
 from seeded_robot import MODEL, Robot, new_trainer, start_learner, start_recorder
 
 from conftest import Graph
@@ -164,8 +165,8 @@ def served_reload_time(folder: Path, count: int) -> bool:
     checkpoints = Checkpoints(output / "checkpoint", trainer, contract, print)
     checkpoints.save().result()
     checkpoints.close()
-    domain = 1 + os.getpid() % 100
     with ExitStack() as stack:
+        domain = stack.enter_context(claimed_domain())
         graph = Graph(domain, folder)
         stack.callback(graph.end)
         robot = Robot(domain, contract)

@@ -37,6 +37,7 @@ from rlt_core.contract import Contract
 from rlt_core.records import Transition
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src" / "rlt_bringup" / "test"))
+from domains import claimed_domain
 from machines import TwoMachines
 from seeded_robot import (
     MODEL,
@@ -232,7 +233,7 @@ def run(
         machines = TwoMachines()
         stack.callback(machines.close)
         os.environ |= machines.discovery(folder)
-        domain = 1 + os.getpid() % 100
+        domain = stack.enter_context(claimed_domain())
         graph = Graph(domain, folder)
         stack.callback(graph.end)
         graph.places = {"recorder": machines.robot.command, "learner": machines.trainer.command}

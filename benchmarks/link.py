@@ -34,6 +34,7 @@ from rlt_node import qos
 from rlt_node.conversions import transition_from_msg
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src" / "rlt_bringup" / "test"))
+from domains import claimed_domain
 from machines import TwoMachines
 from seeded_robot import AGENT, MODEL, TRAINING, content, read_log, trained_on
 
@@ -130,8 +131,8 @@ def main() -> int:
     parser.add_argument("--outage", type=float, default=60.0, help="how long the link is away, s")
     outage_s = parser.parse_args().outage
     torch.set_num_threads(1)
-    domain = 1 + os.getpid() % 100
     with ExitStack() as stack:
+        domain = stack.enter_context(claimed_domain())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="link-")))
         machines = TwoMachines()
         stack.callback(machines.close)

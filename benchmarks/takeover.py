@@ -31,6 +31,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "src" / "rlt_bringup" / "test"))
 
+from domains import claimed_domain  # noqa: E402
 from faults.bench import PERSON, POLICY, Bench, Step  # noqa: E402
 from faults.hand import TAKEOVER, Hand  # noqa: E402
 from faults.people import start_operator, weights  # noqa: E402
@@ -40,7 +41,6 @@ from rlt_core.records import EpisodeKind  # noqa: E402
 from rlt_interfaces.msg import HumanCommand, PolicyInfo, PolicyWeights  # noqa: E402
 from rlt_node import qos  # noqa: E402
 
-DOMAIN = 87
 MOMENTS = ("in a chunk", "in inference", "in a weight swap")
 AIM_S = 0.01  # a press that aims at a moment comes at most this much later
 SAME_MOMENT_S = 0.002
@@ -65,8 +65,8 @@ def main() -> int:
     presses = parser.parse_args().presses
     cores, load = len(os.sched_getaffinity(0)), os.getloadavg()[0]
     print(f"{cores} cores, load average at the start {load:.1f}" + " (contended)" * (load > cores))
-    with tempfile.TemporaryDirectory() as folder:
-        graph = Graph(DOMAIN, Path(folder))
+    with claimed_domain() as domain, tempfile.TemporaryDirectory() as folder:
+        graph = Graph(domain, Path(folder))
         bench = Bench(graph, policy=False)
         try:
             rows = _measure(bench, presses)

@@ -35,6 +35,9 @@ from std_msgs.msg import Float32MultiArray, Int32, UInt8MultiArray
 
 from rlt_node import qos
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src" / "rlt_bringup" / "test"))
+from domains import claimed_domain
+
 PROFILE = Path(__file__).resolve().parents[1] / "config" / "dds" / "this_machine.xml"
 ARMS = {
     "LOCALHOST": {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"},
@@ -228,11 +231,12 @@ def main() -> int:
         plain = {key: value for key, value in os.environ.items() if key not in CHOSEN}
         cells = []
         for measure, number in zip(MEASURES, numbers, strict=True):
-            domain = {"ROS_DOMAIN_ID": str(random.randint(1, 100))}
-            done = subprocess.run(
-                [sys.executable, __file__, "--role", measure, str(number)],
-                env=plain | chosen | domain, stdout=subprocess.PIPE, text=True, check=True,
-            )
+            with claimed_domain() as domain:
+                done = subprocess.run(
+                    [sys.executable, __file__, "--role", measure, str(number)],
+                    env=plain | chosen | {"ROS_DOMAIN_ID": str(domain)},
+                    stdout=subprocess.PIPE, text=True, check=True,
+                )
             cells.append(done.stdout.strip())
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
     return int(not cells[0].startswith("0 ") or float(cells[1]) < 99.0)

@@ -1,4 +1,4 @@
-"""Real processes of real nodes, each test in a ROS domain of its own."""
+"""Real processes of real nodes."""
 
 from __future__ import annotations
 
@@ -116,13 +116,6 @@ class Watcher:
         while not condition():
             assert time.monotonic() < deadline, f"waited in vain for {what}"
             self.executor.spin_once(timeout_sec=0.1)
-
-
-@pytest.fixture
-def domain() -> int:
-    """A ROS domain, 1 to 100, by worker, process and time."""
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    return 1 + (os.getpid() + 37 * worker + time.monotonic_ns() // 1000) % 100
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import threading
 import time
@@ -59,10 +58,7 @@ class Bench:
         given = {"model": MODEL, **parameters}
         values = [word for name, value in given.items() for word in ("-p", f"{name}:={value}")]
         robot = ROOT / "config" / "robots" / "sim.yaml"
-        rclpy.init(
-            args=["--ros-args", "--params-file", str(robot), *values],
-            domain_id=1 + os.getpid() % 100,
-        )
+        rclpy.init(args=["--ros-args", "--params-file", str(robot), *values])
         self.node = kind()
         self.other = rclpy.create_node("other", use_global_arguments=False)
         self.executor = SingleThreadedExecutor()

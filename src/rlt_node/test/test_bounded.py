@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import struct
 import time
@@ -25,7 +24,7 @@ class Bench:
     """A guarded node that listens, and another that sends it bytes."""
 
     def __init__(self, kind):
-        rclpy.init(domain_id=1 + (os.getpid() + time.monotonic_ns() // 1000) % 100)
+        rclpy.init()
         self.node, self.other = GuardedNode("listener"), rclpy.create_node("sender")
         self.executor = SingleThreadedExecutor()
         for each in (self.node, self.other):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 
 import numpy as np
@@ -36,7 +35,7 @@ def test_values_are_short_text():
 
 @pytest.fixture
 def ros():
-    rclpy.init(domain_id=1 + (os.getpid() + time.monotonic_ns() // 1000) % 100)
+    rclpy.init()
     yield
     rclpy.shutdown()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
 
@@ -30,7 +29,6 @@ END = 'finally_(leader, "leader", [Shutdown(reason="done")]), leader'
 def launch(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["ros2", "launch", *arguments],
-        env=os.environ | {"ROS_DOMAIN_ID": str(1 + os.getpid() % 100)},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60,
     )
 

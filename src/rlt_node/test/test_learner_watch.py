@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 
 import pytest
@@ -16,7 +15,7 @@ from rlt_node.learner_watch import LearnerWatch
 
 @pytest.fixture
 def node():
-    rclpy.init(domain_id=1 + os.getpid() % 100)
+    rclpy.init()
     made = rclpy.create_node("node", use_global_arguments=False)
     yield made
     made.destroy_node()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 
 import pytest
 import rclpy
@@ -24,7 +23,7 @@ class Failing(SelfStartingNode):
 
 @pytest.fixture(autouse=True)
 def ros():
-    rclpy.init(domain_id=1 + os.getpid() % 100)
+    rclpy.init()
     yield
     rclpy.shutdown()
 

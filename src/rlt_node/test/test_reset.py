@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 
 import pytest
@@ -25,7 +24,7 @@ class Pair:
 
     def __init__(self, answer) -> None:
         self.context = Context()
-        rclpy.init(context=self.context, domain_id=1 + os.getpid() % 100)
+        rclpy.init(context=self.context)
         self.robot = Node("robot", context=self.context)
         self.node = GuardedNode("asking", context=self.context)
         self.server = ActionServer(self.robot, Reset, "reset", answer)

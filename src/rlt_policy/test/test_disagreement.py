@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 
@@ -44,7 +43,6 @@ class Bench:
                 "-p", f"model:={MODEL}", "-p", f"mode:={mode}",
                 "-p", "chunk_controller:realtime_priority:=0",  # it would be the tests' priority
             ],
-            domain_id=1 + os.getpid() % 100,
         )
         self.node = kind()
         self.contract = self.node._graph.contract()

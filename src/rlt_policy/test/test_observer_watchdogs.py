@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 
@@ -27,11 +26,8 @@ LATE_CAMERA_TICKS = 15  # 0.3 s
 class Robot:
     """Publishes what drivers and controller do, at their rate; broken as the test says."""
 
-    def __init__(self, domain: int) -> None:
-        rclpy.init(
-            args=["--ros-args", "-p", f"model:={MODEL}", "-p", "mode:=real_time"],
-            domain_id=domain,
-        )
+    def __init__(self) -> None:
+        rclpy.init(args=["--ros-args", "-p", f"model:={MODEL}", "-p", "mode:=real_time"])
         self.observer = observer_node.ObserverNode()
         self.driver = rclpy.create_node("driver", use_global_arguments=False)
         self.executor = EventsExecutor()
@@ -115,7 +111,7 @@ class Robot:
 @pytest.fixture
 def robot(monkeypatch):
     monkeypatch.setattr(observer_node, "START_SECONDS", 0.0)
-    made = Robot(1 + (os.getpid() + time.monotonic_ns() // 1000) % 100)
+    made = Robot()
     observers = (made.steps, made.poses, made.wrenches, *made.images.values())
     deadline = time.monotonic() + PATIENCE_S
     while not all(publisher.get_subscription_count() for publisher in observers):

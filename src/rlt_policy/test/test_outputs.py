@@ -6,7 +6,6 @@ A controller that is killed is an output that sends nothing more: that is what t
 from __future__ import annotations
 
 import dataclasses
-import os
 import re
 import time
 from importlib.metadata import entry_points
@@ -151,8 +150,7 @@ class Bench:
         )
         self.contract, self.limits = make_contract(axes, kind), make_limits(len(axes))
         self.context = Context()
-        domain = 1 + (os.getpid() + time.monotonic_ns() // 1000) % 100
-        rclpy.init(context=self.context, domain_id=domain)
+        rclpy.init(context=self.context)
         self.executor = EventsExecutor(context=self.context)
         overrides = [Parameter(name, value=value) for name, value in parameters.items()]
         self.node = GuardedNode(

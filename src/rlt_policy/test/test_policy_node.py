@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 
@@ -41,7 +40,6 @@ class Bench:
                 "--ros-args", "-p", f"model:={MODEL}", "-p", "mode:=real_time",
                 "-p", f"planning_delay_ticks:={delay}",
             ],
-            domain_id=1 + (os.getpid() + time.monotonic_ns() // 1000) % 100,
         )
         self.policy = PolicyNode()
         self.policy.autostart()

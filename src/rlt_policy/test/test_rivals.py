@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 
 import pytest
@@ -20,12 +19,11 @@ LOOK_S = 0.5  # as often as the controller looks
 @pytest.fixture
 def make_node():
     """Nodes that publish `target_pose`, each in a context of its own, as processes have."""
-    domain = 1 + (os.getpid() + time.monotonic_ns() // 1000) % 100
     made = []
 
     def make(name):
         context = Context()
-        rclpy.init(context=context, domain_id=domain)
+        rclpy.init(context=context)
         node = rclpy.create_node(name, namespace="/rlt", context=context)
         node.create_publisher(PoseStamped, "target_pose", qos.COMMAND)
         made.append(node)

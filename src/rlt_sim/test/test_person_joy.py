@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import time
 
 import numpy as np
@@ -71,7 +70,7 @@ class Stage:
 
     def __init__(self):
         arguments = [word for value in IMPATIENT for word in ("-p", value)]
-        rclpy.init(domain_id=1 + os.getpid() % 100, args=["--ros-args", *arguments])
+        rclpy.init(args=["--ros-args", *arguments])
         self.node, self.helper = PersonNode(), rclpy.create_node("stage")
         self.executor = SingleThreadedExecutor()
         for each in (self.node, self.helper):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 
 import pytest
@@ -28,7 +27,7 @@ def test_a_failed_reset_is_aborted_and_says_why(monkeypatch, error, code):
     def fail(seed: int, multiple: int) -> int:
         raise error
 
-    rclpy.init(domain_id=1 + os.getpid() % 100)
+    rclpy.init()
     node, asking = SimulatorNode(), rclpy.create_node("asking")
     monkeypatch.setattr(node._loop, "reset", fail)
     executor = SingleThreadedExecutor()

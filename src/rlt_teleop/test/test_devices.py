@@ -42,13 +42,11 @@ RUNNING = EpisodeState(
 
 
 class Bench:
-    """A domain of its own, what is heard in it, and the programs under test."""
+    """What is heard in the test's domain, and the programs under test."""
 
     def __init__(self) -> None:
-        worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-        self.domain = 1 + (os.getpid() + 37 * worker + time.monotonic_ns() // 1000) % 100
         self.context = Context()
-        rclpy.init(context=self.context, domain_id=self.domain)
+        rclpy.init(context=self.context)
         self.node = rclpy.create_node("other", namespace="/rlt", context=self.context)
         self.executor = SingleThreadedExecutor(context=self.context)
         self.executor.add_node(self.node)
@@ -59,9 +57,7 @@ class Bench:
         self.processes: list[subprocess.Popen[str]] = []
 
     def start(self, *command: str, **options: Any) -> subprocess.Popen[str]:
-        environment = os.environ | {
-            "ROS_DOMAIN_ID": str(self.domain), "PYTHONUNBUFFERED": "1", "COLUMNS": "100",
-        }
+        environment = os.environ | {"PYTHONUNBUFFERED": "1", "COLUMNS": "100"}
         self.processes.append(
             subprocess.Popen(
                 [sys.executable, *command], env=environment, text=True, bufsize=1, **options

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,7 +52,7 @@ class Bench:
         given = ros_arguments(
             ["operator", "--profile", profile, "--ros-args", *words, *arguments], "--profile"
         )
-        rclpy.init(args=given, domain_id=1 + os.getpid() % 100)
+        rclpy.init(args=given)
         self.node = OperatorNode()
         self.node._patient_until = 0.0
         self.other = rclpy.create_node("other", namespace="/rlt", use_global_arguments=False)

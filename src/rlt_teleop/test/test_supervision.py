@@ -44,8 +44,8 @@ class Others:
         arguments = ["--ros-args", "-r", f"__ns:=/of_{os.getpid()}_{time.monotonic_ns()}"]
         for name, value in (PARAMETERS | changes | {"output": self.folder}).items():
             arguments += ["-p", f"{name}:={value}"]
-        rclpy.init(args=arguments, context=self.context, domain_id=1 + os.getpid() % 100)
-        rclpy.init(args=arguments, domain_id=1 + os.getpid() % 100)
+        rclpy.init(args=arguments, context=self.context)
+        rclpy.init(args=arguments)
         self.node = EpisodesNode()
         self.other = rclpy.create_node("others", context=self.context)
         self.executors = [SingleThreadedExecutor(), SingleThreadedExecutor(context=self.context)]

@@ -1,4 +1,4 @@
-"""Every test has a ROS domain of its own, and the commands run as real processes."""
+"""Every module has a ROS domain of its own, and the commands run as real processes."""
 
 import os
 import signal
@@ -8,14 +8,13 @@ import textwrap
 import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, distribution
-from itertools import count
 from pathlib import Path
 
 import pytest
+from domains import claimed_domain
 
 TEST = Path(__file__).parent
 PATIENCE_S = 30.0  # far more than anything here takes, so that a busy machine fails no test
-_counter = count()
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
@@ -28,10 +27,10 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
 
 
 @pytest.fixture(scope="module")
-def domain() -> str:
-    """A ROS domain, 1 to 100, by worker, process and module."""
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    return str(1 + (7 * os.getpid() + 31 * worker + next(_counter)) % 100)
+def domain() -> Iterator[str]:
+    """A ROS domain of the module's own."""
+    with claimed_domain() as claimed:
+        yield str(claimed)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,43 @@
+"""ROS domains that nobody else on this machine uses: each test has one of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+DOMAINS = range(1, 101)  # 0 is everybody's; above 100 the ports are those of outgoing connections
+BASE_PORT, PORTS = 7400, 250  # of DDS: domain d listens on ports from 7400 + 250 d on
+
+
+@contextlib.contextmanager
+def claimed_domain() -> Iterator[int]:
+    """Have a ROS domain that no other test has, of no other suite either, and no node listens in.
+
+    The claim is a bound abstract Unix socket: it reaches as far as DDS over loopback does, beyond
+    users and containers that share the network, and ends with the process, however that ends.
+
+    Raises:
+        RuntimeError: If all domains are in use.
+    """
+    used = _used_ports()
+    for domain in random.SystemRandom().sample(DOMAINS, len(DOMAINS)):
+        first = BASE_PORT + PORTS * domain
+        if not used.isdisjoint(range(first, first + PORTS)):
+            continue  # nodes that somebody started, or that have not ended yet
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as claim:
+            try:
+                claim.bind(f"\0rlt-test-domain-{domain}")
+            except OSError:
+                continue
+            yield domain
+            return
+    raise RuntimeError(f"all ROS domains from 1 to {DOMAINS[-1]} are in use: end what uses them")
+
+
+def _used_ports() -> set[int]:
+    """UDP ports that are bound on this machine."""
+    lines = Path("/proc/net/udp").read_text().splitlines()[1:]
+    return {int(line.split()[1].rpartition(":")[2], 16) for line in lines}

@@ -1,0 +1,44 @@
+"""No two tests on a machine share a ROS domain, and none gets one in which somebody listens."""
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import domains
+import pytest
+
+CLAIM = """
+import domains
+domains.DOMAINS = range({0}, {0} + 1)
+with domains.claimed_domain():
+    print("claimed")
+"""
+
+
+def claimed_by_another_process(domain: int) -> bool:
+    done = subprocess.run(
+        [sys.executable, "-c", CLAIM.format(domain)], cwd=Path(domains.__file__).parent,
+        capture_output=True, text=True,
+    )
+    assert "claimed" in done.stdout or "in use" in done.stderr, done.stderr
+    return not done.returncode
+
+
+def test_a_domain_is_claimed_once_until_it_is_free_again():
+    with domains.claimed_domain() as mine, domains.claimed_domain() as another:
+        assert mine != another
+        assert not claimed_by_another_process(mine)
+    assert claimed_by_another_process(mine)
+
+
+def test_a_domain_in_which_somebody_listens_is_not_free(monkeypatch):
+    with domains.claimed_domain() as quiet:
+        pass
+    monkeypatch.setattr(domains, "DOMAINS", range(quiet, quiet + 1))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listening:
+        listening.bind(("127.0.0.1", 7400 + 250 * quiet + 10))
+        with pytest.raises(RuntimeError, match="in use"), domains.claimed_domain():
+            pass
+    with domains.claimed_domain() as again:
+        assert again == quiet
