@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import re
@@ -126,7 +127,7 @@ def test_interface_tables(tmp_path: Path, domain: int, observer: Node) -> None:
         subprocess.Popen(
             ["ros2", "run", package, node, *arguments],
             env={**os.environ, "ROS_DOMAIN_ID": str(domain)},
-            stdin=ends[1], stdout=log, stderr=subprocess.STDOUT,
+            stdin=ends[1], stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
         )
         for node, (package, *arguments) in BY_HAND.items()
     ]
@@ -145,13 +146,15 @@ def test_interface_tables(tmp_path: Path, domain: int, observer: Node) -> None:
             keys = {pair.key for pair in status.values}
             assert not {key for key in keys if not patterns[node].fullmatch(key)}, node
         for process in by_hand:
-            process.send_signal(signal.SIGINT)
+            # As a terminal does: `ros2 run` may have the node as a child, and pass nothing on.
+            os.killpg(process.pid, signal.SIGINT)
             assert process.wait(STOP_SECONDS) == 0, (tmp_path / "log").read_text()
         launch.send_signal(signal.SIGINT)
         assert launch.wait(STOP_SECONDS) == 0, (tmp_path / "log").read_text()
     finally:
         for process in by_hand:
-            process.kill()
+            with contextlib.suppress(ProcessLookupError):  # all of it has ended
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         for end in ends:
             os.close(end)

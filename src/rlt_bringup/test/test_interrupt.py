@@ -6,6 +6,7 @@ a KeyboardInterrupt; from then on no signal causes a traceback.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -13,14 +14,18 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import launch
 import pytest
 
 from rlt_core import checkpoint
 
-MODEL = Path(__file__).resolve().parents[3] / "models" / "ethernet"
+ROOT = Path(__file__).resolve().parents[3]
+MODEL = ROOT / "models" / "ethernet"
+OUR_LAUNCH = Path(launch.__file__).is_relative_to(ROOT / "tools")
+NODES = 7
 TRAIN = ("base_eval_episodes:=1", "episodes:=41", "eval_episodes:=1")
 RUNNING = re.compile(r'rlt_node/process\.py", line \d+, in [^<]')  # in `run` or what it calls
 
@@ -59,27 +64,69 @@ def check_files(output: Path) -> None:
         checkpoint.load(output / "checkpoint")
 
 
-def interrupt(domain: int, output: Path, seconds: float) -> tuple[int, str]:
-    """Exit code and output of a training launch that gets Ctrl-C after some seconds."""
-    launch = subprocess.Popen(
-        ["ros2", "launch", "rlt_bringup", "train.launch.py", *TRAIN, f"output:={output}"],
-        env=os.environ | {"ROS_DOMAIN_ID": str(domain)},
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
-    )
-    time.sleep(seconds)
-    os.killpg(launch.pid, signal.SIGINT)  # as a terminal does: to every process at once
-    printed, _ = launch.communicate(timeout=60)
-    return launch.returncode, printed
+class Training:
+    """A training launch whose output goes to a file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.output = folder / "run"
+        self._log = folder / "launch.log"
+        with open(self._log, "wb") as log:
+            self._launch = subprocess.Popen(
+                ["ros2", "launch", "rlt_bringup", "train.launch.py", *TRAIN,
+                 f"output:={self.output}"],
+                stdout=log, stderr=log, start_new_session=True,
+            )
+
+    @property
+    def printed(self) -> str:
+        return self._log.read_text()
+
+    @property
+    def started(self) -> bool:
+        """Whether every node has been started."""
+        return self.printed.count("process started with pid") >= NODES
+
+    def interrupt(self) -> int:
+        """Press Ctrl-C; the exit code."""
+        os.killpg(self._launch.pid, signal.SIGINT)  # as a terminal does: to every process at once
+        return self._launch.wait(60.0)
+
+    def end(self) -> None:
+        """Kill what is left of it."""
+        with contextlib.suppress(ProcessLookupError):  # nothing is
+            os.killpg(self._launch.pid, signal.SIGKILL)
+        self._launch.wait()
 
 
-@pytest.mark.parametrize("moment", [0.7, 2.5, 6.0, 11.0])
-def test_interrupted_launch(domain, tmp_path, moment):
-    moment *= random.uniform(0.7, 1.3)  # another moment in every run of the tests
-    code, printed = interrupt(domain, tmp_path / "run", moment)
+@pytest.fixture
+def training(tmp_path: Path) -> Iterator[Training]:
+    made = Training(tmp_path)
+    yield made
+    made.end()
+
+
+def check_interrupted(training: Training, domain: int, moment: float) -> None:
+    code, printed = training.interrupt(), training.printed
     assert code == 0, f"after {moment:.2f} s:\n{printed}"
     assert not RUNNING.search(printed), f"after {moment:.2f} s:\n{printed}"
     assert processes_in_domain(domain) == []
-    check_files(tmp_path / "run")
+    check_files(training.output)
+
+
+@pytest.mark.parametrize("moment", [0.5, 4.0, 9.0])
+def test_a_launch_interrupted_once_its_nodes_are_started(training, domain, moment):
+    wait_for(lambda: training.started, "all nodes to be started")
+    moment *= random.uniform(0.7, 1.3)  # another moment in every run of the tests
+    time.sleep(moment)
+    check_interrupted(training, domain, moment)
+
+
+@pytest.mark.skipif(not OUR_LAUNCH, reason="the original launch does not mind signals at once")
+@pytest.mark.parametrize("moment", [0.4, 0.8])
+def test_a_launch_interrupted_as_it_starts(training, domain, moment):
+    moment *= random.uniform(0.7, 1.3)
+    time.sleep(moment)
+    check_interrupted(training, domain, moment)
 
 
 def minds_signals(process: subprocess.Popen[bytes]) -> bool:
