@@ -31,7 +31,7 @@ from rlt_interfaces.msg import (
     Transition,
 )
 from rlt_interfaces.srv import GetTransitions
-from rlt_learner import catch_up
+from rlt_learner import catch_up, recorder_node
 from rlt_learner.checkpoints import Checkpoints
 from rlt_learner.learner_node import LearnerNode
 from rlt_learner.recorder_node import RecorderNode
@@ -94,7 +94,8 @@ class Bench:
 
 
 @pytest.fixture
-def make_bench():
+def make_bench(monkeypatch):
+    monkeypatch.setattr(recorder_node, "HISTORY_SECONDS", 0.2)  # nobody else is on the way here
     made = []
 
     def make(kind: Any, **parameters: Any) -> Bench:
