@@ -4,11 +4,51 @@ from __future__ import annotations
 
 import contextlib
 import gc
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 from domains import claimed_domain
+from steady import Machine, steady
+
+MACHINE = pytest.StashKey[Machine]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare our markers."""
+    config.addinivalue_line(
+        "markers", "time_critical: a busy machine alone can make it fail, so only one runs at once"
+    )
+
+
+@pytest.fixture(autouse=True)
+def machine(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let no two checks of time run at once, and measure how late threads wake meanwhile."""
+    if request.node.get_closest_marker("time_critical") is None:
+        yield
+        return
+    with steady() as measured:
+        request.node.stash[MACHINE] = measured
+        yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Say with the failure of a check of time how the machine did."""
+    report = yield
+    if report.failed and MACHINE in item.stash:
+        report.sections.append(("the machine", str(item.stash[MACHINE])))
+    return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ros_log_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what nodes and launches log out of the user's own log folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ROS_LOG_DIR", str(tmp_path_factory.mktemp("ros_log")))
+        yield
 
 
 @pytest.fixture(autouse=True)

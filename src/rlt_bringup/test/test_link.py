@@ -13,6 +13,7 @@ from machines import TwoMachines
 CUT = Cut(bridged=True, killed=True)
 
 
+@pytest.mark.time_critical
 def test_a_cut_link_and_restarts_meanwhile_stop_no_robot_and_lose_nothing(domain, tmp_path):
     try:
         TwoMachines(CUT.bridged).close()

@@ -6,11 +6,14 @@ import json
 import signal
 from pathlib import Path
 
+import pytest
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 
 from rlt_core.records import Source
 from rlt_interfaces.msg import ControlStep
+
+pytestmark = pytest.mark.time_critical
 
 MODEL = Path(__file__).resolve().parents[3] / "models" / "ethernet"
 AGREED = {"model": str(MODEL), "mode": "real_time", "planning_delay_ticks": 4}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -20,6 +18,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, JointState
+from steady import urgent
 
 from rlt_core.contract import Contract
 from rlt_interfaces.action import Reset
@@ -29,7 +28,6 @@ from rlt_node.conversions import axes_of_pose, doubles, fill_pose, image_to_msg,
 HOME = (0.5, 0.0, 0.06, 0.0)
 JOINTS = ["shoulder_pan", "shoulder_lift", "elbow", "wrist_1", "wrist_2", "wrist_3"]
 COMMAND_TIMEOUT_S = 0.1
-PRIORITY = 5  # below the controller's
 IMAGE_EVERY = 2  # ticks
 EVERYTHING = QoSProfile(depth=1000)  # no set-point is overwritten before it is logged
 
@@ -159,13 +157,6 @@ class LoggingArm:
         tampered = self.tampering.get(topic, _untouched)(message)
         if tampered is not None:
             self._publishers[topic].publish(tampered)
-
-
-def urgent() -> None:
-    """Ask for real-time scheduling of this thread, as drivers have; without the right to it, no."""
-    with contextlib.suppress(OSError):
-        policy = os.SCHED_FIFO | os.SCHED_RESET_ON_FORK
-        os.sched_setscheduler(threading.get_native_id(), policy, os.sched_param(PRIORITY))
 
 
 def _untouched(message: Any) -> Any:

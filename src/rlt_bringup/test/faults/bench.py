@@ -29,6 +29,7 @@ import yaml
 from rclpy.context import Context
 from rclpy.experimental import EventsExecutor
 from rclpy.node import Node
+from steady import STALL_S, MachineStalled, urgent
 
 from rlt_core.contract import Contract
 from rlt_core.records import EpisodeKind, Source
@@ -38,7 +39,7 @@ from rlt_interfaces.msg import ControlStep, EpisodeState
 from rlt_node import qos
 from rlt_node.conversions import episode_from_msg, seconds
 
-from .arm import COMMAND_TIMEOUT_S, LoggingArm, Sent, urgent
+from .arm import COMMAND_TIMEOUT_S, LoggingArm, Sent
 from .stubs import EpisodeDriver, StubPolicy
 from .watch import LOOK_S, Watch
 
@@ -48,16 +49,11 @@ SIM = ROOT / "config" / "robots" / "sim.yaml"
 DELAY_TICKS = 4
 AGREED = {"model": str(MODEL), "mode": "real_time", "planning_delay_ticks": DELAY_TICKS}
 STOP_S = 0.1  # T_stop
-STALL_S = 0.05  # a bench that was this late says nothing about the product
 POLICY = (Source.BASE, Source.ACTOR)
 PERSON = (Source.HUMAN, Source.BLEND)
 CLOCK_S = 0.005  # the wall clock is slewed now and then
 TOO_LATE = re.compile("free the CPU|raise planning_delay_ticks")  # what only a busy machine causes
 EXACT = 1e-9  # m or rad: beyond the rounding of a quaternion
-
-
-class MachineStalled(Exception):
-    """The bench itself did not run in time: the row proves nothing and is to be run again."""
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ import time
 import numpy as np
 from rclpy.node import Node
 from sensor_msgs.msg import Joy
+from steady import urgent
 
 from rlt_node import qos
 
-from .arm import urgent
 from .bench import ROOT
 
 PROFILE = ROOT / "config" / "gamepads" / "xbox.yaml"

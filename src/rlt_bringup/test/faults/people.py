@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import numpy as np
+from steady import MachineStalled
 
 from rlt_core import checkpoint
 from rlt_core.agent import Agent
@@ -17,7 +18,7 @@ from rlt_interfaces.msg import HumanCommand, PolicyInfo, PolicyWeights
 from rlt_node import qos
 from rlt_node.conversions import octets
 
-from .bench import AGREED, PERSON, POLICY, Bench, MachineStalled
+from .bench import AGREED, PERSON, POLICY, Bench
 from .chunks import CHUNK, TICK_S, quoted
 from .hand import FAILURE, PROFILE, SUCCESS, TAKEOVER, Hand
 from .rows import Make, row

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from steady import ATTEMPTS, MachineStalled
 
-from .bench import Bench, MachineStalled
+from .bench import Bench
 from .rows import Row
 from .table import TABLE
-
-ATTEMPTS = 4
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -42,6 +41,7 @@ def attempt(row: Row, graph: Any) -> str:
 
 
 @pytest.mark.faults
+@pytest.mark.time_critical
 @pytest.mark.timeout(1800)  # in the benchmark, row 30 kills fifty times
 def test_fault(row, graph, domain, tmp_path, record_property):
     for number in range(ATTEMPTS):
