@@ -1,6 +1,7 @@
 """Every module has a ROS domain of its own, and the commands run as real processes."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -102,6 +103,17 @@ def start(environment: dict[str, str], tmp_path: Path) -> Iterator[Callable[...,
         if command.process.poll() is None:
             command.process.kill()
             command.process.wait()
+
+
+@pytest.fixture
+def at_once(start: Callable[..., Command]) -> Callable[..., list[tuple[int, str]]]:
+    """Run `ros2` commands side by side, as each waits long for others; exit codes and outputs."""
+
+    def at_once(*lines: str) -> list[tuple[int, str]]:
+        commands = [start("ros2", *shlex.split(line)) for line in lines]
+        return [(command.end(), command.text) for command in commands]
+
+    return at_once
 
 
 @pytest.fixture

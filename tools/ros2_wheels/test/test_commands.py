@@ -20,9 +20,9 @@ def node(probe_node, environment, tmp_path_factory):
     command.process.wait()
 
 
-def test_node_list_and_info(node, ros2):
-    assert ros2("node", "list") == (0, "/lab/probe\n")
-    code, text = ros2("node", "info", "/lab/probe")
+def test_node_list_and_info(node, at_once):
+    listed, (code, text) = at_once("node list", "node info /lab/probe")
+    assert listed == (0, "/lab/probe\n")
     assert code == 0, text
     lines = text.splitlines()
     assert lines[:3] == ["/lab/probe", "  Subscribers:", "    /lab/words: std_msgs/msg/String"]
@@ -36,12 +36,14 @@ def test_a_node_that_is_not_there(node, ros2):
     assert "node '/lab/nobody' not found; running: /lab/probe" in text
 
 
-def test_topic_list_type_and_info(node, ros2):
-    code, text = ros2("topic", "list", "-t")
-    assert code == 0
-    assert "/lab/greeting [std_msgs/msg/String]\n" in text
-    assert ros2("topic", "type", "/lab/words") == (0, "std_msgs/msg/String\n")
-    code, text = ros2("topic", "info", "-v", "/lab/signal")
+def test_topic_list_type_and_info(node, at_once):
+    listed, kind, (code, text) = at_once(
+        "topic list -t", "topic type /lab/words", "topic info -v /lab/signal"
+    )
+    assert listed[0] == 0
+    assert "/lab/greeting [std_msgs/msg/String]\n" in listed[1]
+    assert kind == (0, "std_msgs/msg/String\n")
+    assert code == 0, text
     assert "Type: std_msgs/msg/Float64MultiArray" in text
     assert "Publisher count: 1" in text and "Subscription count: 0" in text
     assert "Node namespace: /lab" in text and "Reliability: BEST_EFFORT" in text
@@ -51,13 +53,15 @@ def test_topic_echo_gets_what_was_latched_before_it_came(node, ros2):
     assert ros2("topic", "echo", "--once", "/lab/greeting") == (0, "data: hello\n---\n")
 
 
-def test_topic_echo_matches_best_effort_and_cuts_long_arrays(node, ros2):
-    code, text = ros2("topic", "echo", "--once", "/lab/signal")
+def test_topic_echo_matches_best_effort_and_cuts_long_arrays(node, at_once):
+    (code, text), field = at_once(
+        "topic echo --once /lab/signal",
+        "topic echo --once --field layout.data_offset /lab/signal",
+    )
     assert code == 0, text
     assert text.count("- 1.5\n") == 128
     assert "- '...'\n" in text
-    _, text = ros2("topic", "echo", "--once", "--field", "layout.data_offset", "/lab/signal")
-    assert text == "0\n---\n"
+    assert field == (0, "0\n---\n")
 
 
 def test_topic_hz_measures_the_rate(node, start):
@@ -91,35 +95,40 @@ def test_values_that_do_not_fit_are_named(ros2, values, expected):
     assert expected in text
 
 
-def test_service_list_type_and_call(node, ros2):
-    code, text = ros2("service", "list")
-    assert code == 0 and "/lab/switch\n" in text
-    assert ros2("service", "type", "/lab/switch") == (0, "std_srvs/srv/SetBool\n")
-    code, text = ros2("service", "call", "/lab/switch", "std_srvs/srv/SetBool", "{data: true}")
+def test_service_list_type_and_call(node, at_once):
+    listed, kind, (code, text) = at_once(
+        "service list", "service type /lab/switch",
+        "service call /lab/switch std_srvs/srv/SetBool '{data: true}'",
+    )
+    assert listed[0] == 0 and "/lab/switch\n" in listed[1]
+    assert kind == (0, "std_srvs/srv/SetBool\n")
     assert code == 0, text
     assert "std_srvs.srv.SetBool_Response(success=True, message='switched True')" in text
 
 
-def test_parameters(node, ros2):
-    code, text = ros2("param", "list", "/lab/probe")
-    assert code == 0 and "  gain\n" in text and "  nested.depth\n" in text
-    assert ros2("param", "get", "/lab/probe", "gain") == (0, "Double value is: 0.5\n")
-    assert ros2("param", "set", "/lab/probe", "gain", "0.75")[0] == 0
-    assert ros2("param", "get", "--hide-type", "/lab/probe", "gain") == (0, "0.75\n")
-    code, text = ros2("param", "set", "/lab/probe", "gain", "7.0")
-    assert code == 1 and "Setting parameter failed" in text and "out of range" in text
-    code, text = ros2("param", "describe", "/lab/probe", "gain")
-    assert "Description: a gain without unit" in text and "Max value: 1.0" in text
-    code, text = ros2("param", "dump", "/lab/probe")
-    assert "    nested:\n      depth: 0.0\n" in text
-    code, text = ros2("param", "get", "/lab/probe", "nothing")
-    assert code == 1
+def test_parameters(node, at_once):
+    listed, value, refused, described, dumped, missing = at_once(
+        "param list /lab/probe", "param get /lab/probe gain", "param set /lab/probe gain 7.0",
+        "param describe /lab/probe gain", "param dump /lab/probe", "param get /lab/probe nothing",
+    )
+    assert listed[0] == 0 and "  gain\n" in listed[1] and "  nested.depth\n" in listed[1]
+    assert value == (0, "Double value is: 0.5\n")
+    assert refused[0] == 1
+    assert "Setting parameter failed" in refused[1] and "out of range" in refused[1]
+    assert "Description: a gain without unit" in described[1]
+    assert "Max value: 1.0" in described[1]
+    assert "    nested:\n      depth: 0.0\n" in dumped[1]
+    assert missing[0] == 1
+    assert at_once("param set /lab/probe gain 0.75")[0][0] == 0
+    assert at_once("param get --hide-type /lab/probe gain") == [(0, "0.75\n")]
 
 
-def test_lifecycle(node, ros2):
-    assert ros2("lifecycle", "nodes") == (0, "/lab/probe\n")
-    assert ros2("lifecycle", "get", "/lab/probe") == (0, "unconfigured [1]\n")
-    code, text = ros2("lifecycle", "set", "/lab/probe", "activate")
+def test_lifecycle(node, ros2, at_once):
+    listed, state, (code, text) = at_once(
+        "lifecycle nodes", "lifecycle get /lab/probe", "lifecycle set /lab/probe activate"
+    )
+    assert listed == (0, "/lab/probe\n")
+    assert state == (0, "unconfigured [1]\n")
     assert code == 1 and "cannot make the transition 'activate' now; it can: configure" in text
     assert ros2("lifecycle", "set", "/lab/probe", "configure") == (0, "Transitioning successful\n")
     code, text = ros2("lifecycle", "set", "/lab/probe", "activate")  # the probe always refuses
