@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 DOMAINS = range(1, 101)  # 0 is everybody's; above 100 the ports are those of outgoing connections
+CLAIM = "\0rlt-test-domain-{}"  # abstract: without a file
 BASE_PORT, PORTS = 7400, 250  # of DDS: domain d listens on ports from 7400 + 250 d on
 
 
@@ -29,7 +30,7 @@ def claimed_domain() -> Iterator[int]:
             continue  # nodes that somebody started, or that have not ended yet
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as claim:
             try:
-                claim.bind(f"\0rlt-test-domain-{domain}")
+                claim.bind(CLAIM.format(domain))
             except OSError:
                 continue
             yield domain

@@ -1,5 +1,6 @@
 """No two tests on a machine share a ROS domain, and none gets one in which somebody listens."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -8,18 +9,25 @@ from pathlib import Path
 import domains
 import pytest
 
-CLAIM = """
+PROGRAM = """
 import domains
-domains.DOMAINS = range({0}, {0} + 1)
+domains.DOMAINS, domains.CLAIM = range({0}, {0} + 1), {1!r}
+domains._used_ports = set
 with domains.claimed_domain():
     print("claimed")
 """
 
 
+@pytest.fixture(autouse=True)
+def claims_of_this_test_alone(monkeypatch):
+    """Another suite must not take the domain that this one has just let go."""
+    monkeypatch.setattr(domains, "CLAIM", f"\0rlt-test-of-claims-{os.getpid()}-{{}}")
+
+
 def claimed_by_another_process(domain: int) -> bool:
     done = subprocess.run(
-        [sys.executable, "-c", CLAIM.format(domain)], cwd=Path(domains.__file__).parent,
-        capture_output=True, text=True,
+        [sys.executable, "-c", PROGRAM.format(domain, domains.CLAIM)],
+        cwd=Path(domains.__file__).parent, capture_output=True, text=True,
     )
     assert "claimed" in done.stdout or "in use" in done.stderr, done.stderr
     return not done.returncode
