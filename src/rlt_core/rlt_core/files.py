@@ -9,6 +9,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 
+def path_of(text: str) -> Path:
+    """A path as people write it: `~` is the home folder, also where no shell has seen it."""
+    return Path(os.path.expanduser(text))
+
+
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """Write a file beside another, which it replaces as a whole when the block has ended.

@@ -8,11 +8,17 @@ package READMEs list them.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+WORDS = {
+    float: "a number", int: "a whole number", bool: "true or false",
+    str: 'text (a number as text stands in quotes: \'"7"\')',
+}
+"""What is expected of a setting of each type."""
 
 
 def setting(
@@ -22,6 +28,7 @@ def setting(
     low: float | None = None,
     high: float | None = None,
     choices: tuple[str, ...] = (),
+    path: bool = False,
 ) -> Any:
     """Declare one setting.
 
@@ -31,11 +38,14 @@ def setting(
         low: Smallest allowed value.
         high: Largest allowed value.
         choices: Allowed strings.
+        path: Whether it is a path, in which `~` is the home folder.
 
     Returns:
         A dataclass field that carries all of it as metadata.
     """
-    metadata = {"description": description, "low": low, "high": high, "choices": choices}
+    metadata = {
+        "description": description, "low": low, "high": high, "choices": choices, "path": path,
+    }
     if isinstance(default, list):
         return field(default_factory=lambda: list(default), metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -62,17 +72,77 @@ def validate(settings: Any) -> None:
         raise ValueError(f"{type(settings).__name__}: " + "; ".join(problems))
 
 
+def fit(name: str, value: Any, example: Any) -> Any:
+    """Take a value as people write it: 1 where a number is meant, 1e3 where a whole one is.
+
+    Args:
+        name: Name of the setting, for the error.
+        value: What was written.
+        example: A value of the setting's type; of a list one with an element.
+
+    Returns:
+        The value in the type of the example.
+
+    Raises:
+        ValueError: If it means nothing of that type.
+    """
+    if isinstance(example, list) and isinstance(value, Iterable) and not isinstance(value, str):
+        return [fit(name, element, example[0]) for element in value]
+    kind = type(example)
+    if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
+        return value
+    if kind is float and isinstance(value, (int, str)) and not isinstance(value, bool):
+        try:
+            return float(value)  # YAML takes 3e-4 for text, ROS for a number
+        except ValueError:
+            pass
+    if kind is int and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if kind is bool and value in (0, 1):
+        return bool(value)
+    expected = f"a list, each {WORDS[type(example[0])]}" if kind is list else WORDS[kind]
+    raise ValueError(f"{name} is {value!r}, expected {expected}")
+
+
+def example_of(item: dataclasses.Field[Any]) -> Any:
+    """A value of a setting's type; of a list one with an element."""
+    default = default_of(item)
+    if default == []:
+        return [""] if item.type in ("list[str]", list[str]) else [0.0]
+    return default
+
+
+def default_of(item: dataclasses.Field[Any]) -> Any:
+    """The default of a setting."""
+    if item.default_factory is not dataclasses.MISSING:
+        return item.default_factory()
+    return item.default
+
+
+def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield nested settings as (dotted name, value)."""
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
 def build(cls: type[T], values: Mapping[str, Any]) -> T:
     """Construct settings from a mapping and validate them.
 
     Raises:
-        ValueError: If a name is unknown or a value is out of range.
+        ValueError: If a name is unknown, or a value is of another type or out of range.
     """
-    known = {item.name for item in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    unknown = sorted(set(values) - known)
+    known = {item.name: item for item in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    unknown = sorted(set(values) - set(known))
     if unknown:
         raise ValueError(f"{cls.__name__} has no setting {', '.join(unknown)}")
-    made = cls(**values)
+    fitted = {name: fit(name, value, example_of(known[name])) for name, value in values.items()}
+    for name, value in fitted.items():
+        if known[name].metadata.get("path"):
+            fitted[name] = os.path.expanduser(value)
+    made = cls(**fitted)
     validate(made)
     return made
 

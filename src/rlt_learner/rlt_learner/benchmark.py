@@ -18,13 +18,13 @@ import argparse
 import dataclasses
 import json
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from rlt_core.episodes import EpisodeResult, make_schedule
+from rlt_core.files import path_of
 from rlt_core.records import EpisodeKind, Outcome
 from rlt_core.runner import build_runner
 from rlt_core.statistics import compare, paired_bootstrap, summarise
@@ -225,8 +225,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--task", default="ethernet", help="simulated task")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="seeds of the runs")
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS), help="table rows")
-    parser.add_argument("--model", type=Path, help="another model folder than the installed one")
-    parser.add_argument("--output", type=Path, help="write the rows as JSON, too")
+    parser.add_argument("--model", type=path_of, help="another model folder than the installed one")
+    parser.add_argument("--output", type=path_of, help="write the rows as JSON, too")
     options = parser.parse_args(arguments)
     try:
         defaults = installed(options.task)

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from rlt_core.contract import Contract
 from rlt_core.durable_log import LOG_FILE, StoredLog
-from rlt_core.files import replacing
+from rlt_core.files import path_of, replacing
 from rlt_core.log import pages
 from rlt_core.records import Transition as Record
 from rlt_interfaces.msg import EpisodeState, Transition
@@ -96,10 +96,12 @@ def main() -> int:
         "began and ended.",
         epilog=f"{TIME} All this stands in the file's metadata, too.",
     )
-    parser.add_argument("--run", type=Path, required=True, help="output folder of the run")
-    parser.add_argument("--output", type=Path, help=f"the file (default: {OUTPUT} in that folder)")
+    parser.add_argument("--run", type=path_of, required=True, help="output folder of the run")
     parser.add_argument(
-        "--model", type=Path, help="folder of the run's model, if it is not where it was"
+        "--output", type=path_of, help=f"the file (default: {OUTPUT} in that folder)"
+    )
+    parser.add_argument(
+        "--model", type=path_of, help="folder of the run's model, if it is not where it was"
     )
     parser.add_argument("--force", action="store_true", help="replace the file if it exists")
     arguments = parser.parse_args()

@@ -36,7 +36,8 @@ class LearnerSettings:
 
     seed: int = setting(0, "seed of weights, updates and sampling", low=0)
     output: str = setting(
-        "", "folder of the run, for checkpoint/ and tensorboard/; a checkpoint there goes on"
+        "", "folder of the run, for checkpoint/ and tensorboard/; a checkpoint there goes on",
+        path=True,
     )
     robots: list[str] = setting(
         [""], "real time: namespaces of the robots to learn from; an empty one: the node's own"

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from rlt_core.contract import Contract, Normaliser, VectorSpec
+from rlt_core.files import path_of
 from rlt_core.probe import ProbeResult, score
 from rlt_core.records import FloatArray
 from rlt_core.rl_token import DECODERS, TokenEncoder
@@ -227,7 +228,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="pretrain", description=__doc__)
     parser.add_argument("--task", required=True, help=f"simulated task: {', '.join(sorted(TASKS))}")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything (default 0)")
-    parser.add_argument("--output", type=Path, help="model folder (default models/<task>)")
+    parser.add_argument("--output", type=path_of, help="model folder (default models/<task>)")
     parser.add_argument(
         "--no-privileged", action="store_true", help="use no simulator label in any loss"
     )

@@ -41,7 +41,7 @@ class RecorderSettings:
     """Where the run is kept, and how windows are made."""
 
     output: str = setting(
-        "", "folder of the run, for log.sqlite and frames/; empty: the log is in memory"
+        "", "folder of the run, for log.sqlite and frames/; empty: the log is in memory", path=True
     )
     intervention_reference: str = setting(
         "human", "what the reference is where a person acted", choices=("human", "vla")

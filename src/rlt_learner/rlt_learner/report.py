@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from rlt_core import statistics
-from rlt_core.files import replace_file
+from rlt_core.files import path_of, replace_file
 from rlt_core.records import Commit, EpisodeKind, Source
 from rlt_learner.log_summary import LogSummary
 from rlt_learner.page import render, training_curve
@@ -108,10 +108,11 @@ def main() -> int:
         prog="report", description="Write report.json and report.html of one run or several."
     )
     parser.add_argument(
-        "--output", type=Path, required=True, help="folder of the report; without --runs, the run"
+        "--output", type=path_of, required=True,
+        help="folder of the report; without --runs, the run",
     )
     parser.add_argument(
-        "--runs", type=Path, nargs="+", help="output folders of the runs to pool into one report"
+        "--runs", type=path_of, nargs="+", help="output folders of the runs to pool into one report"
     )
     arguments = parser.parse_args()
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from rlt_core.durable_log import LOG_FILE
 from rlt_core.episodes import EpisodeResult
 from rlt_core.records import EpisodeKind
+from rlt_core.settings import flat
 from rlt_core.statistics import judged
 from rlt_learner.log_summary import LogSummary, disagreements, read_log
 
@@ -147,15 +148,6 @@ def read_run(path: Path) -> RunFolder:
     meta = _read_meta(path / "run.json")
     episodes, newest = _read_episodes(path / "episodes.jsonl")
     return RunFolder(path, meta, episodes, newest, _read_log(path / LOG_FILE, meta))
-
-
-def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield nested settings as (dotted name, value)."""
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            yield from flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
 
 
 def _read_meta(path: Path) -> dict[str, Any]:

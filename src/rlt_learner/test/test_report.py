@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -442,6 +443,16 @@ def test_the_command_says_what_is_wrong_in_one_line(tmp_path):
         assert done.returncode == 1
         assert expected in done.stderr
         assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_path_knows_the_home_folder_where_no_shell_has_seen_it(tmp_path):
+    run = write_run(tmp_path / "run")
+    done = subprocess.run(
+        [sys.executable, "-m", "rlt_learner.report", "--output=~/run"],
+        env=os.environ | {"HOME": str(tmp_path)}, capture_output=True, text=True, timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (run / "report.json").is_file()
 
 
 def test_intervals_shrink_with_more_episodes(tmp_path):

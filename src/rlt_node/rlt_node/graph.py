@@ -13,7 +13,9 @@ from rlt_core.settings import setting
 class GraphSettings:
     """The run's constants: the same for all nodes, set by the launch file."""
 
-    model: str = setting("", "folder of the base policy, its RL token and their contract")
+    model: str = setting(
+        "", "folder of the base policy, its RL token and their contract", path=True
+    )
     mode: str = setting(
         "lockstep",
         "lockstep: the simulator waits for every node; real_time: nothing waits",

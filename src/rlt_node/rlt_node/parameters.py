@@ -5,16 +5,19 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import Any, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from rlt_core.settings import build
+from rlt_core.settings import build, default_of, example_of, fit
+from rlt_node.parameter_files import meant_for_all
 
 T = TypeVar("T")
 LARGEST_INTEGER = 2**63 - 1
+RESEMBLANCE = 0.8  # of one or two letters' difference in a name; see difflib
 # Declared by rclpy itself, or belonging to one of its own features.
 RCLPY_PREFIXES = ("use_sim_time", "start_type_description_service", "qos_overrides.")
 
@@ -34,30 +37,56 @@ def declare(
         The settings with the parameters' values.
 
     Raises:
-        ValueError: If a value is out of range; names all of them.
-        rclpy.exceptions.ParameterException: If a value has the wrong type.
+        ValueError: If a value is of another type.
+        rclpy.exceptions.ParameterException: If a value is out of range.
     """
     values = {}
     for item in dataclasses.fields(settings):  # type: ignore[arg-type]
         if item.name in without or (only and item.name not in only):
             continue
-        default = _default(item)
-        descriptor = _descriptor(item, default)
-        if default == []:
-            # An empty list has no type, and no value is better than a guessed one.
-            text = item.type in ("list[str]", list[str])
-            kind = Parameter.Type.STRING_ARRAY if text else Parameter.Type.DOUBLE_ARRAY
-            node.declare_parameter(item.name, kind, descriptor)
-            value = node.get_parameter_or(item.name).value
-            values[item.name] = [] if value is None else list(value)
-        else:
-            value = node.declare_parameter(item.name, default, descriptor).value
-            values[item.name] = list(value) if isinstance(default, list) else value
+        default = default_of(item)
+        example, descriptor = example_of(item), _descriptor(item, default)
+        values[item.name] = declare_one(node, item.name, default, descriptor, example)
     return build(settings, values)
+
+
+def declare_one(
+    node: Node, name: str, default: Any, descriptor: ParameterDescriptor, example: Any = None
+) -> Any:
+    """Declare a parameter, whose value may be written as people do: 1 where a number is meant.
+
+    Args:
+        node: The node that owns the parameter.
+        name: Its name.
+        default: Its default; an empty list, which has no type, is none.
+        descriptor: Its description.
+        example: A value of its type, if the default is an empty list.
+
+    Returns:
+        Its value; of a list one of its own.
+
+    Raises:
+        ValueError: If the value that was given means nothing of that type.
+    """
+    example = default if example is None else example
+    given = node._parameter_overrides.get(name)
+    if given is not None:
+        value = fit(f"parameter {name}", given.value, example)
+        if value != []:
+            node._parameter_overrides[name] = Parameter(name, value=value)
+    if default == []:  # no value is better than a guessed one
+        node.declare_parameter(name, Parameter.Type.from_parameter_value(example), descriptor)
+        value = node.get_parameter_or(name).value or []
+    else:
+        value = node.declare_parameter(name, default, descriptor).value
+    return list(value) if isinstance(example, list) else value
 
 
 def refuse_unknown(node: Node) -> None:
     """Refuse parameters that nobody declared: they are typing errors. Call it last.
+
+    What was given to all nodes, such as a `tf_prefix` for a robot's driver, is only mentioned,
+    unless it resembles a parameter of this node.
 
     Raises:
         ValueError: Naming all of them and the known ones.
@@ -67,17 +96,23 @@ def refuse_unknown(node: Node) -> None:
         for name in node._parameter_overrides
         if not node.has_parameter(name) and not name.startswith(RCLPY_PREFIXES)
     )
-    if unknown:
-        known = sorted(name for name in node._parameters if not name.startswith(RCLPY_PREFIXES))
+    if not unknown:
+        return
+    known = sorted(name for name in node._parameters if not name.startswith(RCLPY_PREFIXES))
+    for_all = meant_for_all(sys.argv)
+    meant = {name: get_close_matches(name, known, 1, RESEMBLANCE) for name in unknown}
+    wrong = [
+        f"{name} (did you mean {meant[name][0]}?)" if meant[name] else name
+        for name in unknown
+        if meant[name] or name not in for_all
+    ]
+    if wrong:
         raise ValueError(
-            f"unknown parameter(s) {', '.join(unknown)}; this node has {', '.join(known)}"
+            f"unknown parameter(s) {', '.join(wrong)}; this node has {', '.join(known)}"
         )
-
-
-def _default(item: dataclasses.Field[Any]) -> Any:
-    if item.default_factory is not dataclasses.MISSING:
-        return item.default_factory()
-    return item.default
+    node.get_logger().warning(
+        f"parameter(s) {', '.join(unknown)}, given to all nodes, mean nothing to this one"
+    )
 
 
 def _descriptor(item: dataclasses.Field[Any], default: Any) -> ParameterDescriptor:

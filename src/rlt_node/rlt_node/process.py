@@ -105,7 +105,13 @@ def _live(target: str, stop: _StopRequest) -> None:
     from rclpy.signals import SignalHandlerOptions
 
     stop.begin()
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    except RuntimeError as error:
+        from rlt_node.parameter_files import require_readable
+
+        require_readable(sys.argv)  # says more clearly what is wrong with a file
+        raise Refused(f"{error}: mend what follows --ros-args") from error
     try:
         _spin(make_node(), stop)
     finally:
@@ -136,8 +142,8 @@ def _spin(node: Any, stop: _StopRequest) -> None:
 
 def _report(name: str, error: Exception) -> None:
     """One sentence for what a user can mend, a traceback for what is our fault."""
-    from rclpy.exceptions import ParameterException
+    from rclpy.exceptions import NameValidationException, ParameterException
 
-    if not isinstance(error, (ParameterException, *FORESEEN)):
+    if not isinstance(error, (NameValidationException, ParameterException, *FORESEEN)):
         traceback.print_exception(error)
     print(f"{name}: error: {error}", file=sys.stderr)

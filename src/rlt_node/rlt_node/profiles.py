@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rlt_core.files import path_of
+
 
 def find_profile(name: str, folder: Path | None = None) -> Path:
     """File of a profile.
@@ -16,7 +18,7 @@ def find_profile(name: str, folder: Path | None = None) -> Path:
         FileNotFoundError: If there is none; names those that there are.
     """
     if name.endswith((".yaml", ".yml")):
-        path = Path(name).absolute()
+        path = path_of(name).absolute()
         if not path.is_file():
             raise FileNotFoundError(f"there is no profile file {path}")
         return path

@@ -17,7 +17,9 @@ from rlt_core.settings import setting
 class PolicySettings:
     """Which weights act before a learner sends some."""
 
-    checkpoint: str = setting("", "checkpoint folder whose actor acts; empty: the learner's")
+    checkpoint: str = setting(
+        "", "checkpoint folder whose actor acts; empty: the learner's", path=True
+    )
 
 
 def from_checkpoint(

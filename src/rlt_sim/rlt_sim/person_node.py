@@ -14,7 +14,7 @@ from rclpy.parameter import parameter_dict_from_yaml_file, parameter_value_to_py
 from sensor_msgs.msg import Joy
 
 from rlt_core.records import EpisodeState, Phase
-from rlt_core.settings import setting
+from rlt_core.settings import fit, setting
 from rlt_interfaces.msg import EpisodeState as EpisodeMessage
 from rlt_interfaces.msg import TaskState as TaskMessage
 from rlt_node import qos
@@ -35,7 +35,8 @@ class DeviceSettings:
     """What the person holds."""
 
     profile: str = setting(
-        "xbox", "the operator's profile: a file of config/gamepads without .yaml, or a path"
+        "xbox", "the operator's profile: a file of config/gamepads without .yaml, or a path",
+        path=True,
     )
 
 
@@ -115,5 +116,7 @@ def read_profile(name: str) -> Profile:
     """
     given = parameter_dict_from_yaml_file(str(find_profile(name)))
     values = {parameter: default for parameter, (default, _) in PARAMETERS.items()}
-    values |= {key: parameter_value_to_python(each.value) for key, each in given.items()}
+    for key, each in given.items():
+        value = parameter_value_to_python(each.value)
+        values[key] = fit(f"parameter {key}", value, values[key]) if key in values else value
     return Profile.from_parameters(values)

@@ -14,7 +14,7 @@ class EpisodesSettings:
 
     task: str = setting("ethernet", "name of the task, for the record")
     run: str = setting("", "identifier of the run; empty: name of the output folder")
-    output: str = setting("", "folder for everything that the run leaves behind")
+    output: str = setting("", "folder for everything that the run leaves behind", path=True)
     resume: bool = setting(False, "whether to go on with the run that the output folder holds")
     job: str = setting(
         "train",

@@ -21,7 +21,7 @@ from rlt_node.conversions import episode_from_msg, floats
 from rlt_node.diagnostics import Diagnostics, Health
 from rlt_node.graph import GraphSettings
 from rlt_node.node import GuardedNode
-from rlt_node.parameters import declare, refuse_unknown
+from rlt_node.parameters import declare, declare_one, refuse_unknown
 from rlt_teleop.announce import episode_line, is_correction, takeover_line
 from rlt_teleop.buttons import Buttons
 from rlt_teleop.check import change_lines, table_lines
@@ -231,13 +231,12 @@ def declare_profile(node: Node) -> Profile:
     """Declare a profile's parameters, which a file of config/gamepads sets, and read them.
 
     Raises:
-        ValueError: If the profile cannot work.
-        rclpy.exceptions.ParameterException: If a value has the wrong type.
+        ValueError: If the profile cannot work, or a value has the wrong type.
     """
     values = {
-        name: node.declare_parameter(
-            name, default, ParameterDescriptor(description=description, read_only=True)
-        ).value
+        name: declare_one(
+            node, name, default, ParameterDescriptor(description=description, read_only=True)
+        )
         for name, (default, description) in PARAMETERS.items()
     }
     return Profile.from_parameters(values)

@@ -156,11 +156,12 @@ def test_an_action_space_that_nothing_moves_is_told():
     assert not np.any(profile().increment(*device(XBOX, {1: 1.0}), ("elbow", "wrist"), DT))
 
 
-def test_profiles_are_found_by_name_and_by_path(tmp_path):
+def test_profiles_are_found_by_name_and_by_path(tmp_path, monkeypatch):
     assert find_profile("xbox", FOLDER) == FOLDER / "xbox.yaml"
     own = tmp_path / "mine.yaml"
     own.write_text((FOLDER / "xbox.yaml").read_text())
-    assert find_profile(str(own)) == own
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert find_profile(str(own)) == find_profile("~/mine.yaml") == own
     with pytest.raises(FileNotFoundError, match="'ps5'.*generic, keyboard, xbox"):
         find_profile("ps5", FOLDER)
     with pytest.raises(FileNotFoundError, match="no profile file"):

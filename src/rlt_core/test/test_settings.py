@@ -1,0 +1,51 @@
+"""Settings take values as people write them, and say in a sentence what they cannot take."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import pytest
+
+from rlt_core.settings import AgentSettings, GuardSettings, TrainingSettings, build, setting
+
+
+@dataclass(frozen=True)
+class Folders:
+    model: str = setting("", "a folder", path=True)
+    task: str = setting("", "no path")
+
+
+@pytest.mark.parametrize(
+    ("settings", "name", "written", "meant"),
+    [
+        (AgentSettings, "gamma", 1, 1.0),
+        (AgentSettings, "learning_rate", "3e-4", 3e-4),  # so YAML hands on what ROS takes for 3e-4
+        (AgentSettings, "batch", 64.0, 64),
+        (TrainingSettings, "replay_capacity", 2e5, 200_000),
+        (GuardSettings, "velocity", [1, 1, 0.5, 1], [1.0, 1.0, 0.5, 1.0]),
+        (Folders, "model", "~/model", os.path.expanduser("~/model")),
+        (Folders, "task", "~/model", "~/model"),
+    ],
+)
+def test_values_as_people_write_them(settings, name, written, meant):
+    found = getattr(build(settings, {name: written}), name)
+    assert found == meant
+    assert type(found) is type(meant)
+
+
+@pytest.mark.parametrize(
+    ("settings", "name", "written", "sentence"),
+    [
+        (AgentSettings, "gamma", "much", "gamma is 'much', expected a number"),
+        (AgentSettings, "gamma", True, "gamma is True, expected a number"),
+        (AgentSettings, "batch", 2.5, "batch is 2.5, expected a whole number"),
+        (AgentSettings, "batch", float("inf"), "batch is inf, expected a whole number"),
+        (GuardSettings, "velocity", 1.0, "velocity is 1.0, expected a list, each a number"),
+        (GuardSettings, "velocity", None, "velocity is None, expected a list"),
+        (Folders, "task", 7, "task is 7, expected text .* in quotes"),
+    ],
+)
+def test_what_means_nothing_is_a_sentence(settings, name, written, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        build(settings, {name: written})

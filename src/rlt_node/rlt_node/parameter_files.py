@@ -1,0 +1,99 @@
+"""Files of ROS parameters: which nodes their sections address, and what is wrong with them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rlt_core.settings import flat
+
+KEY = "ros__parameters"
+FILE_FLAG = "--params-file"
+VALUE_FLAGS = ("-p", "--param")
+
+
+def sections(path: Path) -> dict[str, dict[str, Any]]:
+    """Read a file of ROS parameters as the nodes that it addresses -> their parameters.
+
+    Args:
+        path: The file.
+
+    Returns:
+        By pattern, such as `/**/learner`, the values by dotted name.
+
+    Raises:
+        ValueError: If ROS cannot read it.
+    """
+    try:
+        content = yaml.safe_load(path.read_text()) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"parameter file {path} cannot be read ({reason}): mend it") from error
+    found = dict(_sections(content)) if isinstance(content, Mapping) else {}
+    if content and not found:
+        raise ValueError(
+            f"{path} is no file of ROS parameters: expected sections such as /**/learner with "
+            f"{KEY} below them"
+        )
+    for pattern, values in found.items():
+        for name, value in values.items():
+            if isinstance(value, list) and len(kinds := {type(element) for element in value}) > 1:
+                remedy = "write all numbers with a point" if kinds == {int, float} else "mend it"
+                raise ValueError(
+                    f"{path}: {name} of {pattern} is {value}, but ROS takes only lists of one "
+                    f"type: {remedy}"
+                )
+    return found
+
+
+def require_readable(arguments: Sequence[str]) -> None:
+    """Check the parameter files among a process's arguments.
+
+    Raises:
+        ValueError: If ROS cannot read one of them.
+    """
+    for flag, word in zip(arguments, arguments[1:], strict=False):
+        if flag == FILE_FLAG:
+            sections(Path(word))
+
+
+def addresses(pattern: str, node: str) -> bool:
+    """Whether a section's pattern addresses a node; `*` is any name, `**` any number of them.
+
+    Args:
+        pattern: Such as `/**/learner`, `learner` or `/**`.
+        node: Fully qualified name of the node.
+    """
+    tokens = {"**": "(/[^/]+)*", "*": "/[^/]+"}
+    parts = [tokens.get(token, "/" + re.escape(token)) for token in pattern.strip("/").split("/")]
+    return re.fullmatch("".join(parts), node) is not None
+
+
+def meant_for_all(arguments: Sequence[str]) -> set[str]:
+    """Names of the parameters that a process's arguments give to every node, whatever it is.
+
+    Args:
+        arguments: Those of the process; what ROS has read of them, so they are sound.
+    """
+    names: set[str] = set()
+    for flag, word in zip(arguments, arguments[1:], strict=False):
+        if flag == FILE_FLAG:
+            for pattern, values in sections(Path(word)).items():
+                names |= set(values) if pattern.rpartition("/")[2] in ("*", "**") else set()
+        elif flag in VALUE_FLAGS:
+            names.add(word.partition(":=")[0])
+    return names
+
+
+def _sections(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, body in content.items():
+        if not isinstance(body, Mapping):
+            continue
+        if KEY in body:
+            yield f"{prefix}{name}", dict(flat(body[KEY] or {}))
+        else:
+            yield from _sections(body, f"{prefix}{name}/")
