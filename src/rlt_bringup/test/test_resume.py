@@ -76,6 +76,7 @@ def test_a_killed_graph_goes_on_where_it_was(graph, tmp_path):
     kill_everything(graph)
     before, done = read_log(output), len(lines(output))
 
+    output = output.rename(tmp_path / "renamed")  # the same run, by what the folder records
     start(graph, output, resume=True)
     assert graph.ended("episodes", PATIENCE_S) == 0, graph.log("episodes")
     assert graph.stop("learner") == 0 and graph.stop("recorder") == 0

@@ -41,13 +41,12 @@ class EpisodesNode(GuardedNode):
         refuse_unknown(self)
         settings.require_possible(self._graph.lockstep)
         self._contract = self._graph.contract()
-        output = Path(settings.output)
-        self._run = settings.run or output.resolve().name
+        self._run = settings.identify()
         self._machine = EpisodeMachine(
             self._run, self._schedule, settings.warmup_episodes, self._contract.chunk
         )
         self._record = RunRecord(
-            output,
+            Path(settings.output),
             first_facts(
                 self._run, self._contract,
                 graph=self._graph, episodes=settings, schedule=self._schedule,

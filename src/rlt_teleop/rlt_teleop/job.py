@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from pathlib import Path
 
+from rlt_core.run_files import read_facts
 from rlt_core.settings import ScheduleSettings, setting
 
 
@@ -13,7 +15,9 @@ class EpisodesSettings:
     """What the run is for, who judges it, and where it is recorded."""
 
     task: str = setting("ethernet", "name of the task, for the record")
-    run: str = setting("", "identifier of the run; empty: name of the output folder")
+    run: str = setting(
+        "", "identifier of the run; empty: name of the output folder as the run began"
+    )
     output: str = setting("", "folder for everything that the run leaves behind", path=True)
     resume: bool = setting(False, "whether to go on with the run that the output folder holds")
     job: str = setting(
@@ -47,6 +51,17 @@ class EpisodesSettings:
             raise ValueError("supervisor human needs real time: set mode to real_time")
         if not self.output:
             raise ValueError("parameter output is empty: name a folder for the run")
+
+    def identify(self) -> str:
+        """The identifier of the run: a folder that was renamed since holds the same run.
+
+        Raises:
+            OSError: If the folder holds no run to resume.
+            ValueError: If it is damaged.
+        """
+        folder = Path(self.output)
+        recorded = read_facts(folder)["run"] if self.resume else folder.resolve().name
+        return self.run or recorded
 
 
 def schedule_of(job: str, schedule: ScheduleSettings) -> ScheduleSettings:

@@ -14,9 +14,8 @@ from rlt_core.contract import Contract
 from rlt_core.episodes import EpisodePlan, EpisodeResult
 from rlt_core.files import replace_file
 from rlt_core.records import INTERRUPTED, Outcome
+from rlt_core.run_files import EPISODES_FILE, RUN_FILE, damaged, read_facts, require_beginning
 
-RUN_FILE = "run.json"
-EPISODES_FILE = "episodes.jsonl"
 AGREED = ("run", "task", "seed", "contract_hash")  # what a resumed run cannot change
 AGREED_SETTINGS = {
     "episodes": ("job", "warmup_episodes"),
@@ -68,22 +67,12 @@ class RunRecord:
         self._unwritten: dict[str, str] = {}
         self.lines: list[dict[str, Any]] = []
         self.trouble = ""
+        require_beginning(folder, resume)
         if resume:
             self._read()
             return
         try:
             folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OSError(
-                f"output folder {folder} cannot be made ({error.strerror}): choose another with "
-                "output:="
-            ) from error
-        if (folder / RUN_FILE).exists():
-            raise FileExistsError(
-                f"output folder {folder} holds a run already: choose another with output:=, or go "
-                "on with that run: resume:=true"
-            )
-        try:
             for name, text in ((RUN_FILE, self._run_text()), (EPISODES_FILE, "")):
                 replace_file(folder / name, text.encode())
         except OSError as error:
@@ -99,21 +88,12 @@ class RunRecord:
 
     def _read(self) -> None:
         """Take over the facts of an earlier process, and its episodes."""
-        path = self._folder / RUN_FILE
-        if not path.is_file():
-            raise FileNotFoundError(
-                f"output folder {self._folder} holds no run to resume ({RUN_FILE} is missing): "
-                "name that run's folder with output:="
-            )
+        path, found = self._folder / RUN_FILE, read_facts(self._folder)
         try:
-            found = dict(json.loads(path.read_text()))
             lines = (self._folder / EPISODES_FILE).read_text().splitlines()
             self.lines = [dict(json.loads(line)) for line in lines]
         except (TypeError, ValueError) as error:
-            raise ValueError(
-                f"{self._folder} cannot be resumed: {RUN_FILE} or {EPISODES_FILE} is damaged "
-                f"({error}); copy it again"
-            ) from error
+            raise damaged(self._folder, error) from error
         self._require(path, {name: found.get(name) for name in AGREED}, self._facts, AGREED)
         for table, names in AGREED_SETTINGS.items():
             self._require(path, _table(found, table), _table(self._facts, table), names)

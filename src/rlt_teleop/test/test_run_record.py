@@ -169,6 +169,18 @@ def test_an_episode_that_had_not_begun_is_not_truncated(tmp_path):
     assert [each.episode for each in results] == [1]
 
 
+def test_a_run_is_known_by_what_its_folder_records_not_by_its_name(tmp_path):
+    open_record(tmp_path / "first", FACTS | {"run": "first"})
+    renamed = (tmp_path / "first").rename(tmp_path / "renamed")
+    resumed = EpisodesSettings(output=str(renamed), resume=True)
+    assert resumed.identify() == "first"
+    assert dataclasses.replace(resumed, run="other").identify() == "other"
+    assert dataclasses.replace(resumed, resume=False).identify() == "renamed"
+    open_record(renamed, FACTS | {"run": "first"}, resume=True)
+    with pytest.raises(FileNotFoundError, match="holds no run to resume"):
+        dataclasses.replace(resumed, output=str(tmp_path / "none")).identify()
+
+
 @pytest.mark.parametrize(("name", "value"), [("seed", 2), ("task", "peg"), ("contract_hash", "f")])
 def test_a_run_is_not_resumed_with_other_arguments(tmp_path, name, value):
     open_record(tmp_path, FACTS)

@@ -1,0 +1,84 @@
+"""The output folder of a run: whether one can begin in it, or go on with the one that it holds."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+RUN_FILE = "run.json"
+EPISODES_FILE = "episodes.jsonl"
+
+
+def require_folder(folder: Path) -> None:
+    """Check that a folder can be made and written, without making it.
+
+    Raises:
+        OSError: If it cannot.
+    """
+    place = folder.absolute()
+    while not os.path.lexists(place):
+        place = place.parent
+    if not place.is_dir():
+        reason = f"{place} is no folder"
+    elif not os.access(place, os.W_OK | os.X_OK):
+        reason = f"{place} may not be written"
+    else:
+        return
+    raise OSError(f"output folder {folder} cannot be made ({reason}): choose another with output:=")
+
+
+def require_beginning(folder: Path, resume: bool) -> None:
+    """Check that a run can begin in a folder, or go on.
+
+    Args:
+        folder: Output folder of the run.
+        resume: Whether to go on with the run that it holds.
+
+    Raises:
+        FileExistsError: If it holds a run and shall not.
+        FileNotFoundError: If it shall hold one and does not.
+        OSError: If it cannot be written.
+        ValueError: If what it holds is damaged.
+    """
+    require_folder(folder)
+    if resume:
+        read_facts(folder)
+    elif (folder / RUN_FILE).exists():
+        raise FileExistsError(
+            f"output folder {folder} holds a run already: choose another with output:=, or go "
+            "on with that run: resume:=true"
+        )
+
+
+def read_facts(folder: Path) -> dict[str, Any]:
+    """Read what is known of the run that a folder holds.
+
+    Returns:
+        Content of run.json; its `run` identifies the run, whatever the folder is called by now.
+
+    Raises:
+        FileNotFoundError: If it holds none.
+        ValueError: If its file is damaged.
+    """
+    path = folder / RUN_FILE
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"output folder {folder} holds no run to resume ({RUN_FILE} is missing): name that "
+            "run's folder with output:="
+        )
+    try:
+        facts = dict(json.loads(path.read_text()))
+        facts["run"] = str(facts["run"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise damaged(folder, error) from error
+    return facts
+
+
+def damaged(folder: Path, error: Exception) -> ValueError:
+    """The error of a run whose files cannot be read."""
+    return ValueError(
+        f"{folder} cannot be resumed: {RUN_FILE} or {EPISODES_FILE} is damaged ({error!r}); copy "
+        "it again"
+    )
