@@ -15,6 +15,7 @@ from launch.console import Console
 from launch.event import Event
 from launch.event_handler import EventHandler
 from launch.events import Shutdown
+from launch.events.process import ShutdownProcess
 from launch.launch_context import LaunchContext
 from launch.launch_description import LaunchDescription
 from launch.process import Process
@@ -134,7 +135,10 @@ class LaunchService:
                 self.execute(answer)
         if isinstance(event, Shutdown):
             self.shutdown.set()
-            for process in self._processes:
+        for process in self._processes:
+            if isinstance(event, Shutdown) or (
+                isinstance(event, ShutdownProcess) and event.process_matcher(process.action)
+            ):
                 process.stop()
 
     def _fail(self, error: Exception) -> None:

@@ -36,12 +36,16 @@ class ProcessSettings:
 
 
 class Process:
-    """Runs one process, again and again where it is to respawn, and stops it when asked to."""
+    """Runs one process, again and again where it is to respawn, and stops it when asked to.
+
+    Attributes:
+        action: The action that it belongs to.
+    """
 
     def __init__(
         self, action: "Action", settings: ProcessSettings, service: "LaunchService"
     ) -> None:
-        self._action = action
+        self.action = action
         self._settings = settings
         self._service = service
         self._child: asyncio.subprocess.Process | None = None
@@ -50,7 +54,12 @@ class Process:
         self._impatient = asyncio.Event()
 
     async def run(self) -> None:
-        """Run until the process has ended for good; each end is an event."""
+        """Run until the process has ended for good; each end is an event.
+
+        A process that is asked to stop before it has started never does.
+        """
+        if self._stop.is_set():
+            return
         stopper = asyncio.create_task(self._stop_when_asked())
         try:
             while True:
@@ -135,7 +144,7 @@ class Process:
             )
         self._service.emit(
             ProcessExited(
-                self._action,
+                self.action,
                 name,
                 command,
                 self._settings.cwd,

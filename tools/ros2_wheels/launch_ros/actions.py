@@ -16,7 +16,7 @@ from launch_ros.parameter_descriptions import (
     evaluate_parameters,
     write_parameters,
 )
-from ros2_wheels.packages import find_executable
+from launch_ros.substitutions import ExecutableInPackage
 
 NAMESPACE = "ros_namespace"  # launch configurations, with the names of the original
 PARAMETERS = "global_params"
@@ -71,8 +71,11 @@ class Node(ExecuteProcess):
             ros_arguments += ["-r", f"__node:={name}"]
         if namespace is not None:
             ros_arguments += ["-r", f"__ns:={namespace}"]
-        for key, value in context.launch_configurations.get(PARAMETERS, []):
-            ros_arguments += ["-p", f"{key}:={_to_yaml(value)}"]
+        for given in context.launch_configurations.get(PARAMETERS, []):
+            if isinstance(given, tuple):
+                ros_arguments += ["-p", f"{given[0]}:={_to_yaml(given[1])}"]
+            else:
+                ros_arguments += ["--params-file", _file_of(context, given, namespace, name)]
         for parameters in self._parameters:
             ros_arguments += ["--params-file", _file_of(context, parameters, namespace, name)]
         for old, new in self._remappings:
@@ -84,7 +87,7 @@ class Node(ExecuteProcess):
         executable = perform(context, self._executable)
         if self._package is None:
             return executable
-        return str(find_executable(perform(context, self._package), executable))
+        return ExecutableInPackage(executable, self._package).perform(context)
 
     def _expand_namespace(self, context: LaunchContext) -> str | None:
         base = context.launch_configurations.get(NAMESPACE)
@@ -126,6 +129,21 @@ class SetParameter(Action):
         ((name, value),) = evaluate_parameters(context, {self.name: self.value}).items()
         known = context.launch_configurations.get(PARAMETERS, [])
         context.launch_configurations[PARAMETERS] = [*known, (name, value)]
+
+
+class SetParametersFromFile(Action):
+    """Give a file of parameters to every node of this scope; a node's own parameters win."""
+
+    def __init__(
+        self, filename: SomeSubstitutionsType, *, condition: Condition | None = None
+    ) -> None:
+        super().__init__(condition=condition)
+        self.filename = filename
+
+    def execute(self, context: LaunchContext) -> None:
+        """Add it to those that are set already."""
+        known = context.launch_configurations.get(PARAMETERS, [])
+        context.launch_configurations[PARAMETERS] = [*known, perform(context, self.filename)]
 
 
 def join_namespaces(base: str | None, own: str) -> str:

@@ -4,7 +4,7 @@ from launch.launch_context import LaunchContext
 from launch.some_substitutions_type import SomeSubstitutionsType
 from launch.subset import refuse_missing
 from launch.substitution import Substitution, describe, perform
-from ros2_wheels.packages import package_prefix
+from ros2_wheels.packages import find_executable, package_prefix
 
 
 class FindPackagePrefix(Substitution):
@@ -29,6 +29,23 @@ class FindPackageShare(FindPackagePrefix):
         """The path; raises CommandError where there is no such package."""
         package = perform(context, self.package)
         return str(package_prefix(package) / "share" / package)
+
+
+class ExecutableInPackage(FindPackagePrefix):
+    """The path of an executable of a package."""
+
+    def __init__(self, executable: SomeSubstitutionsType, package: SomeSubstitutionsType) -> None:
+        super().__init__(package)
+        self.executable = executable
+
+    def perform(self, context: LaunchContext) -> str:
+        """The path; raises CommandError where there is no such package or executable."""
+        package, executable = perform(context, self.package), perform(context, self.executable)
+        return str(find_executable(package, executable))
+
+    def describe(self) -> str:
+        """The expression that makes it."""
+        return f"ExecInPkg(pkg={describe(self.package)}, exec={describe(self.executable)})"
 
 
 __getattr__ = refuse_missing(__name__)

@@ -1,5 +1,6 @@
 """Events of processes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,13 @@ class ProcessExited(Event):
     env: dict[str, str]
     pid: int
     returncode: int
+
+
+class ShutdownProcess(Event):
+    """The processes of the actions that match are asked to stop."""
+
+    def __init__(self, *, process_matcher: "Callable[[Action], bool]") -> None:
+        self.process_matcher = process_matcher
 
 
 __getattr__ = refuse_missing(__name__)
