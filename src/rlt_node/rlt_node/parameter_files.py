@@ -73,20 +73,29 @@ def addresses(pattern: str, node: str) -> bool:
     return re.fullmatch("".join(parts), node) is not None
 
 
-def meant_for_all(arguments: Sequence[str]) -> set[str]:
-    """Names of the parameters that a process's arguments give to every node, whatever it is.
+def meant_for(arguments: Sequence[str], node: str) -> tuple[set[str], set[str]]:
+    """Read whom the parameters among a process's arguments are meant for.
 
     Args:
-        arguments: Those of the process; what ROS has read of them, so they are sound.
+        arguments: Those of the process; ROS has read them, so they are sound.
+        node: Fully qualified name of a node.
+
+    Returns:
+        The names that are given to every node, whatever it is, and those that are given to others
+        than this node.
     """
-    names: set[str] = set()
+    all_nodes: set[str] = set()
+    others: set[str] = set()
     for flag, word in zip(arguments, arguments[1:], strict=False):
         if flag == FILE_FLAG:
             for pattern, values in sections(Path(word)).items():
-                names |= set(values) if pattern.rpartition("/")[2] in ("*", "**") else set()
+                if pattern.rpartition("/")[2] in ("*", "**"):
+                    all_nodes.update(values)
+                elif not addresses(pattern, node):
+                    others.update(values)
         elif flag in VALUE_FLAGS:
-            names.add(word.partition(":=")[0])
-    return names
+            all_nodes.add(word.partition(":=")[0])
+    return all_nodes, others
 
 
 def _sections(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:

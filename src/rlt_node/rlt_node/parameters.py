@@ -13,7 +13,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from rlt_core.settings import build, default_of, example_of, fit
-from rlt_node.parameter_files import meant_for_all
+from rlt_node.parameter_files import meant_for
 
 T = TypeVar("T")
 LARGEST_INTEGER = 2**63 - 1
@@ -86,7 +86,7 @@ def refuse_unknown(node: Node) -> None:
     """Refuse parameters that nobody declared: they are typing errors. Call it last.
 
     What was given to all nodes, such as a `tf_prefix` for a robot's driver, is only mentioned,
-    unless it resembles a parameter of this node.
+    unless it resembles a parameter of this node; what other nodes have is none of its business.
 
     Raises:
         ValueError: Naming all of them and the known ones.
@@ -99,20 +99,24 @@ def refuse_unknown(node: Node) -> None:
     if not unknown:
         return
     known = sorted(name for name in node._parameters if not name.startswith(RCLPY_PREFIXES))
-    for_all = meant_for_all(sys.argv)
-    meant = {name: get_close_matches(name, known, 1, RESEMBLANCE) for name in unknown}
-    wrong = [
-        f"{name} (did you mean {meant[name][0]}?)" if meant[name] else name
-        for name in unknown
-        if meant[name] or name not in for_all
-    ]
+    all_nodes, others = meant_for(sys.argv, node.get_fully_qualified_name())
+    wrong, strange = [], []
+    for name in unknown:
+        resembling = get_close_matches(name, known, 1, RESEMBLANCE)
+        if name in all_nodes & others:
+            continue
+        if name in all_nodes and not resembling:
+            strange.append(name)
+        else:
+            wrong.append(f"{name} (did you mean {resembling[0]}?)" if resembling else name)
     if wrong:
         raise ValueError(
             f"unknown parameter(s) {', '.join(wrong)}; this node has {', '.join(known)}"
         )
-    node.get_logger().warning(
-        f"parameter(s) {', '.join(unknown)}, given to all nodes, mean nothing to this one"
-    )
+    if strange:
+        node.get_logger().warning(
+            f"parameter(s) {', '.join(strange)}, given to all nodes, mean nothing to this one"
+        )
 
 
 def _descriptor(item: dataclasses.Field[Any], default: Any) -> ParameterDescriptor:

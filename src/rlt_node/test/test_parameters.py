@@ -185,6 +185,15 @@ def test_what_is_given_to_all_nodes_kills_none(run_node):
     ) in said
 
 
+def test_what_another_node_has_is_no_typing_error_of_this_one(run_node):
+    code, said = run_node("""
+/**/other: {ros__parameters: {speeds: 1.0}}
+/**: {ros__parameters: {speeds: 2.0}}
+""")
+    assert code == 0, said
+    assert "speeds" not in said
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
