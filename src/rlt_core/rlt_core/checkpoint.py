@@ -19,10 +19,9 @@ from safetensors import torch as safetensors
 from torch import Tensor
 
 from rlt_core.files import replace_file
+from rlt_core.run_files import MANIFEST, PREVIOUS, require_checkpoint
 
 SCHEMA = 1
-MANIFEST = "manifest.json"
-PREVIOUS = "previous.json"
 MAX_BYTES = 1 << 30
 """Hundreds of times an actor-critic of this suite: what is larger is not read at all."""
 MAX_MANIFEST_BYTES = 1 << 24
@@ -102,11 +101,7 @@ def load(folder: Path, *needed: str) -> tuple[dict[str, Tensor], dict[str, Any]]
         ValueError: If it is damaged, lacks its tensor file, is of another schema, or its meta
             lacks a needed name.
     """
-    if not (folder / MANIFEST).is_file():
-        raise FileNotFoundError(
-            f"no checkpoint in {folder}: {MANIFEST} is missing; name the folder `checkpoint` of a "
-            "finished run"
-        )
+    require_checkpoint(folder, MANIFEST)
     return _load(folder / MANIFEST, needed)
 
 

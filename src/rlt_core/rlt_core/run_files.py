@@ -1,4 +1,4 @@
-"""The output folder of a run: whether one can begin in it, or go on with the one that it holds."""
+"""The folders of a run, as whoever starts one must know them before anything is loaded."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 
 RUN_FILE = "run.json"
 EPISODES_FILE = "episodes.jsonl"
+MANIFEST = "manifest.json"
+PREVIOUS = "previous.json"
 
 
 def require_folder(folder: Path) -> None:
@@ -74,6 +76,23 @@ def read_facts(folder: Path) -> dict[str, Any]:
     except (KeyError, TypeError, ValueError) as error:
         raise damaged(folder, error) from error
     return facts
+
+
+def require_checkpoint(folder: Path, *manifests: str) -> None:
+    """Check that a folder is that of a checkpoint.
+
+    Args:
+        folder: The folder.
+        *manifests: Names of which it must hold one: of the newest generation, of the one before.
+
+    Raises:
+        FileNotFoundError: If it is not.
+    """
+    if not any((folder / name).is_file() for name in manifests):
+        raise FileNotFoundError(
+            f"no checkpoint in {folder}: {manifests[0]} is missing; name the folder `checkpoint` "
+            "of a finished run"
+        )
 
 
 def damaged(folder: Path, error: Exception) -> ValueError:
