@@ -1,20 +1,9 @@
 """Evaluate the base policy, or the actor of a checkpoint, without learning."""
 
-from pathlib import Path
-
 from launch import LaunchContext, LaunchDescription
 from launch.action import Action
 
-from rlt_node.launching import (
-    Graph,
-    argument,
-    arguments,
-    expendable,
-    report_at_end,
-    required,
-    whole,
-    with_context,
-)
+from rlt_node.launching import Graph, argument, arguments, whole, with_context
 
 
 def nodes(context: LaunchContext) -> list[Action]:
@@ -25,18 +14,9 @@ def nodes(context: LaunchContext) -> list[Action]:
         others = graph.control() | graph.robot()
         episodes = graph.episodes("evaluate_base", base_eval_episodes=count)
     else:
-        others = graph.control(str(Path(policy).absolute())) | graph.robot()
+        others = graph.control(policy) | graph.robot()
         episodes = graph.episodes("evaluate_actor", eval_episodes=count)
-    person = graph.person()
-    return [
-        *graph.greeting,
-        *required(others),
-        *expendable(person),
-        *report_at_end(episodes, graph.output),
-        *others.values(),
-        *person.values(),
-        episodes,
-    ]
+    return graph.led_by(episodes, others)
 
 
 def generate_launch_description() -> LaunchDescription:

@@ -3,7 +3,7 @@
 from launch import LaunchContext, LaunchDescription
 from launch.action import Action
 
-from rlt_node.launching import SCHEDULE, UNTAUGHT, Graph, arguments, expendable, with_context
+from rlt_node.launching import SCHEDULE, Graph, arguments, with_context
 
 
 def nodes(context: LaunchContext) -> list[Action]:
@@ -14,9 +14,7 @@ def nodes(context: LaunchContext) -> list[Action]:
     if graph.lockstep:
         return graph.led_by(graph.training(), learner | others)
     # In real time the robot goes on with its last weights when the learner dies.
-    return [
-        *expendable(learner, UNTAUGHT), *learner.values(), *graph.led_by(graph.training(), others)
-    ]
+    return graph.led_by(graph.training(), others, learner)
 
 
 def generate_launch_description() -> LaunchDescription:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +15,33 @@ from launch import LaunchContext
 from launch.action import Action
 from launch.actions import (
     DeclareLaunchArgument,
+    EmitEvent,
     ExecuteProcess,
     LogInfo,
     OpaqueFunction,
     RegisterEventHandler,
-    Shutdown,
+    TimerAction,
 )
 from launch.event_handlers import OnProcessExit
+from launch.events import matches_action
+from launch.events.process import ShutdownProcess
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
-from launch_ros.substitutions import FindPackageShare
+from launch_ros.parameter_descriptions import ParameterValue
+from launch_ros.substitutions import ExecutableInPackage, FindPackageShare
 
+from rlt_core.files import path_of
+from rlt_core.run_files import (
+    MANIFEST,
+    PREVIOUS,
+    require_beginning,
+    require_checkpoint,
+    require_folder,
+)
+from rlt_core.settings import ScheduleSettings, TrainingSettings
+from rlt_node.around import namespace_here, overruled
+from rlt_node.graph import GraphSettings
+from rlt_node.parameter_files import FILE_FLAG, sections
 from rlt_node.process import EXIT_LOST
 from rlt_node.profiles import find_profile
 
@@ -76,18 +93,25 @@ SCHEDULE = {
 }
 """Further arguments of a launch that trains."""
 
+DEFAULT_NAMESPACE = "/" + ARGUMENTS["namespace"][0]
 AGAIN = {"respawn": True, "respawn_delay": RESPAWN_SECONDS}
 NOBODY = "the robot holds while nobody can take over"
 UNTAUGHT = "the robot acts on with its last weights"
 
 CHOICES = {
-    "full_task": ["true", "false"],
-    "resume": ["true", "false"],
     "supervisor": ["auto", "human"],
     "device": list(DEVICES),
     "algorithm": ["rlt"],
     "log_level": ["debug", "info", "warn", "error", "fatal"],
 }
+TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
+LOWEST = {
+    item.name: item.metadata["low"]
+    for settings in (ScheduleSettings, TrainingSettings)
+    for item in dataclasses.fields(settings)
+    if type(item.default) is int
+}
+"""The smallest value of a whole-number argument."""
 
 
 def arguments(*names: str, **others: tuple[str, str]) -> list[DeclareLaunchArgument]:
@@ -106,9 +130,23 @@ def arguments(*names: str, **others: tuple[str, str]) -> list[DeclareLaunchArgum
     ]
 
 
+@dataclass
+class Run:
+    """Whether a graph's run is over, while the launch may go on with those of other graphs."""
+
+    over: bool = False
+
+    def ends(self, context: LaunchContext) -> bool:
+        """Whether the graph's nodes are to end."""
+        return self.over or bool(context.is_shutdown)
+
+
 @dataclass(frozen=True)
 class Graph:
-    """The nodes of one launch, with everything that they must agree upon.
+    """The nodes of one launch file, with everything that they must agree upon.
+
+    All that they need is looked for while they are made, so that a launch that lacks something
+    ends before its first process has begun.
 
     Attributes:
         context: The launch's context, with its arguments.
@@ -116,6 +154,10 @@ class Graph:
         task: Content of the task's file.
         mode: "lockstep" or "real_time".
         output: Folder of the run.
+        namespace: Namespace of the nodes, absolute.
+        robot_file: The robot's parameters.
+        run: Whether the run is over.
+        said: What the user must know of the nodes that were made.
     """
 
     context: LaunchContext
@@ -123,13 +165,18 @@ class Graph:
     task: dict[str, Any]
     mode: str
     output: Path
+    namespace: str
+    robot_file: Path
+    run: Run = field(default_factory=Run)
+    said: list[str] = field(default_factory=list)
 
     @classmethod
     def of(cls, context: LaunchContext, mode: str = "lockstep") -> Graph:
         """Resolve the arguments.
 
         Raises:
-            ValueError: If the task is unknown, or nobody could judge success.
+            ValueError: If the task is unknown, nobody could judge success, the namespace is none,
+                or the robot's file cannot be read.
         """
         share = Path(FindPackageShare("rlt_bringup").perform(context))
         name = argument(context, "task")
@@ -144,8 +191,19 @@ class Graph:
             raise ValueError("only the simulator can judge success: add supervisor:=human")
         if not simulated or supervisor == "human":
             mode = "real_time"
-        output = configurations.get("output") or f"runs/{name}-{_occasion(configurations)}"
-        return cls(context, share, task, mode, Path(output).absolute())
+        namespace = namespace_here(context, argument(context, "namespace"))
+        output = configurations.get("output") or (
+            f"runs/{name}-{_occasion(configurations, namespace)}"
+        )
+        robot_file = share / "config" / "robots" / "sim.yaml"
+        if not simulated:
+            robot_file = path_of(configurations["robot"]).absolute()
+            if not robot_file.is_file():
+                raise ValueError(
+                    f"no robot config at {robot_file}: name one like config/robots/sim.yaml"
+                )
+        sections(robot_file)
+        return cls(context, share, task, mode, path_of(output).absolute(), namespace, robot_file)
 
     @property
     def lockstep(self) -> bool:
@@ -169,21 +227,21 @@ class Graph:
     @property
     def full_task(self) -> bool:
         """Whether episodes begin with an approach from home."""
-        return self.context.launch_configurations.get("full_task") == "true"
+        return flag(self.context, "full_task")
 
     @property
     def greeting(self) -> list[Action]:
-        """What the launch says first: where the run goes, and what is left to the person."""
-        said: list[Action] = [LogInfo(msg=f"output: {self.output}")]
+        """What the launch says first: where the run goes, and what is left to the person.
+
+        To be asked for once the nodes are made.
+        """
+        said = [f"output: {self.output}", *dict.fromkeys(self.said)]
         if self.supervised and argument(self.context, "device") == "keyboard":
-            space = argument(self.context, "namespace")
-            elsewhere = "" if space == ARGUMENTS["namespace"][0] else (
-                f" --ros-args -r __ns:=/{space}"
+            elsewhere = "" if self.namespace == DEFAULT_NAMESPACE else (
+                f" --ros-args -r __ns:={self.namespace}"
             )
-            said.append(LogInfo(
-                msg=f"in a second terminal: ros2 run rlt_teleop keyboard{elsewhere}"
-            ))
-        return said
+            said.append(f"in a second terminal: ros2 run rlt_teleop keyboard{elsewhere}")
+        return [LogInfo(msg=sentence) for sentence in said]
 
     def node(
         self,
@@ -198,22 +256,30 @@ class Graph:
         Args:
             package: Its package.
             name: Its name and its executable's.
-            parameters: Parameters that win over those of all files; None means the file's.
+            parameters: Parameters that win over all others; None means the file's.
             *files: Parameter files after config/rlt.yaml and the robot's.
             **options: Further arguments of `launch_ros.actions.Node`.
+
+        Raises:
+            ValueError: If it is not installed, or a file of parameters cannot be read.
         """
+        executable_of(self.context, package, name)
+        decided = {key: value for key, value in (parameters or {}).items() if value is not None}
+        self.said.extend(overruled(self.context, f"{self.namespace.rstrip('/')}/{name}", decided))
+        defaults = [self.share / "config" / "rlt.yaml", self.robot_file, *files]
         return Node(
             package=package,
             executable=name,
             name=name,
-            namespace=argument(self.context, "namespace"),
-            parameters=[
-                str(self.share / "config" / "rlt.yaml"),
-                str(self._robot_file()),
-                *map(str, files),
-                {key: value for key, value in (parameters or {}).items() if value is not None},
+            namespace=self.namespace,
+            # Among the program's own arguments the files come before what SetParameter and
+            # SetParametersFromFile have set around this launch file, which wins over them.
+            ros_arguments=[
+                "--log-level", argument(self.context, "log_level"),
+                *(word for file in defaults for word in (FILE_FLAG, str(file))),
             ],
-            arguments=["--ros-args", "--log-level", argument(self.context, "log_level")],
+            parameters=[{key: _as_it_stands(value) for key, value in decided.items()}] if decided
+            else None,
             output="screen",
             **options,
         )
@@ -228,9 +294,21 @@ class Graph:
         return {"simulator": self.node("rlt_sim", "simulator", options)}
 
     def control(self, checkpoint: str = "") -> dict[str, Node]:
-        """The nodes between cameras and robot; the slowest to start comes first."""
+        """The nodes between cameras and robot; the slowest to start comes first.
+
+        Args:
+            checkpoint: Folder of the checkpoint whose actor acts; empty: the learner's.
+
+        Raises:
+            OSError: If there is no model, or no such checkpoint.
+            ValueError: If the model's contract cannot be read or does not fit.
+        """
+        GraphSettings(**self.agreed).contract()
+        folder = str(path_of(checkpoint).absolute()) if checkpoint else ""
+        if folder:
+            require_checkpoint(Path(folder), MANIFEST, PREVIOUS)
         return {
-            "policy": self.node("rlt_policy", "policy", self.agreed | {"checkpoint": checkpoint}),
+            "policy": self.node("rlt_policy", "policy", self.agreed | {"checkpoint": folder}),
             "observer": self.node("rlt_policy", "observer", self.agreed),
             "chunk_controller": self.node(
                 "rlt_policy",
@@ -252,6 +330,7 @@ class Graph:
         package, executable, own_profile = DEVICES[argument(self.context, "device")]
         name = argument(self.context, "profile") or own_profile
         profile = find_profile(name, self.share / "config" / "gamepads")
+        sections(profile)
         nodes = {"operator": self.node("rlt_teleop", "operator", self.agreed, profile, **AGAIN)}
         if executable:
             held = {"profile": str(profile)} if executable == "person" else None
@@ -270,7 +349,11 @@ class Graph:
 
         Args:
             robots: Namespaces of the robots; none: the robot in its own.
+
+        Raises:
+            OSError: If the output folder cannot be written.
         """
+        require_folder(self.output)
         parameters = self.agreed | {
             "output": str(self.output),
             "seed": whole(self.context, "seed"),
@@ -285,26 +368,54 @@ class Graph:
         return self.episodes(
             "train",
             **{name: whole(self.context, name) for name in SCHEDULE},
-            resume=argument(self.context, "resume") == "true",
+            resume=flag(self.context, "resume"),
         )
 
-    def led_by(self, episodes: Node, needed: Mapping[str, Node]) -> list[Action]:
+    def led_by(
+        self, episodes: Node, needed: Mapping[str, Node], learner: Mapping[str, Node] | None = None
+    ) -> list[Action]:
         """A run: it ends with the node that leads it, and with each that it needs.
+
+        Its end is that of its own nodes; a launch that has others goes on with them.
 
         Args:
             episodes: The node that leads it.
             needed: The other nodes, those between a person and the robot excepted.
+            learner: A learner that may die: the robot acts on meanwhile.
+
+        Raises:
+            OSError: If the run cannot begin in its output folder, or go on there.
+            ValueError: If the folder's run is damaged, or a command is not installed.
         """
-        person = self.person()
+        require_beginning(self.output, flag(self.context, "resume"))
+        person, learner = self.person(), learner or {}
+        others = {**learner, **needed, **person}
+        report = ExecuteProcess(
+            cmd=[
+                executable_of(self.context, "rlt_learner", "report"), "--output", str(self.output)
+            ],
+            output="screen",
+        )
         return [
             *self.greeting,
-            *required(needed),
-            *expendable(person),
-            *report_at_end(episodes, self.output),
-            *needed.values(),
-            *person.values(),
+            *required(needed, self.run),
+            *expendable(learner, UNTAUGHT, self.run),
+            *expendable(person, NOBODY, self.run),
+            finally_(episodes, "episodes", [report], self.run),
+            finally_(report, "report", [self._end(others.values())], self.run),
+            *others.values(),
             episodes,
         ]
+
+    def _end(self, nodes: Iterable[Node]) -> OpaqueFunction:
+        """An action that ends a run, and its nodes with it."""
+
+        def end(context: LaunchContext) -> list[Action]:
+            self.run.over = True
+            ends = [ShutdownProcess(process_matcher=matches_action(node)) for node in nodes]
+            return [LogInfo(msg="the run is finished"), *(EmitEvent(event=end) for end in ends)]
+
+        return OpaqueFunction(function=end)
 
     def episodes(self, job: str, **parameters: Any) -> Node:
         """The node that leads the run."""
@@ -317,7 +428,7 @@ class Graph:
                 "supervisor": argument(self.context, "supervisor"),
                 "task": self.task["task"],
                 "output": str(self.output),
-                "seed": int(argument(self.context, "seed")),
+                "seed": whole(self.context, "seed"),
                 "full_task": self.full_task,
                 "approach_limit_ticks": self.task["approach_limit_ticks"],
                 "time_limit_ticks": self.task["time_limit_ticks"],
@@ -335,13 +446,6 @@ class Graph:
         said = json.loads(path.read_text()).get("privileged_pretraining")
         return None if said is None else bool(said)
 
-    def _robot_file(self) -> Path:
-        robot = self.context.launch_configurations.get("robot", "sim")
-        path = self.share / "config" / "robots" / "sim.yaml" if robot == "sim" else Path(robot)
-        if not path.is_file():
-            raise ValueError(f"no robot config at {path}: name one like config/robots/sim.yaml")
-        return path
-
 
 def argument(context: LaunchContext, name: str) -> str:
     """Value of a launch argument."""
@@ -354,37 +458,95 @@ def whole(context: LaunchContext, name: str) -> int | None:
     Raises:
         ValueError: If it is no whole number.
     """
-    text = argument(context, name)
+    text, lowest = argument(context, name).strip(), LOWEST.get(name, 0)
+    if not text:
+        return None
     try:
-        return int(text) if text else None
-    except ValueError as error:
+        value = float(text)
+        number = int(text) if text.lstrip("+-").isdecimal() else int(value)
+    except (ValueError, OverflowError) as error:
         raise ValueError(f"argument {name}:={text} is no whole number") from error
+    if value != int(value):
+        raise ValueError(f"argument {name}:={text} is no whole number")
+    if number < lowest:
+        raise ValueError(f"argument {name}:={text} is too small: expected {lowest} or more")
+    return number
 
 
-def _occasion(configurations: Mapping[str, str]) -> str:
+def flag(context: LaunchContext, name: str) -> bool:
+    """Value of an argument that is true or false; false where it is not declared.
+
+    Raises:
+        ValueError: If it is neither.
+    """
+    text = context.launch_configurations.get(name, "false").strip().lower()
+    if text not in TRUE + FALSE:
+        raise ValueError(f"argument {name}:={text} is neither true nor false")
+    return text in TRUE
+
+
+def executable_of(context: LaunchContext, package: str, name: str) -> str:
+    """Path of an executable.
+
+    Raises:
+        ValueError: If it is not installed.
+    """
+    try:
+        return str(ExecutableInPackage(package=package, executable=name).perform(context))
+    except Exception as error:  # launch and ament have one of their own for each thing that lacks
+        raise ValueError(
+            f"{name} of package {package} is not installed: install the package, or source the "
+            "workspace that has it"
+        ) from error
+
+
+def _as_it_stands(value: Any) -> Any:
+    """A parameter's value, of which launch_ros must not read text as YAML."""
+    return ParameterValue(value, value_type=str) if isinstance(value, str) else value
+
+
+def _occasion(configurations: Mapping[str, str], namespace: str) -> str:
     """When and by whom a run is done: two robots that start together are two runs."""
-    default, space = ARGUMENTS["namespace"][0], configurations.get("namespace", "")
-    robot = "" if space in ("", default) else "-" + space.strip("/").replace("/", "-")
-    return f"{time.strftime('%Y%m%d-%H%M%S')}-seed{configurations.get('seed', '0')}{robot}"
+    robot = "" if namespace == DEFAULT_NAMESPACE else namespace.rstrip("/").replace("/", "-")
+    return f"{time.strftime('%Y%m%d-%H%M%S')}-seed{configurations.get('seed') or '0'}{robot}"
 
 
 def namespaces(context: LaunchContext, name: str) -> list[str]:
-    """Value of an argument that lists namespaces, separated by commas; each becomes absolute."""
-    words = argument(context, name).split(",")
-    return ["/" + word.strip().strip("/") for word in words if word.strip()]
+    """Value of an argument that lists namespaces, separated by commas; each becomes absolute.
+
+    Raises:
+        ValueError: If one is none, or is named twice.
+    """
+    words = [word.strip() for word in argument(context, name).split(",")]
+    found = [namespace_here(context, word) for word in words if word]
+    if len(set(found)) < len(found):
+        raise ValueError(f"argument {name}:={argument(context, name)}: name each robot once")
+    return found
 
 
 def with_context(function: Callable[[LaunchContext], list[Action]]) -> OpaqueFunction:
-    """Launch what a function returns once the arguments are known."""
-    return OpaqueFunction(function=function)
+    """Launch what a function returns once the arguments are known.
+
+    What it raises is raised a moment later, when all actions before this one are under way: a
+    launch that ends within them would not know of the processes that they have started.
+    """
+
+    def attempt(context: LaunchContext) -> list[Action]:
+        try:
+            return function(context)
+        except Exception as error:
+            return [TimerAction(period=0.0, actions=[_raise(error)])]
+
+    return OpaqueFunction(function=attempt)
 
 
-def required(nodes: Mapping[str, Node]) -> list[RegisterEventHandler]:
+def required(nodes: Mapping[str, Node], run: Run | None = None) -> list[RegisterEventHandler]:
     """End the launch with exit code 1 and a name when one of the nodes ends before the run."""
+    run = run or Run()
 
     def handler(name: str, node: Node) -> RegisterEventHandler:
         def died(event: Any, context: LaunchContext) -> list[Action]:
-            if context.is_shutdown:
+            if run.ends(context):
                 return _last_word(name, event.returncode)
             return [_failure(name, event.returncode)]
 
@@ -393,17 +555,21 @@ def required(nodes: Mapping[str, Node]) -> list[RegisterEventHandler]:
     return [handler(name, node) for name, node in nodes.items()]
 
 
-def expendable(nodes: Mapping[str, Node], meanwhile: str = NOBODY) -> list[RegisterEventHandler]:
+def expendable(
+    nodes: Mapping[str, Node], meanwhile: str = NOBODY, run: Run | None = None
+) -> list[RegisterEventHandler]:
     """Say when one of the nodes ends before the run; it is started again, and the run goes on.
 
     Args:
         nodes: Nodes that respawn.
         meanwhile: What the robot does until then.
+        run: The run.
     """
+    run = run or Run()
 
     def handler(name: str, node: Node) -> RegisterEventHandler:
         def ended(event: Any, context: LaunchContext) -> list[Action]:
-            if context.is_shutdown:
+            if run.ends(context):
                 return _last_word(name, event.returncode)
             return [LogInfo(msg=(
                 f"{name} ended with exit code {event.returncode}: {meanwhile}; {name} starts again "
@@ -415,26 +581,18 @@ def expendable(nodes: Mapping[str, Node], meanwhile: str = NOBODY) -> list[Regis
     return [handler(name, node) for name, node in nodes.items()]
 
 
-def finally_(node: Action, name: str, then: list[Action]) -> RegisterEventHandler:
+def finally_(
+    node: Action, name: str, then: list[Action], run: Run | None = None
+) -> RegisterEventHandler:
     """Do `then` when the process has ended with exit code 0; else end the launch with 1."""
+    run = run or Run()
 
     def ended(event: Any, context: LaunchContext) -> list[Action]:
-        if context.is_shutdown:
+        if run.ends(context):
             return _last_word(name, event.returncode)
         return [_failure(name, event.returncode)] if event.returncode else then
 
     return RegisterEventHandler(OnProcessExit(target_action=node, on_exit=ended))
-
-
-def report_at_end(episodes: Node, output: Path) -> list[RegisterEventHandler]:
-    """When the episodes are done, write the report; then end the launch with exit code 0."""
-    report = ExecuteProcess(
-        cmd=["ros2", "run", "rlt_learner", "report", "--output", str(output)], output="screen"
-    )
-    return [
-        finally_(episodes, "episodes", [report]),
-        finally_(report, "report", [Shutdown(reason="the run is finished")]),
-    ]
 
 
 def _last_word(name: str, code: int) -> list[Action]:
@@ -443,9 +601,14 @@ def _last_word(name: str, code: int) -> list[Action]:
 
 
 def _failure(name: str, code: int) -> OpaqueFunction:
+    """An action that ends the launch with exit code 1 and the name of a node."""
+    return _raise(RuntimeError(f"{name} ended with exit code {code}: see its last lines above"))
+
+
+def _raise(error: Exception) -> OpaqueFunction:
     """An action that raises: that is how a launch gets exit code 1."""
 
     def fail(context: LaunchContext) -> None:
-        raise RuntimeError(f"{name} ended with exit code {code}: see its last lines above")
+        raise error
 
     return OpaqueFunction(function=fail)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
+from ament_index_python.packages import get_packages_with_prefixes
 from launch import LaunchContext
+from launch.actions import LogInfo
 
-from rlt_node.launching import ARGUMENTS, Graph, namespaces
+from rlt_node.launching import ARGUMENTS, SCHEDULE, Graph, flag, namespaces, whole
 from rlt_node.process import EXIT_LOST
 
 HEAD = """
@@ -74,7 +78,6 @@ return LaunchDescription([*{kind}({{"recorder": recorder}}), recorder, {END}])""
         ("auto", "gamepad", set()),
         ("human", "gamepad", {"operator", "gamepad"}),
         ("human", "person", {"operator", "person"}),
-        ("human", "joy", {"operator", "game_controller_node"}),
         ("human", "keyboard", {"operator"}),
         ("human", "none", {"operator"}),
     ],
@@ -96,9 +99,76 @@ def test_a_supervised_run_has_an_operator_and_the_device_that_a_launch_can_start
 def in_context(**given: str) -> LaunchContext:
     context = LaunchContext()
     context.launch_configurations.update(
-        {name: default for name, (default, _) in ARGUMENTS.items()}, **given
+        {name: default for name, (default, _) in {**ARGUMENTS, **SCHEDULE}.items()}, **given
     )
     return context
+
+
+@pytest.mark.parametrize(
+    ("around", "given", "expected"),
+    [
+        ("", "rlt", "/rlt"), ("/lab", "rlt", "/lab/rlt"), ("/lab", "/rlt", "/rlt"),
+        ("/lab", "", "/lab"), ("", "/", "/"), ("/lab/", "r1/", "/lab/r1"),
+    ],
+)
+def test_a_namespace_that_was_pushed_reaches_hints_and_robots(around, given, expected):
+    context = in_context(
+        namespace=given, supervisor="human", device="keyboard", robots="left,/right",
+        **({"ros_namespace": around} if around else {}),
+    )
+    graph = Graph.of(context)
+    assert graph.namespace == expected
+    hint = perform(context, graph.greeting[-1])
+    assert hint.endswith("keyboard" if expected == "/rlt" else f"--ros-args -r __ns:={expected}")
+    assert namespaces(context, "robots") == [f"{around.rstrip('/')}/left", "/right"]
+
+
+def perform(context: LaunchContext, said: LogInfo) -> str:
+    """The sentence of a LogInfo, which the original keeps as substitutions."""
+    words = [said.msg] if isinstance(said.msg, str) else said.msg
+    return "".join(word if isinstance(word, str) else word.perform(context) for word in words)
+
+
+def test_paths_know_the_home_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "arm.yaml").write_text("/**/learner: {ros__parameters: {velocity: [1.0]}}")
+    given = in_context(output="~/runs/one", robot="~/arm.yaml", supervisor="human")
+    graph = Graph.of(given)
+    assert graph.output == tmp_path / "runs" / "one"
+    assert graph.robot_file == tmp_path / "arm.yaml"
+    with pytest.raises(FileNotFoundError, match=f"no checkpoint in {tmp_path}/ck"):
+        Graph.of(in_context()).control("~/ck")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("", None), ("7", 7), ("1e3", 1000), ("5.0", 5), (" 8 ", 8), ("+9", 9)]
+)
+def test_whole_numbers_as_people_write_them(text, expected):
+    assert whole(in_context(seed=text), "seed") == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "sentence"),
+    [
+        ("seed", "many", "argument seed:=many is no whole number"),
+        ("seed", "1.5", "no whole number"), ("seed", "inf", "no whole number"),
+        ("seed", "nan", "no whole number"), ("seed", "-1", "too small: expected 0 or more"),
+        ("episodes", "0", "argument episodes:=0 is too small: expected 1 or more"),
+        ("warmup_episodes", "0", "expected 1 or more"),
+    ],
+)
+def test_what_is_no_whole_number_or_too_small_is_refused(name, text, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        whole(in_context(**{name: text}), name)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("true", True), ("True", True), ("yes", True), ("1", True), ("FALSE", False), ("0", False)],
+)
+def test_flags_as_people_write_them(text, expected):
+    assert flag(in_context(full_task=text), "full_task") is expected
+    assert Graph.of(in_context(full_task=text)).full_task is expected
 
 
 def test_robots_that_are_started_together_are_different_runs():
@@ -116,7 +186,7 @@ def test_robots_are_named_by_their_namespaces(text, expected):
 
 def test_a_real_robots_learner_needs_nobody_who_judges(tmp_path):
     file = tmp_path / "arm.yaml"
-    file.write_text("{}")
+    file.write_text("")
     context = in_context(robot=str(file))
     with pytest.raises(ValueError, match="add supervisor:=human"):
         Graph.of(context)
@@ -124,12 +194,83 @@ def test_a_real_robots_learner_needs_nobody_who_judges(tmp_path):
     assert Graph.of(context).mode == "real_time"
 
 
+@pytest.fixture
+def place(tmp_path):
+    """A folder with a file, a run, and files that are no parameters."""
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").write_text('{"run": "run"}')
+    (tmp_path / "words.yaml").write_text("just: text")
+    (tmp_path / "mixed.yaml").write_text("/**/learner: {ros__parameters: {velocity: [0.5, 1]}}")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("supervisor:=human", "device:=joy"), "game_controller_node of package joy is not"),
+        (("output:={}/file",), "file cannot be made"),
+        (("output:={}/file/below",), "file is no folder"),
+        (("output:={}/run",), "holds a run already"),
+        (("output:={}/new", "resume:=yes"), "holds no run to resume"),
+        (("supervisor:=human", "robot:={}/words.yaml"), "is no file of ROS parameters"),
+        (("supervisor:=human", "robot:={}/mixed.yaml"), "ROS takes only lists of one type"),
+        (("supervisor:=human", "profile:={}/words.yaml"), "is no file of ROS parameters"),
+        (("namespace:=2nd",), "'2nd' is no namespace"),
+        (("seed:=-3",), "argument seed:=-3 is too small"),
+    ],
+)
+def test_what_is_missing_is_said_before_the_first_process_starts(place, arguments, words):
+    if "device:=joy" in arguments and "joy" in get_packages_with_prefixes():
+        pytest.skip("this machine has the package that others lack")
+    before = sorted(place.rglob("*"))
+    done = launch(
+        "rlt_bringup", "train.launch.py", *(word.format(place) for word in arguments),
+        *(() if "output" in str(arguments) else (f"output:={place}/new",)),
+    )
+    assert done.returncode == 1
+    assert words in done.stdout and "Traceback" not in done.stdout
+    assert "process started" not in done.stdout
+    assert sorted(place.rglob("*")) == before
+
+
+def test_what_an_included_launch_file_lacks_leaves_no_process_of_others_behind(tmp_path):
+    file = tmp_path / "some.launch.py"
+    file.write_text(HEAD + f"""
+    from launch.actions import IncludeLaunchDescription
+    from launch.substitutions import PathJoinSubstitution
+    from launch_ros.substitutions import FindPackageShare
+    share = FindPackageShare("rlt_bringup")
+    return LaunchDescription([
+        process("import time; time.sleep(600.0)  # {tmp_path}"),
+        IncludeLaunchDescription(
+            PathJoinSubstitution([share, "launch", "train.launch.py"]),
+            launch_arguments={{"task": "tea"}}.items(),
+        ),
+    ])
+""")
+    done = launch(str(file))
+    assert done.returncode == 1
+    assert "unknown task 'tea'" in done.stdout
+    assert not any(str(tmp_path).encode() in line for line in command_lines())
+
+
+def command_lines() -> list[bytes]:
+    """The command lines of all processes, this one excepted."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has just ended
+            if path.parent.name != str(os.getpid()):
+                found.append(path.read_bytes())
+    return found
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (("supervisor:=human", "profile:=pedals"), "no profile 'pedals': expected one of"),
         (("supervisor:=human", "device:=pedals"), "device"),
-        (("full_task:=perhaps",), "full_task"),
+        (("full_task:=perhaps",), "argument full_task:=perhaps is neither true nor false"),
         (("warmup_episodes:=few",), "warmup_episodes:=few is no whole number"),
         (("robot:=/nowhere.yaml",), "add supervisor:=human"),
     ],

@@ -1,0 +1,74 @@
+"""What the launch file that includes ours has set around it: a namespace, and parameters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from launch import LaunchContext
+
+from rlt_node.parameter_files import addresses, sections
+
+NAMESPACE = "ros_namespace"  # where launch_ros keeps what PushRosNamespace has pushed
+PARAMETERS = "global_params"  # and what SetParameter and SetParametersFromFile have set
+NAMESPACES = re.compile(r"/|(/[A-Za-z_][A-Za-z0-9_]*)+")
+
+
+def namespace_here(context: LaunchContext, given: str) -> str:
+    """A namespace as it is where our launch file was included.
+
+    Args:
+        context: The launch's context.
+        given: An absolute namespace, or one below that which has been pushed.
+
+    Returns:
+        The absolute namespace.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    around = "" if given.startswith("/") else str(context.launch_configurations.get(NAMESPACE, ""))
+    namespace = "/" + "/".join(part for part in f"{around}/{given}".split("/") if part)
+    if not NAMESPACES.fullmatch(namespace):
+        raise ValueError(
+            f"{given!r} is no namespace: expected names of letters, digits and _, separated by /, "
+            "none of which begins with a digit"
+        )
+    return namespace
+
+
+def overruled(context: LaunchContext, node: str, decided: Mapping[str, Any]) -> list[str]:
+    """Say which parameters that were set around our launch file are not obeyed.
+
+    Args:
+        context: The launch's context.
+        node: Fully qualified name of the node.
+        decided: The parameters that our launch file decides.
+
+    Returns:
+        A sentence for each.
+
+    Raises:
+        ValueError: If a file of parameters cannot be read.
+    """
+    given = _parameters(context, node)
+    return [
+        f"parameter {name} = {given[name]!r}, set around this launch file, is not obeyed: the "
+        "launch file decides it; use its arguments"
+        for name in sorted(given.keys() & decided.keys())
+        if given[name] != decided[name]
+    ]
+
+
+def _parameters(context: LaunchContext, node: str) -> dict[str, Any]:
+    """The parameters that were set around our launch file for a node."""
+    given: dict[str, Any] = {}
+    for entry in context.launch_configurations.get(PARAMETERS, []):
+        if isinstance(entry, tuple):
+            given |= [entry]
+        else:
+            for pattern, values in sections(Path(entry)).items():
+                given |= values if addresses(pattern, node) else {}
+    return given
