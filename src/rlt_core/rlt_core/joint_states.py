@@ -1,0 +1,104 @@
+"""Measured joints, merged by name: several drivers may publish on one topic `joint_states`.
+
+Each names its own joints (an arm's driver six, a gripper's one), and none has to know the others.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class JointSample:
+    """A joint's newest measurement.
+
+    Attributes:
+        position: Position, rad or m.
+        velocity: Velocity, rad/s or m/s; NaN if its driver states none.
+        stamp: When it was measured, s, on its driver's clock; 0 if the driver sets no stamps.
+        received: When it came, monotonic seconds.
+    """
+
+    position: float
+    velocity: float
+    stamp: float
+    received: float
+
+
+class JointStates:
+    """Keeps the newest measurement of each of some joints.
+
+    A message that states no position of a joint is no news of it. Neither is one whose stamp is
+    not later than that of the message before: a driver that repeats an old measurement with a
+    fresh receipt. So a joint ages although messages come; a clock that is set back costs one.
+
+    Args:
+        names: The joints that are wanted; others in a message are ignored.
+
+    Attributes:
+        samples: By name, of the joints that have been heard of.
+        heard: By name, of all joints: when there was news last, monotonic seconds; -inf: never.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.samples: dict[str, JointSample] = {}
+        self.heard = dict.fromkeys(names, -math.inf)
+        self._stamps: dict[str, float] = {}
+
+    def merge(
+        self,
+        names: Sequence[str],
+        positions: Sequence[float],
+        velocities: Sequence[float],
+        stamp: float,
+        now: float,
+    ) -> list[str]:
+        """Take in a message; return the names of the joints of which it is news.
+
+        Args:
+            names: The joints that the message names, in any order.
+            positions: One per name, or empty; rad or m.
+            velocities: One per name, or empty; rad/s or m/s.
+            stamp: The message's stamp, s; 0 if it has none.
+            now: When it was received, monotonic seconds.
+
+        Raises:
+            ValueError: If it names a wanted joint and is malformed: then nothing is taken in.
+        """
+        wanted = [name for name in names if name in self.heard]
+        if not wanted:
+            return []
+        _require_whole(names, wanted, {"positions": positions, "velocities": velocities})
+        later = [name for name in wanted if not 0.0 < stamp <= self._stamps.get(name, 0.0)]
+        self._stamps |= dict.fromkeys(wanted, stamp)
+        if not positions:
+            return []
+        for name in later:
+            index = list(names).index(name)
+            velocity = float(velocities[index]) if velocities else math.nan
+            self.samples[name] = JointSample(float(positions[index]), velocity, stamp, now)
+            self.heard[name] = now
+        return later
+
+
+def _require_whole(
+    names: Sequence[str], wanted: Sequence[str], values: dict[str, Sequence[float]]
+) -> None:
+    """Refuse a message that names a joint twice or has values for some of its names only.
+
+    Raises:
+        ValueError: If it does; says what it holds.
+    """
+    twice = sorted({name for name in wanted if wanted.count(name) > 1})
+    if twice:
+        raise ValueError(
+            f"joint_states names {', '.join(twice)} twice in one message: check the robot driver"
+        )
+    for what, numbers in values.items():
+        if len(numbers) not in (0, len(names)):
+            raise ValueError(
+                f"joint_states names {len(names)} joints ({', '.join(names)}) and has "
+                f"{len(numbers)} {what}: expected one for each name or none; check the robot driver"
+            )
