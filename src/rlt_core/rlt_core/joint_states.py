@@ -9,6 +9,8 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from rlt_core.stamps import Stamps
+
 
 @dataclass(frozen=True)
 class JointSample:
@@ -30,9 +32,8 @@ class JointSample:
 class JointStates:
     """Keeps the newest measurement of each of some joints.
 
-    A message that states no position of a joint is no news of it. Neither is one whose stamp is
-    not later than that of the message before: a driver that repeats an old measurement with a
-    fresh receipt. So a joint ages although messages come; a clock that is set back costs one.
+    A message that states no position of a joint is no news of it, nor is one that repeats an old
+    stamp: so a joint may age although messages come.
 
     Args:
         names: The joints that are wanted; others in a message are ignored.
@@ -45,7 +46,22 @@ class JointStates:
     def __init__(self, names: Iterable[str]) -> None:
         self.samples: dict[str, JointSample] = {}
         self.heard = dict.fromkeys(names, -math.inf)
-        self._stamps: dict[str, float] = {}
+        self._stamps = Stamps()
+        self._strangers: tuple[str, ...] = ()  # of the newest message that names no wanted joint
+
+    @property
+    def oldest(self) -> tuple[str, float]:
+        """Which joints have been silent longest, and since when, monotonic seconds; -inf: ever.
+
+        Said as "elbow in joint_states", or as the topic alone if it is all of them.
+        """
+        at = min(self.heard.values())
+        silent = [name for name, heard in self.heard.items() if heard == at]
+        if len(silent) < len(self.heard):
+            return f"{', '.join(silent)} in joint_states", at
+        if at == -math.inf and self._strangers:
+            return f"joint_states (which names {', '.join(self._strangers)} only)", at
+        return "joint_states", at
 
     def merge(
         self,
@@ -69,15 +85,15 @@ class JointStates:
         """
         wanted = [name for name in names if name in self.heard]
         if not wanted:
+            self._strangers = tuple(names)
             return []
         _require_whole(names, wanted, {"positions": positions, "velocities": velocities})
-        later = [name for name in wanted if not 0.0 < stamp <= self._stamps.get(name, 0.0)]
-        self._stamps |= dict.fromkeys(wanted, stamp)
-        if not positions:
+        if len(positions) == 0:
             return []
+        later = self._stamps.news(wanted, stamp)
         for name in later:
             index = list(names).index(name)
-            velocity = float(velocities[index]) if velocities else math.nan
+            velocity = float(velocities[index]) if len(velocities) else math.nan
             self.samples[name] = JointSample(float(positions[index]), velocity, stamp, now)
             self.heard[name] = now
         return later

@@ -69,6 +69,19 @@ def test_news_has_a_later_stamp(stamps, news):
         assert (joints.samples["lift"].position == number) == new
 
 
+def test_who_is_silent_is_named():
+    joints = JointStates([*ARM, GRIPPER])
+    assert joints.oldest == ("joint_states", -math.inf)
+    joints.merge(["left_lift", "left_turn"], [0.0, 0.0], [], 0.0, 1.0)
+    assert joints.oldest == ("joint_states (which names left_lift, left_turn only)", -math.inf)
+    joints.merge(ARM, [0.0, 0.0], [], 0.0, 5.0)
+    assert joints.oldest == ("finger in joint_states", -math.inf)
+    joints.merge([GRIPPER], [0.0], [], 0.0, 6.0)
+    assert joints.oldest == ("lift, turn in joint_states", 5.0)
+    joints.merge(ARM, [0.0, 0.0], [], 0.0, 6.0)
+    assert joints.oldest == ("joint_states", 6.0)
+
+
 @given(st.lists(st.sets(st.sampled_from([*ARM, GRIPPER]), min_size=1), max_size=12))
 def test_how_joints_are_spread_over_messages_changes_no_value(parts):
     joints, truth = JointStates([*ARM, GRIPPER]), {}
