@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from rlt_core.records import FloatArray
 
 SCHEMA = 1
+JOINT_INCREMENTS = "delta_joint"
+"""Kind of action vectors whose elements are joints, by name."""
 
 
 class ContractMismatch(ValueError):
@@ -52,6 +54,15 @@ class VectorSpec:
     def size(self) -> int:
         """Number of elements."""
         return len(self.names)
+
+    @property
+    def circular(self) -> tuple[bool, ...]:
+        """Which elements are angles on a circle: the yaw of a tool.
+
+        Joints are not: drivers count their turns, and limits tell one turn from another.
+        """
+        tool = self.kind != JOINT_INCREMENTS
+        return tuple(tool and name == "yaw" for name in self.names)
 
 
 @dataclass(frozen=True)

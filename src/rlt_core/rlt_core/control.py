@@ -96,7 +96,7 @@ class ControlLoop:
         self.conflict: Rejection | None = None
         self.trouble: Rejection | None = None
         self.rejections: Counter[str] = Counter()
-        self._guard = Guard(contract.action.names, contract.dt, limits)
+        self._guard = Guard(contract.action, contract.dt, limits)
         self._gate = Gate(contract, self._guard.max_increment, self._guard.leash)
         self._scheduler = ChunkScheduler(contract, chunks)
         self._takeover = Takeover(chunks.human_silence_ticks * unit)

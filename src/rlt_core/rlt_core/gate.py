@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rlt_core.circle import all_near
 from rlt_core.contract import Contract
 from rlt_core.records import ActionChunk, FloatArray, RobotState, Source
 
@@ -76,6 +77,7 @@ class Gate:
         leash: NDArray[np.float64],
     ) -> None:
         self._axes = contract.action.names
+        self._circular = contract.action.circular
         self._chunk = contract.chunk
         self._tail = contract.horizon - contract.planning_delay_ticks - contract.chunk
         self._hash = contract.hash()
@@ -183,7 +185,7 @@ class Gate:
         if previous is None:
             return None
         ticks = max(1, state.tick - previous.tick)
-        moved = np.abs(position - previous.position)
+        moved = np.abs(all_near(position, previous.position, self._circular) - previous.position)
         allowed = 2.0 * self._leash + ticks * self._max_increment
         if (moved > allowed).any():
             axis = int(np.argmax(moved - allowed))

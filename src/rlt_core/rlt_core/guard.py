@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rlt_core.contract import Contract
+from rlt_core.circle import TURN, near
+from rlt_core.contract import Contract, VectorSpec
 from rlt_core.records import FloatArray
 from rlt_core.settings import GuardSettings, validate
 
@@ -47,8 +47,11 @@ class Guard:
     as fast as those three limits allow. A robot that starts outside the workspace may only move
     back towards it.
 
+    Of an angle on a circle that turn counts which is nearest: at the start to the middle of its
+    limits, then to the set-point. So set-points go on through half a turn where limits allow it.
+
     Args:
-        axis_names: Names of the A axes.
+        axes: The A action axes.
         dt: Control period in seconds.
         settings: The limits.
 
@@ -56,8 +59,8 @@ class Guard:
         ValueError: If a limit is missing, not positive or not finite; names all of them.
     """
 
-    def __init__(self, axis_names: Sequence[str], dt: float, settings: GuardSettings) -> None:
-        _require_limits(axis_names, settings)
+    def __init__(self, axes: VectorSpec, dt: float, settings: GuardSettings) -> None:
+        _require_limits(axes, settings)
         self._axes = [
             _Axis(
                 low=float(settings.position_min[i]),
@@ -65,8 +68,9 @@ class Guard:
                 velocity=settings.velocity[i] * dt,
                 acceleration=settings.acceleration[i] * dt * dt,
                 leash=float(settings.leash[i]),
+                circular=axes.circular[i],
             )
-            for i in range(len(axis_names))
+            for i in range(axes.size)
         ]
         self._setpoint: list[float] | None = None
         self._increment = [0.0] * len(self._axes)
@@ -99,8 +103,10 @@ class Guard:
                 f"the guard cannot start from position {position}: expected {len(self._axes)} "
                 "finite numbers; wait for a valid robot state"
             )
-        self._setpoint = valid
-        self._measured = valid
+        self._setpoint = self._measured = [
+            axis.near(value, 0.5 * (axis.low + axis.high))
+            for axis, value in zip(self._axes, valid, strict=True)
+        ]
         self._increment = [0.0] * len(self._axes)
 
     def limit(self, wish: Vector | FloatArray | None, measured: Vector | None) -> Command:
@@ -126,7 +132,12 @@ class Guard:
             steps = [0.0] * len(self._axes)
             if wish is not None:
                 limited["finite"] = None
-        self._measured = self._finite(measured) or self._measured
+        self._measured = [
+            axis.near(value, last)
+            for axis, value, last in zip(
+                self._axes, self._finite(measured) or self._measured, self._setpoint, strict=True
+            )
+        ]
         setpoint = [
             axis.next_setpoint(step, last, increment, position, limited)
             for axis, step, last, increment, position in zip(
@@ -153,7 +164,7 @@ def normalised_bound(settings: GuardSettings, contract: Contract) -> FloatArray:
     Raises:
         ValueError: If a limit is missing or invalid.
     """
-    guard = Guard(contract.action.names, contract.dt, settings)
+    guard = Guard(contract.action, contract.dt, settings)
     return contract.normaliser.actions(guard.max_increment)
 
 
@@ -169,6 +180,11 @@ class _Axis:
     velocity: float
     acceleration: float
     leash: float
+    circular: bool
+
+    def near(self, value: float, reference: float) -> float:
+        """A measured value in the turn that is nearest to a reference."""
+        return near(value, reference) if self.circular else value
 
     def next_setpoint(
         self,
@@ -222,12 +238,12 @@ class _Axis:
         return room / steps + self.acceleration * (steps - 1) / 2.0
 
 
-def _require_limits(axis_names: Sequence[str], settings: GuardSettings) -> None:
+def _require_limits(axes: VectorSpec, settings: GuardSettings) -> None:
     validate(settings)
     problems = []
     for name in ("position_min", "position_max", "velocity", "acceleration", "leash"):
         values = getattr(settings, name)
-        if len(values) != len(axis_names):
+        if len(values) != axes.size:
             problems.append(f"{name} has {len(values)} values")
         elif not np.isfinite(values).all():
             problems.append(f"{name} = {values} is not finite")
@@ -237,9 +253,16 @@ def _require_limits(axis_names: Sequence[str], settings: GuardSettings) -> None:
         problems.append("position_min is not below position_max")
     if not problems and np.divide(settings.velocity, settings.acceleration).max() > LONGEST_STOP_S:
         problems.append(f"braking from full speed takes longer than {LONGEST_STOP_S:g} s")
+    if not problems:
+        spans = np.subtract(settings.position_max, settings.position_min)
+        problems += [
+            f"position_min and position_max of {name} are more than a whole turn apart"
+            for name, span, circular in zip(axes.names, spans, axes.circular, strict=True)
+            if circular and span > TURN
+        ]
     if problems:
         raise ValueError(
-            f"the guard needs limits for the axes ({', '.join(axis_names)}): "
+            f"the guard needs limits for the axes ({', '.join(axes.names)}): "
             + "; ".join(problems)
             + ": state every limit in the robot's configuration"
         )

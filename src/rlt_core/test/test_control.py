@@ -1,6 +1,7 @@
 """The control loop against the faults that a robot meets."""
 
 import dataclasses
+import math
 import time
 
 import numpy as np
@@ -222,6 +223,35 @@ def test_a_jump_of_the_measured_position_latches_a_hold():
     arm.tick = 16
     arm.loop.offer_chunk(make_chunk(16, episode=2))
     assert sources(arm.run(1, chunks=False)) == [Source.ACTOR]
+
+
+@given(st.floats(-10.0, 10.0))
+def test_a_yaw_that_begins_anew_at_half_a_turn_is_no_jump(start):
+    around = dataclasses.replace(
+        LIMITS, position_min=[-0.1, start - 1.0], position_max=[0.1, start + 1.0]
+    )
+    steps = []
+    for wraps in (False, True):
+        arm = Arm(around)
+        arm.position = np.array([0.0, start])
+        arm.loop.start(make_episode(), arm.position)
+        steps.append([])
+        for tick in range(40):
+            yaw = math.remainder(arm.position[1], math.tau) if wraps else arm.position[1]
+            state = RobotState(tick, np.array([arm.position[0], yaw]), float(tick))
+            steps[-1] += arm.run(1, state=lambda _, state=state: state)
+        assert arm.loop.trouble is None
+        assert sources(steps[-1]) == [Source.ACTOR] * 40
+    for unwrapped, wrapped in zip(*steps, strict=True):
+        np.testing.assert_allclose(wrapped.setpoint, unwrapped.setpoint, rtol=0, atol=1e-9)
+        np.testing.assert_allclose(wrapped.increment, unwrapped.increment, rtol=0, atol=1e-9)
+
+
+def test_a_yaw_that_really_jumps_latches_a_hold():
+    arm = Arm()
+    arm.run(5)
+    arm.run(1, state=lambda tick: RobotState(tick, arm.position + [0.0, 1.0], tick))
+    assert arm.loop.trouble.code == "jump" and "yaw moved by 1" in arm.loop.trouble.message
 
 
 def press(tick, since=0):

@@ -8,11 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from rlt_core.circle import TURN
 from rlt_core.contract import Contract, Normaliser, VectorSpec
 from rlt_core.guard import Guard, normalised_bound
 from rlt_core.settings import GuardSettings
 
 AXES = ("x", "yaw")
+SPEC = VectorSpec(AXES, ("m", "rad"), "delta_tcp")
 DT = 0.02
 ROUNDING = 1e-9
 
@@ -62,7 +64,7 @@ def any_limits(draw):
     any_limits(), sound(st.floats(-0.1, 0.1)), st.lists(st.tuples(anything, anything), max_size=40)
 )
 def test_every_command_is_finite_and_inside_the_limits(chosen, start, inputs):
-    guard = Guard(AXES, DT, chosen)
+    guard = Guard(SPEC, DT, chosen)
     guard.start(start)
     last, before = start, np.zeros(2)
     velocity = np.array(chosen.velocity) * DT
@@ -81,7 +83,7 @@ def test_every_command_is_finite_and_inside_the_limits(chosen, start, inputs):
 
 @given(any_limits(), st.lists(anything, max_size=40))
 def test_setpoint_stays_on_the_leash_of_a_blocked_robot(chosen, wishes):
-    guard = Guard(AXES, DT, chosen)
+    guard = Guard(SPEC, DT, chosen)
     blocked = np.array([0.01, -0.02])
     guard.start(blocked)
     for wish in wishes:
@@ -91,7 +93,7 @@ def test_setpoint_stays_on_the_leash_of_a_blocked_robot(chosen, wishes):
 
 @given(sound(st.floats(-0.05, 0.05)), st.lists(sound(st.floats(-1.0, 1.0)), max_size=10))
 def test_setpoint_follows_a_robot_that_is_pushed_away(pushed, wishes):
-    guard = Guard(AXES, DT, limits())
+    guard = Guard(SPEC, DT, limits())
     guard.start(np.zeros(2))
     for wish in wishes:
         guard.limit(wish, np.zeros(2))
@@ -104,7 +106,7 @@ def test_setpoint_follows_a_robot_that_is_pushed_away(pushed, wishes):
 
 @given(any_limits(), st.lists(sound(st.floats(-1.0, 1.0)), max_size=20))
 def test_hold_stops_as_fast_as_the_acceleration_limit_allows(chosen, wishes):
-    guard = Guard(AXES, DT, chosen)
+    guard = Guard(SPEC, DT, chosen)
     guard.start(np.zeros(2))
     for wish in wishes:
         guard.limit(wish, None)
@@ -117,7 +119,7 @@ def test_hold_stops_as_fast_as_the_acceleration_limit_allows(chosen, wishes):
 
 @given(st.floats(-5.0, 5.0), st.lists(sound(st.floats(-1.0, 1.0)), max_size=30))
 def test_a_robot_outside_the_workspace_only_moves_back(start, wishes):
-    guard = Guard(AXES, DT, limits(leash=[10.0, 10.0]))
+    guard = Guard(SPEC, DT, limits(leash=[10.0, 10.0]))
     guard.start(np.array([start, 0.0]))
     outside = max(abs(start) - 0.1, 0.0)
     for wish in wishes:
@@ -131,7 +133,7 @@ def test_a_robot_outside_the_workspace_only_moves_back(start, wishes):
 @settings(max_examples=20)
 @given(st.floats(0.06, 5.0), st.sampled_from([-1.0, 1.0]))
 def test_full_speed_into_the_edge_brakes_in_time_and_reaches_it(acceleration, side):
-    guard = Guard(AXES, DT, limits(acceleration=[acceleration, 12.0], leash=[1.0, 1.0]))
+    guard = Guard(SPEC, DT, limits(acceleration=[acceleration, 12.0], leash=[1.0, 1.0]))
     guard.start(np.zeros(2))
     before = 0.0
     for _ in range(300):
@@ -143,7 +145,7 @@ def test_full_speed_into_the_edge_brakes_in_time_and_reaches_it(acceleration, si
 
 @given(st.floats(0.099, 0.1), st.sampled_from([-1.0, 1.0]))
 def test_rounding_never_carries_a_setpoint_over_the_edge(start, side):
-    guard = Guard(AXES, DT, limits(leash=[1.0, 1.0]))
+    guard = Guard(SPEC, DT, limits(leash=[1.0, 1.0]))
     guard.start(np.array([side * start, 0.0]))
     for _ in range(8):
         assert abs(guard.limit(np.array([side, 0.0]), None).setpoint[0]) <= 0.1
@@ -160,13 +162,13 @@ def test_rounding_never_carries_a_setpoint_over_the_edge(start, side):
     ],
 )
 def test_limits_that_act_are_named(wish, expected):
-    guard = Guard(AXES, DT, limits())
+    guard = Guard(SPEC, DT, limits())
     guard.start(np.zeros(2))
     assert set(guard.limit(np.array(wish), np.zeros(2)).limited) == expected
 
 
 def test_leash_and_workspace_are_named():
-    guard = Guard(AXES, DT, limits())
+    guard = Guard(SPEC, DT, limits())
     guard.start(np.array([0.1, 0.0]))
     assert "workspace" in guard.limit(np.array([0.0001, 0.0]), None).limited
     guard.start(np.zeros(2))
@@ -174,7 +176,7 @@ def test_leash_and_workspace_are_named():
 
 
 def test_numbers_that_overflow_are_never_sent():
-    guard = Guard(AXES, DT, limits(leash=[1e308, 1e308]))
+    guard = Guard(SPEC, DT, limits(leash=[1e308, 1e308]))
     guard.start(np.zeros(2))
     for _ in range(5):
         sent = guard.limit(np.array([1e308, -1e308]), np.array([1e308, -1e308]))
@@ -187,7 +189,7 @@ def test_numbers_that_overflow_are_never_sent():
 @pytest.mark.parametrize("value", [[], [0.1], [0.1, math.nan], [0.1, math.inf], [0.1] * 3])
 def test_limits_that_are_missing_or_no_numbers_are_refused(name, value):
     with pytest.raises(ValueError, match=name):
-        Guard(AXES, DT, limits(**{name: value}))
+        Guard(SPEC, DT, limits(**{name: value}))
 
 
 @pytest.mark.parametrize(
@@ -201,18 +203,84 @@ def test_limits_that_are_missing_or_no_numbers_are_refused(name, value):
 )
 def test_limits_that_cannot_work_are_refused(changes):
     with pytest.raises(ValueError):
-        Guard(AXES, DT, limits(**changes))
+        Guard(SPEC, DT, limits(**changes))
 
 
 @pytest.mark.parametrize("position", [[np.nan, 0.0], [0.0], [np.inf, 0.0], [[0.0, 0.0]]])
 def test_guard_does_not_start_without_a_position(position):
     with pytest.raises(ValueError, match="valid robot state"):
-        Guard(AXES, DT, limits()).start(np.array(position))
+        Guard(SPEC, DT, limits()).start(np.array(position))
 
 
 def test_guard_does_not_move_before_start():
     with pytest.raises(RuntimeError):
-        Guard(AXES, DT, limits()).limit(None, None)
+        Guard(SPEC, DT, limits()).limit(None, None)
+
+
+@st.composite
+def motions(draw):
+    """Where a robot starts, within which limits of yaw, and how it is wished and pushed around."""
+    middle = draw(st.floats(-7.0, 7.0))
+    half = draw(st.floats(0.05, math.pi))
+    chosen = limits(position_min=[-0.1, middle - half], position_max=[0.1, middle + half])
+    start = middle + draw(st.floats(-0.9, 0.9)) * min(half, 3.0)
+    wishes = draw(st.lists(
+        st.tuples(st.floats(-0.02, 0.02), st.floats(-0.09, 0.09)), min_size=1, max_size=40
+    ))
+    return chosen, start, wishes
+
+
+@given(motions(), st.lists(st.integers(-3, 3), min_size=41, max_size=41))
+def test_whole_turns_of_the_measured_yaw_change_nothing(motion, turns):
+    chosen, start, wishes = motion
+    guards = [Guard(SPEC, DT, chosen) for _ in range(2)]
+    places = [np.array([0.0, start + each * TURN]) for each in (0, turns[-1])]
+    for guard, place in zip(guards, places, strict=True):
+        guard.start(place)
+    setpoint = start
+    for turn, (wish, behind) in zip(turns, wishes, strict=False):
+        measured = setpoint + behind
+        sent = [
+            guard.limit(np.array([0.0, wish]), np.array([0.0, measured + each * TURN]))
+            for guard, each in zip(guards, (0, turn), strict=True)
+        ]
+        np.testing.assert_allclose(sent[0].setpoint, sent[1].setpoint, rtol=0, atol=1e-9)
+        np.testing.assert_allclose(sent[0].increment, sent[1].increment, rtol=0, atol=1e-9)
+        setpoint = sent[0].setpoint[1]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "start", "end"),
+    [
+        (2.6, 3.7, 3.1, 3.7),  # contains pi: on through it, up to the limit
+        (-3.7, -2.6, 3.1, -2.6),  # the same place, one turn less
+        (-1.6, 1.6, 1.5, 1.6),
+        (-math.pi, math.pi, 3.1, math.pi),  # half a turn is an edge
+    ],
+)
+def test_the_turn_of_the_yaw_is_that_of_the_limits(low, high, start, end):
+    guard = Guard(SPEC, DT, limits(position_min=[-0.1, low], position_max=[0.1, high]))
+    measured = np.array([0.0, start])
+    guard.start(measured)
+    for _ in range(200):
+        sent = guard.limit(np.array([0.0, 0.017]), measured)
+        assert abs(sent.increment[1]) <= guard.max_increment[1] * (1 + ROUNDING)
+        measured = np.array([0.0, math.remainder(sent.setpoint[1], TURN)])  # as a pose tells it
+    assert sent.setpoint[1] == pytest.approx(end, abs=1e-9)
+
+
+def test_the_leash_reaches_across_half_a_turn():
+    guard = Guard(SPEC, DT, limits(position_min=[-0.1, 2.0], position_max=[0.1, 4.5]))
+    blocked = np.array([0.0, -3.13])
+    guard.start(np.array([0.0, 3.12]))
+    for _ in range(100):
+        sent = guard.limit(np.array([0.0, 0.017]), blocked)
+    assert sent.setpoint[1] == pytest.approx(-3.13 + TURN + 0.1, abs=1e-9)
+
+
+def test_more_than_a_turn_of_yaw_is_refused():
+    with pytest.raises(ValueError, match="yaw are more than a whole turn apart"):
+        Guard(SPEC, DT, limits(position_min=[-0.1, -3.5], position_max=[0.1, 3.5]))
 
 
 def test_velocity_limit_bounds_the_network():

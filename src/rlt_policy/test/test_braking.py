@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from rlt_core.contract import VectorSpec
 from rlt_core.guard import Guard
 from rlt_core.settings import GuardSettings
 from rlt_policy.braking import REST_SECONDS, Braking
@@ -19,6 +20,7 @@ LIMITS = GuardSettings([-1.0, -2.0], [1.0, 2.0], [0.4, 2.0], [5.0, 40.0], [0.5, 
 
 
 AXES = ("a", "b")
+SPEC = VectorSpec(AXES, ("rad", "rad"), "delta_joint")
 
 
 def spline(points, start, velocity, at):
@@ -68,7 +70,7 @@ wish = hnp.arrays(np.float64, 2, elements=st.floats(-0.1, 0.1))
 @settings(deadline=None)
 @given(hnp.arrays(np.float64, 2, elements=st.floats(-0.99, 0.99)), st.lists(wish, max_size=30))
 def test_at_every_moment_the_rest_is_near_in_time_and_inside_the_limits(start, wishes):
-    guard, braking = Guard(AXES, DT, LIMITS), Braking(AXES, LIMITS, DT)
+    guard, braking = Guard(SPEC, DT, LIMITS), Braking(AXES, LIMITS, DT)
     guard.start(start)
     for increment in wishes:
         sent = guard.limit(increment, None)

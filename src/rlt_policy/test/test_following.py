@@ -7,6 +7,7 @@ from collections import deque
 import numpy as np
 import pytest
 
+from rlt_core.contract import VectorSpec
 from rlt_core.guard import Guard
 from rlt_core.records import ControlStep, Source
 from rlt_core.settings import GuardSettings
@@ -14,6 +15,7 @@ from rlt_policy.following import Following
 
 DT = 0.02
 LEASH = 0.006
+SPEC = VectorSpec(("x", "yaw"), ("m", "rad"), "delta_tcp")
 REST = np.zeros(2)
 
 
@@ -28,7 +30,7 @@ class Robot:
 
     def __init__(self, scale=1.0, delay=2, acceleration=2.0):
         limits = make_limits(acceleration)
-        self.guard, self.following = Guard(("x", "yaw"), DT, limits), Following(limits, DT)
+        self.guard, self.following = Guard(SPEC, DT, limits), Following(limits, DT)
         self.guard.start(REST)
         self.position, self.velocity = REST.copy(), REST
         self.setpoint = REST

@@ -168,7 +168,7 @@ class Bench:
             self.close()
             raise
         self.driver = Driver(self.other, len(axes))
-        self.guard = Guard(axes, DT, self.limits)
+        self.guard = Guard(self.contract.action, DT, self.limits)
         self.executor.add_node(self.node)
         self.executor.add_node(self.other)
 

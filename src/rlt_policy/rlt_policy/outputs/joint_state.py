@@ -9,11 +9,9 @@ import numpy as np
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
 
-from rlt_core.contract import Contract
+from rlt_core.contract import JOINT_INCREMENTS, Contract
 from rlt_node import qos
 from rlt_policy.outputs import OnPosition
-
-KIND = "delta_joint"
 
 
 def require_joint_axes(output: str, contract: Contract) -> None:
@@ -22,10 +20,11 @@ def require_joint_axes(output: str, contract: Contract) -> None:
     Raises:
         ValueError: If they are not; names their kind.
     """
-    if contract.action.kind != KIND:
+    if contract.action.kind != JOINT_INCREMENTS:
         raise ValueError(
-            f"robot output {output} drives joints ({KIND}), the contract's actions are of kind "
-            f"{contract.action.kind} on {', '.join(contract.action.names)}: choose another output"
+            f"robot output {output} drives joints ({JOINT_INCREMENTS}), the contract's actions are "
+            f"of kind {contract.action.kind} on {', '.join(contract.action.names)}: choose another "
+            "output"
         )
 
 

@@ -16,6 +16,7 @@ from geometry_msgs.msg import TwistStamped
 from numpy.typing import NDArray
 from rclpy.node import Node
 
+from rlt_core.circle import all_near
 from rlt_core.contract import Contract
 from rlt_core.records import ControlStep
 from rlt_core.settings import GuardSettings, setting
@@ -67,7 +68,10 @@ class Twists(RobotOutput):
         self._node = node
         self._timeout = settings.driver_stop_timeout_s
         self._following = Following(limits, contract.dt)
-        self._measured: NDArray[np.float64] | None = None
+        self._circular = contract.action.circular
+        # Where the robot was last; before it is heard, the middle of the workspace: it says which
+        # turn of an angle the limits mean.
+        self._place = 0.5 * np.add(limits.position_min, limits.position_max)
         self._sent_at = -math.inf
         self._on_position = on_position
         self._message = TwistStamped()
@@ -83,21 +87,23 @@ class Twists(RobotOutput):
 
     def send(self, step: ControlStep) -> None:
         """Publish the tick's velocity."""
-        if not self._proof.passed or self._measured is None:
+        if not self._proof.passed:
             return
         now = time.monotonic()
         if now - self._sent_at > self._timeout:
             self._following.rest()
         self._sent_at = now
-        self._publish(self._following.velocity(step, self._measured))
+        place = all_near(self._place, step.setpoint, self._circular)
+        self._publish(self._following.velocity(step, place))
 
     def _on_state(self, tick: int, position: NDArray[np.float64], fault: str) -> None:
+        finite = np.isfinite(position).all()
+        if finite:
+            self._place = all_near(position, self._place, self._circular)
         if self._proof.passed:
-            if np.isfinite(position).all():  # the control loop holds without
-                self._measured = position
-            self._on_position(tick, position, fault)
-        else:
-            self._proof.measure(position, fault, time.monotonic())
+            self._on_position(tick, position, fault)  # the control loop holds without numbers
+        elif finite:
+            self._proof.measure(self._place, fault, time.monotonic())
 
     def _prove(self) -> None:
         """Go on with the proof; a timer, since the driver must be fed until it must not."""
