@@ -29,7 +29,7 @@ EARLY_CHUNKS = 4
 """Chunks of an episode that this loop has not heard of yet; more would be a policy gone wild."""
 TRIP_CHUNKS = 3
 """So many chunks in a row that are refused for what they contain end the policy's turn."""
-LATCHED = ("jump", "joints")
+LATCHED = ("jump", "state")
 """Troubles of the robot after which only a new episode moves it again."""
 
 
@@ -282,7 +282,8 @@ class ControlLoop:
             "stale",
             f"robot state of tick {state.tick} is {now - state.received:.3g} "
             f"{'s' if self._real_time else 'ticks'} old, more than {self._max_age:.3g}: check "
-            "the robot driver; the controller holds until a fresh one comes",
+            "that its driver publishes, with stamps that go on; the controller holds until a fresh "
+            "one comes",
         )
 
     def _policy_trouble(self, now: float) -> Rejection | None:

@@ -168,7 +168,7 @@ class Gate:
         the leash and the set-point's own motion.
         """
         if state.fault:
-            return Rejection("joints", state.fault)
+            return Rejection("state", state.fault)
         position = _vector(state.position)
         what = f"robot state of tick {state.tick}"
         if position is None:

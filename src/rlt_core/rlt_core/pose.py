@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 AXES = ("x", "y", "z", "yaw")
+Quaternion = tuple[float, float, float, float]
 
 
-def tool_quaternion(yaw: float) -> tuple[float, float, float, float]:
+def tool_quaternion(yaw: float) -> Quaternion:
     """Quaternion (x, y, z, w) of a tool that points down, turned by `yaw` in radians."""
     return (math.cos(0.5 * yaw), math.sin(0.5 * yaw), 0.0, 0.0)
 
@@ -23,6 +24,25 @@ def tool_quaternion(yaw: float) -> tuple[float, float, float, float]:
 def tool_yaw(x: float, y: float, z: float, w: float) -> float:
     """Yaw in radians, -pi to pi, of a tool with this orientation: where its x axis points."""
     return math.atan2(2.0 * (x * y + z * w), 1.0 - 2.0 * (y * y + z * z))
+
+
+def tool_tilt(x: float, y: float, z: float, w: float) -> float:
+    """Angle in radians, 0 to pi, of a tool with this orientation from straight down."""
+    return 2.0 * math.atan2(math.hypot(z, w), math.hypot(x, y))
+
+
+def frame_fault(topic: str, found: str, expected: str) -> str:
+    """Say that a message is in another frame than expected, empty if it is in that one.
+
+    A message that names no frame says nothing about its numbers, so it is refused, too.
+    """
+    if found == expected:
+        return ""
+    told = f"is in the frame {found!r}" if found else "names no frame"
+    return (
+        f"{topic} {told}, the contract is in {expected!r}: have the driver publish it in that "
+        "frame, or transform it"
+    )
 
 
 def as_sent(axes: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:

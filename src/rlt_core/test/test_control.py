@@ -583,7 +583,7 @@ def test_a_joint_at_its_limit_is_a_hold_that_is_recorded():
     loop.start(make_episode(), np.zeros(2))
     loop.offer_chunk(make_chunk(0))
     step = loop.step(0, RobotState(0, np.zeros(2), 0.0, fault="joint lift is at 3.1 rad"))
-    assert (step.source, step.limited[-1]) == (Source.HOLD, "joints")
+    assert (step.source, step.limited[-1]) == (Source.HOLD, "state")
     assert loop.trouble.message == "joint lift is at 3.1 rad"
 
 
@@ -593,7 +593,7 @@ def test_a_joint_that_is_not_named_is_told_by_its_fault_and_latches():
     missing = "joint_states does not name the joints yaw"
     unnamed = np.array([0.0, np.nan])
     arm.run(1, state=lambda tick: RobotState(tick, unnamed, tick, missing))
-    assert (arm.loop.trouble.code, arm.loop.trouble.message) == ("joints", missing)
+    assert (arm.loop.trouble.code, arm.loop.trouble.message) == ("state", missing)
     assert sources(arm.run(2 * CHUNK)) == [Source.HOLD] * (2 * CHUNK)
 
 

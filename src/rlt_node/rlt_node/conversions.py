@@ -15,7 +15,7 @@ from sensor_msgs.msg import Image
 
 from rlt_core.contract import Contract
 from rlt_core.control import HumanInput
-from rlt_core.pose import tool_quaternion, tool_yaw
+from rlt_core.pose import Quaternion, tool_quaternion, tool_yaw
 from rlt_core.records import (
     ActionChunk,
     Commit,
@@ -141,8 +141,14 @@ def fill_pose(message: PoseStamped, axes: Sequence[float] | NDArray[np.float64])
 
 def axes_of_pose(message: PoseStamped) -> NDArray[np.float64]:
     """The axes (x, y, z, yaw) of a pose, float64 (4,)."""
-    place, turn = message.pose.position, message.pose.orientation
-    return np.array([place.x, place.y, place.z, tool_yaw(turn.x, turn.y, turn.z, turn.w)])
+    place = message.pose.position
+    return np.array([place.x, place.y, place.z, tool_yaw(*orientation_of_pose(message))])
+
+
+def orientation_of_pose(message: PoseStamped) -> Quaternion:
+    """The orientation of a pose as a quaternion (x, y, z, w)."""
+    turn = message.pose.orientation
+    return turn.x, turn.y, turn.z, turn.w
 
 
 # ---- Records ----------------------------------------------------------------------------------

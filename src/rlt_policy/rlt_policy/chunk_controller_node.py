@@ -91,7 +91,7 @@ class ChunkControllerNode(GuardedNode):
             self, contract, limits, lockstep, self._on_position
         )
         refuse_unknown(self)  # the output has parameters of its own
-        self._rivals = Rivals(self, self._output.commands)
+        self._rivals = Rivals(self, [each.topic_name for each in self._output.commands])
         self._connect(lockstep)
 
     def _connect(self, lockstep: bool) -> None:
@@ -279,7 +279,7 @@ class ChunkControllerNode(GuardedNode):
 
     def _tell_trouble(self, trouble: Rejection) -> None:
         """Say why the robot holds; the observer says why a policy has nothing to answer."""
-        source, now = source_of(trouble.code, self._output.heard), time.monotonic()
+        source, now = source_of(trouble.code, self._output.state.heard), time.monotonic()
         observed = now - self._observed_at <= UNOBSERVED_SECONDS
         answerable = observed and now - self._observed_since > ANSWER_SECONDS
         if trouble.code == "silent" and self._observed_at > -math.inf and not answerable:
@@ -295,5 +295,5 @@ class ChunkControllerNode(GuardedNode):
     def _health(self) -> Health:
         with self._lock:
             now, control = time.monotonic(), self._control.health()
-            heard = min(self._output.heard.values())
+            heard = min(self._output.state.heard.values())
             return controller_health(control, self._rate.summary("control_step", now), now - heard)

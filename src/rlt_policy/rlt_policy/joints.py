@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from rlt_core.joint_states import JointSample
 from rlt_core.settings import setting
 
 
@@ -53,6 +54,8 @@ class JointWatch:
                 f"{', '.join(map(str, counts[:-1]))} and {counts[-1]} values: give the robot's "
                 "config one limit per joint"
             )
+        if len(set(names)) < len(names):
+            raise ValueError(f"joint_names is {list(names)}: it names a joint twice")
         self._limits = dict(zip(names, zip(*lists, strict=True), strict=True))
         for name, (low, high, speed) in self._limits.items():
             if not low + margin < high - margin:
@@ -64,54 +67,45 @@ class JointWatch:
                 raise ValueError(f"joint {name} has joint_velocity {speed:g}: expected its limit")
         self._margin = margin
         self._period = period
-        self._last: tuple[float, float, dict[str, float]] | None = None
+        self._last: dict[str, JointSample] = {}
 
-    def check(
-        self, names: Sequence[str], positions: Sequence[float], stamp: float, now: float
-    ) -> str:
+    def check(self, news: Mapping[str, JointSample]) -> str:
         """Return why the robot must not move, empty if it may.
 
         Args:
-            names: Names of the measured joints, in any order; others than the watched are ignored.
-            positions: Their positions, rad.
-            stamp: When the driver measured them, s, on the driver's clock.
-            now: When they were received, monotonic seconds.
+            news: The newest measurements, by name, of any of the watched joints.
         """
-        measured = dict(zip(names, positions, strict=False))
-        last, self._last = self._last, None
-        for name, (low, high, _) in self._limits.items():
-            value = measured.get(name, math.nan)
-            if not math.isfinite(value):
-                return f"joint {name} in joint_states is {value}: check the robot driver"
-            limit = low if value < low + self._margin else high
-            if value < low + self._margin or value > high - self._margin:
-                return (
-                    f"joint {name} in joint_states is at {value:.3f} rad, within "
-                    f"{self._margin:g} rad of its limit {limit:g}: move it away by the robot's own "
-                    "means or reset"
-                )
-        self._last = (stamp, now, measured)
-        return "" if last is None else self._jumped(measured, stamp, now, last)
+        faults = [self._fault(name, sample) for name, sample in news.items()]
+        return next((fault for fault in faults if fault), "")
 
-    def _jumped(
-        self,
-        measured: dict[str, float],
-        stamp: float,
-        now: float,
-        last: tuple[float, float, dict[str, float]],
-    ) -> str:
-        """Which joint moved faster than it can, empty if none did.
+    def _fault(self, name: str, sample: JointSample) -> str:
+        """What is wrong with a joint, empty if nothing is."""
+        low, high, _ = self._limits[name]
+        last, value = self._last.pop(name, None), sample.position
+        if not math.isfinite(value):
+            return f"joint {name} in joint_states is {value}: check the robot driver"
+        limit = low if value < low + self._margin else high
+        if value < low + self._margin or value > high - self._margin:
+            return (
+                f"joint {name} in joint_states is at {value:.3f} rad, within "
+                f"{self._margin:g} rad of its limit {limit:g}: move it away by the robot's own "
+                "means or reset"
+            )
+        self._last[name] = sample
+        return "" if last is None else self._jumped(name, sample, last)
+
+    def _jumped(self, name: str, sample: JointSample, last: JointSample) -> str:
+        """Say that a joint moved faster than it can, empty if it did not.
 
         Between two samples lies the longer of what their stamps and their receipts say: a stalled
         receiver hears several at once, and not every driver sets stamps.
         """
-        elapsed = max(self._period, stamp - last[0], now - last[1])
-        for name, (_, _, speed) in self._limits.items():
-            moved = abs(measured[name] - last[2][name])
-            if moved > speed * elapsed:
-                return (
-                    f"joint {name} in joint_states jumped by {moved:.3f} rad in {elapsed:.3f} s, "
-                    f"faster than its joint_velocity {speed:g} rad/s: check the robot driver and "
-                    "its encoders; the controller holds until the next episode"
-                )
-        return ""
+        elapsed = max(self._period, sample.stamp - last.stamp, sample.received - last.received)
+        speed, moved = self._limits[name][2], abs(sample.position - last.position)
+        if moved <= speed * elapsed:
+            return ""
+        return (
+            f"joint {name} in joint_states jumped by {moved:.3f} rad in {elapsed:.3f} s, faster "
+            f"than its joint_velocity {speed:g} rad/s: check the robot driver and its encoders; "
+            "the controller holds until the next episode"
+        )

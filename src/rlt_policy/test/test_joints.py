@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from rlt_core.joint_states import JointSample
 from rlt_policy.joints import JointSettings, JointWatch
 
 LIMITS = JointSettings(["lift", "turn"], [-1.0, -2.0], [1.0, 2.0], [1.0, 2.0], 0.1)
@@ -17,6 +18,14 @@ DT = 0.02
 
 def watch():
     return JointWatch(LIMITS, DT)
+
+
+def at(stamp=0.0, received=0.0, **positions):
+    """News of some joints."""
+    return {
+        name: JointSample(position, math.nan, stamp, received)
+        for name, position in positions.items()
+    }
 
 
 @pytest.mark.parametrize(
@@ -30,12 +39,17 @@ def watch():
     ],
 )
 def test_measured_joints(lift, turn, words):
-    said = watch().check(["turn", "gripper", "lift"], [turn, 9.0, lift], 0.0, 0.0)
+    said = watch().check(at(turn=turn, lift=lift))
     assert (words in said) if words else not said
 
 
-def test_a_missing_joint_is_no_go():
-    assert "joint turn" in watch().check(["lift"], [0.0], 0.0, 0.0)
+def test_each_joint_is_watched_by_itself():
+    joints = watch()
+    assert not joints.check(at(0.0, 5.0, lift=0.0))
+    assert not joints.check(at(0.0, 5.01, turn=0.0))
+    assert "joint turn in joint_states jumped" in joints.check(at(0.0, 5.03, turn=0.1))
+    assert not joints.check(at(0.0, 5.06, lift=0.059))
+    assert "joint lift in joint_states jumped" in joints.check(at(0.0, 5.08, lift=0.09))
 
 
 @pytest.mark.parametrize(
@@ -52,8 +66,8 @@ def test_a_missing_joint_is_no_go():
 )
 def test_a_joint_faster_than_it_can_be_has_jumped(moved, stamps, receipts, jumped):
     joints = watch()
-    assert not joints.check(["lift", "turn"], [0.1, 0.0], stamps[0], receipts[0])
-    said = joints.check(["lift", "turn"], [0.1 + moved, 0.0], stamps[1], receipts[1])
+    assert not joints.check(at(stamps[0], receipts[0], lift=0.1, turn=0.0))
+    said = joints.check(at(stamps[1], receipts[1], lift=0.1 + moved, turn=0.0))
     assert ("joint lift in joint_states jumped by" in said) == jumped
     assert bool(said) == jumped
 
@@ -65,7 +79,7 @@ def test_possible_motion_is_never_a_jump(motion):
     for step, pause in motion:
         angle, now = angle + step, now + pause
         if abs(angle) < 0.9:
-            assert joints.check(["lift", "turn"], [angle, 0.0], 0.0, now) == ""
+            assert joints.check(at(0.0, now, lift=angle, turn=0.0)) == ""
 
 
 @pytest.mark.parametrize(
@@ -75,6 +89,7 @@ def test_possible_motion_is_never_a_jump(motion):
         (JointSettings(["a"], [0.0], [], [1.0]), "1, 1, 0 and 1"),
         (JointSettings(["a"], [0.0], [1.0]), "1, 1, 1 and 0"),
         (JointSettings(["a"], [0.0], [0.2], [1.0], 0.1), "joint a has joint_min 0"),
+        (JointSettings(["a", "a"], [0.0] * 2, [1.0] * 2, [1.0] * 2), "names a joint twice"),
         (JointSettings(["a"], [0.0], [1.0], [0.0], 0.1), "joint a has joint_velocity 0"),
         (JointSettings(["a"], [0.0], [1.0], [math.inf], 0.1), "joint a has joint_velocity inf"),
     ],

@@ -28,12 +28,13 @@ from rlt_core.guard import Guard
 from rlt_core.records import ControlStep, Source
 from rlt_core.settings import GuardSettings
 from rlt_node import qos
-from rlt_node.conversions import axes_of_pose, fill_pose
+from rlt_node.conversions import axes_of_pose, fill_pose, stamp_of_tick
 from rlt_node.node import GuardedNode
 from rlt_policy.joints import JointSettings
 from rlt_policy.outputs import GROUP, load_output
 from rlt_policy.outputs.forward_position import ForwardSettings
 from rlt_policy.outputs.twist import TwistSettings
+from rlt_policy.tool_pose import ToolSettings
 
 DT = 0.02
 PATIENCE_S = 60.0
@@ -135,7 +136,7 @@ class Driver:
         if len(self.position) == len(TOOL):
             joints.position = [0.0, 9.0, 0.0]
             pose = PoseStamped()
-            pose.header.stamp = stamp
+            pose.header.stamp, pose.header.frame_id = stamp, "base_link"
             fill_pose(pose, self.position)
             self._poses.publish(pose)
         self._joints.publish(joints)
@@ -144,11 +145,12 @@ class Driver:
 class Bench:
     """A node with a robot output on one side, a driver on the other."""
 
-    def __init__(self, output, **parameters):
+    def __init__(self, output, limits=None, **parameters):
         axes, kind = (JOINTS, "delta_joint") if "joint" in output or "forward" in output else (
             TOOL, "delta_tcp"
         )
-        self.contract, self.limits = make_contract(axes, kind), make_limits(len(axes))
+        self.contract = make_contract(axes, kind)
+        self.limits = dataclasses.replace(make_limits(len(axes)), **(limits or {}))
         self.context = Context()
         rclpy.init(context=self.context)
         self.executor = EventsExecutor(context=self.context)
@@ -267,7 +269,7 @@ def test_forward_positions_are_in_the_drivers_order_and_stay(make_bench):
 
 POSED = {
     "joint_names": list(JOINTS), "joint_min": [-3.0] * 2, "joint_max": [3.0] * 2,
-    "joint_velocity": [3.0] * 2,
+    "joint_velocity": [3.0] * 2, "tool_tilt_max": 0.2,
 }
 PROVED = POSED | {"driver_stop_timeout_s": TIMEOUT_S, "proof_twist": [0.01, 0.0, 0.0, 0.0]}
 
@@ -324,14 +326,117 @@ def test_joints_are_read_by_name(make_bench):
     assert not fault
 
 
-def test_a_joint_that_nobody_names_is_a_fault(make_bench):
+class Hand:
+    """Publishes joint states and poses one by one; the driver publishes nothing by itself."""
+
+    def __init__(self, bench):
+        bench.other.destroy_timer(next(iter(bench.other.timers)))
+        self._bench = bench
+        self._joints, self._poses = bench.driver._joints, bench.driver._poses
+        bench.wait_for(self._joints.get_subscription_count, "the output")
+
+    def joints(self, names, positions, stamp=0.0):
+        """One message, and the time for it to be heard."""
+        message = JointState(name=names, position=positions)
+        message.header.stamp = stamp_of_tick(round(stamp / DT), 1 / DT)
+        self._joints.publish(message)
+        self._bench.spin(0.1)
+
+    def pose(self, frame="base_link", orientation=(1.0, 0.0, 0.0, 0.0), stamp=0.0):
+        """One message, and the time for it to be heard."""
+        message = PoseStamped()
+        message.header.frame_id = frame
+        message.header.stamp = stamp_of_tick(round(stamp / DT), 1 / DT)
+        turn = message.pose.orientation
+        turn.x, turn.y, turn.z, turn.w = orientation
+        self._poses.publish(message)
+        self._bench.spin(0.1)
+
+
+def test_joints_of_two_drivers_are_one_state(make_bench):
     bench = make_bench("joint_trajectory")
-    bench.other.destroy_timer(next(iter(bench.other.timers)))
-    publisher = bench.driver._joints
-    bench.wait_for(publisher.get_subscription_count, "the output")
-    publisher.publish(JointState(name=["turn"], position=[0.1]))
-    bench.wait_for(lambda: any(fault for _, fault in bench.states), "the fault")
-    assert "does not name the joints lift" in bench.states[-1][1]
+    hand = Hand(bench)
+    hand.joints(["finger"], [0.9])
+    hand.joints(["turn"], [0.1])
+    assert not bench.states, "lift is not known yet"
+    assert next(iter(bench.output.state.heard)) == "lift in joint_states"
+    hand.joints(["lift"], [0.2])
+    assert [(list(position), fault) for position, fault in bench.states] == [([0.2, 0.1], "")]
+    hand.joints(["lift"], [0.3])
+    assert len(bench.states) == 1, "turn is older than the last state"
+    assert next(iter(bench.output.state.heard)) == "turn in joint_states"
+
+
+@pytest.mark.parametrize(
+    ("names", "positions", "words"),
+    [
+        (["lift", "turn"], [0.1], "names 2 joints (lift, turn) and has 1 positions"),
+        (["lift", "turn", "turn"], [0.1, 0.2, 0.3], "names turn twice"),
+    ],
+)
+@pytest.mark.parametrize("output", ["joint_trajectory", "cartesian_pose"])
+def test_a_malformed_joint_state_is_a_fault(make_bench, output, names, positions, words):
+    bench = make_bench(output, **(POSED if output == "cartesian_pose" else {}))
+    hand = Hand(bench)
+    if output == "cartesian_pose":
+        hand.pose()
+    hand.joints(names, positions)
+    assert [words in fault for _, fault in bench.states] == [True]
+
+
+def test_a_gripper_beside_the_arm_is_none_of_the_poses_business(make_bench):
+    bench = make_bench("cartesian_pose", **POSED)
+    hand = Hand(bench)
+    hand.pose()
+    hand.joints(["finger"], [0.9])
+    assert not bench.states, "no joint of the arm is known yet"
+    hand.joints(["lift"], [0.0])
+    hand.joints(["turn"], [0.0])
+    assert [fault for _, fault in bench.states] == [""]
+    hand.pose()
+    hand.joints(["finger"], [0.9])
+    assert len(bench.states) == 1, "the arm's joints are older than the last state"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"frame": "base"}, "in the frame 'base', the contract is in 'base_link'"),
+        ({"frame": ""}, "names no frame"),
+        ({"orientation": (0.966, 0.0, 0.0, 0.259)}, "tilted by 0.52"),
+        ({"orientation": (0.0, 0.0, 0.0, 1.0)}, "180 degrees"),
+        ({"orientation": (0.5, 0.0, 0.0, 0.0)}, "length 0.5"),
+    ],
+)
+def test_a_pose_that_cannot_be_answered_is_a_fault(make_bench, changes, words):
+    bench = make_bench("cartesian_pose", **POSED)
+    hand = Hand(bench)
+    hand.pose(**changes)
+    assert [words in fault for _, fault in bench.states] == [True]
+
+
+def test_a_state_that_is_sent_again_is_no_news(make_bench):
+    bench = make_bench("cartesian_pose", **POSED)
+    hand = Hand(bench)
+    for stamp, count in ((1.0, 1), (1.0, 1), (1.02, 2)):
+        hand.pose(stamp=stamp)
+        hand.joints(["lift", "turn"], [0.0, 0.0], stamp=stamp)
+        assert len(bench.states) == count
+    hand.pose(stamp=1.04)
+    hand.joints(["lift", "turn"], [0.0, 0.0], stamp=1.02)
+    assert len(bench.states) == 2
+    heard = bench.output.state.heard
+    assert min(heard, key=heard.get) == "joint_states"
+
+
+def test_twists_go_the_short_way_where_the_yaw_begins_anew(make_bench):
+    bench = make_bench("twist", **PROVED, limits={"position_min": [-1.0] * 3 + [2.0],
+                                                  "position_max": [1.0] * 3 + [4.5]})
+    bench.driver.position = np.array([0.0, 0.0, 0.0, -2.5])
+    bench.connect()
+    target = bench.states[-1][0] + [0.0, 0.0, 0.0, 2 * np.pi + 0.05]
+    bench.output.send(ControlStep(1, 1, np.zeros(4, np.float32), target, Source.ACTOR))
+    bench.wait_for(lambda: 0.1 < bench.driver.target()[3] < 0.3, "the short way")
 
 
 @pytest.mark.parametrize(
@@ -346,6 +451,7 @@ def test_a_joint_that_nobody_names_is_a_fault(make_bench):
         ("twist", {"driver_stop_timeout_s": 0.1, "proof_twist": [0.01, 0.0, 0.0, 0.0]},
          "joint_velocity"),
         ("cartesian_pose", {}, "joint_velocity"),
+        ("cartesian_pose", POSED | {"tool_tilt_max": 0.0}, "tool_tilt_max is 0:"),
         ("cartesian_velocity", {}, "installed are cartesian_pose, forward_position"),
     ],
 )
@@ -377,7 +483,7 @@ def test_every_output_is_installed():
     }
 
 
-@pytest.mark.parametrize("settings", [JointSettings, ForwardSettings, TwistSettings])
+@pytest.mark.parametrize("settings", [JointSettings, ToolSettings, ForwardSettings, TwistSettings])
 def test_the_readme_has_every_parameter_of_the_outputs(settings):
     text = README.read_text()
     for item in dataclasses.fields(settings):

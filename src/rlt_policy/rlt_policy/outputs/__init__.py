@@ -9,10 +9,12 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable
 from importlib.metadata import entry_points
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from rclpy.node import Node
+from rclpy.publisher import Publisher
 
 from rlt_core.contract import Contract
 from rlt_core.records import ControlStep
@@ -22,16 +24,25 @@ GROUP = "rlt.robot_output"
 OnPosition = Callable[[int, NDArray[np.float64], str], None]
 
 
+class RobotListener(Protocol):
+    """What listens to the robot."""
+
+    @property
+    def heard(self) -> dict[str, float]:
+        """When there was news last, monotonic seconds, by topic or by what of it is silent."""
+
+
 class RobotOutput(abc.ABC):
     """The controller's way to one kind of robot interface.
 
     Attributes:
-        heard: When the robot was last heard, monotonic seconds, by topic.
-        commands: The topics that the robot obeys, fully resolved: nobody else may publish there.
+        state: What listens to the robot.
+        commands: Publishers of what the robot obeys: somebody must listen to each, and nobody
+            else may publish there.
     """
 
-    heard: dict[str, float]
-    commands: tuple[str, ...]
+    state: RobotListener
+    commands: tuple[Publisher, ...]
 
     @abc.abstractmethod
     def __init__(

@@ -35,11 +35,11 @@ class CartesianPose(RobotOutput):
         self._node = node
         self._rate_hz = contract.rate_hz
         self._lockstep = lockstep
-        self.heard = ToolState(node, contract, lockstep, on_position).heard
+        self.state = ToolState(node, contract, lockstep, on_position)
         self._message = PoseStamped()
         self._message.header.frame_id = contract.action.frame
         self._publisher = node.create_publisher(PoseStamped, "target_pose", qos.command(lockstep))
-        self.commands = (self._publisher.topic_name,)
+        self.commands = (self._publisher,)
 
     def send(self, step: ControlStep) -> None:
         """Publish the set-point; in lockstep its stamp says for which tick it is."""

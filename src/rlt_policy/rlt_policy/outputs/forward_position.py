@@ -51,9 +51,9 @@ class ForwardPosition(RobotOutput):
                 f"({', '.join(names)}): state these in the order of the driver's configuration"
             )
         self._order = [names.index(name) for name in order]
-        self.heard = JointPositions(node, contract, on_position).heard
+        self.state = JointPositions(node, contract, on_position)
         self._publisher = node.create_publisher(Float64MultiArray, "position_commands", qos.COMMAND)
-        self.commands = (self._publisher.topic_name,)
+        self.commands = (self._publisher,)
 
     def send(self, step: ControlStep) -> None:
         """Publish the set-point in the driver's order."""

@@ -39,9 +39,9 @@ class JointTrajectories(RobotOutput):
         require_joint_axes("joint_trajectory", contract)
         self._braking = Braking(contract.action.names, limits, contract.dt)
         self._names = list(contract.action.names)
-        self.heard = JointPositions(node, contract, on_position).heard
+        self.state = JointPositions(node, contract, on_position)
         self._publisher = node.create_publisher(JointTrajectory, "joint_trajectory", qos.COMMAND)
-        self.commands = (self._publisher.topic_name,)
+        self.commands = (self._publisher,)
 
     def send(self, step: ControlStep) -> None:
         """Publish the way through the set-point to rest."""

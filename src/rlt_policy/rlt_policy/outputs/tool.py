@@ -12,12 +12,18 @@ from rclpy.node import Node
 from sensor_msgs.msg import JointState
 
 from rlt_core.contract import Contract
+from rlt_core.joint_states import JointSample
 from rlt_core.pose import AXES
+from rlt_core.stamps import Stamps
 from rlt_node import qos
-from rlt_node.conversions import axes_of_pose, seconds, tick_of_stamp
+from rlt_node.conversions import axes_of_pose, orientation_of_pose, seconds, tick_of_stamp
 from rlt_node.parameters import declare
 from rlt_policy.joints import JointSettings, JointWatch
 from rlt_policy.outputs import OnPosition
+from rlt_policy.outputs.joint_state import JointListener
+from rlt_policy.tool_pose import ToolSettings, ToolWatch
+
+POSE = "tcp_pose"
 
 
 def require_tool_axes(output: str, contract: Contract) -> None:
@@ -36,8 +42,8 @@ def require_tool_axes(output: str, contract: Contract) -> None:
 class ToolState:
     """Listens to `tcp_pose` and `joint_states` and reports both as one state.
 
-    A pose counts once the joints that belong to it are known: those of its tick in lockstep, the
-    next ones in real time.
+    A pose counts once all joints are known that belong to it: those of its tick in lockstep, the
+    next ones in real time; and at once if something is wrong with either.
     """
 
     def __init__(
@@ -46,40 +52,51 @@ class ToolState:
         """Subscribe.
 
         Raises:
-            ValueError: If the node's parameters hold no limits of the joints.
+            ValueError: If the node's parameters hold no limits of the joints or of the tool.
         """
-        self.heard = {"tcp_pose": -math.inf, "joint_states": -math.inf}
+        settings = declare(node, JointSettings)
         self._rate_hz = contract.rate_hz
         self._lockstep = lockstep
         self._on_position = on_position
         # In lockstep a reset places the arm anew from one tick to the next: no jump is a fault.
-        period = math.inf if lockstep else contract.dt
-        self._joints = JointWatch(declare(node, JointSettings), period)
-        self._pose: tuple[int, NDArray[np.float64]] | None = None
-        self._fault: tuple[int, str] | None = None
+        self._watch = JointWatch(settings, math.inf if lockstep else contract.dt)
+        self._tool = ToolWatch(declare(node, ToolSettings), contract.action.frame)
+        self._stamps = Stamps()
+        self._heard = -math.inf
+        self._pose: tuple[int, NDArray[np.float64]] | None = None  # since the last report
+        self._ticks: dict[str, int] = {}  # of the joints' news since the last report
+        self._fault = ""
         profile = qos.sensor(lockstep)
-        node.create_subscription(PoseStamped, "tcp_pose", self._on_pose, profile)
-        node.create_subscription(JointState, "joint_states", self._on_joints, profile)
+        node.create_subscription(PoseStamped, POSE, self._on_pose, profile)
+        self._joints = JointListener(node, settings.joint_names, profile, self._on_joints)
+
+    @property
+    def heard(self) -> dict[str, float]:
+        """When the pose, and the joints that are silent longest, were heard."""
+        return {POSE: self._heard} | dict([self._joints.states.oldest])
 
     def _on_pose(self, message: PoseStamped) -> None:
-        self.heard["tcp_pose"] = time.monotonic()
+        if not self._stamps.news([POSE], seconds(message.header.stamp)):
+            return
+        self._heard = time.monotonic()
         self._pose = self._tick(message), axes_of_pose(message)
-        self._report()
+        self._report(self._tool.check(message.header.frame_id, orientation_of_pose(message)))
 
-    def _on_joints(self, message: JointState) -> None:
-        self.heard["joint_states"] = now = time.monotonic()
-        stamp = seconds(message.header.stamp)
-        fault = self._joints.check(message.name, message.position, stamp, now)
-        if self._fault is None or self._fault[0] != self._tick(message) or not self._fault[1]:
-            self._fault = self._tick(message), fault
-        self._report()
+    def _on_joints(self, message: JointState, news: dict[str, JointSample], fault: str) -> None:
+        self._ticks |= dict.fromkeys(news, self._tick(message))
+        self._report(fault or self._watch.check(news))
 
     def _tick(self, message: PoseStamped | JointState) -> int:
         return tick_of_stamp(message.header.stamp, self._rate_hz) if self._lockstep else 0
 
-    def _report(self) -> None:
-        if self._pose is None or self._fault is None or self._pose[0] != self._fault[0]:
+    def _report(self, fault: str) -> None:
+        """Report the pose if its joints are there or something is wrong."""
+        self._fault = self._fault or fault
+        if self._pose is None:
             return
-        (tick, position), (_, fault) = self._pose, self._fault
-        self._pose = self._fault = None
-        self._on_position(tick, position, fault)
+        tick, position = self._pose
+        complete = all(self._ticks.get(name) == tick for name in self._joints.states.heard)
+        if complete or self._fault:
+            fault, self._fault, self._pose = self._fault, "", None
+            self._ticks.clear()
+            self._on_position(tick, position, fault)

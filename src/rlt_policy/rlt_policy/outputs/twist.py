@@ -77,8 +77,8 @@ class Twists(RobotOutput):
         self._message = TwistStamped()
         self._message.header.frame_id = contract.action.frame
         self._publisher = node.create_publisher(TwistStamped, "twist", qos.COMMAND)
-        self.commands = (self._publisher.topic_name,)
-        self.heard = ToolState(node, contract, lockstep, self._on_state).heard
+        self.commands = (self._publisher,)
+        self.state = ToolState(node, contract, lockstep, self._on_state)
         self._timer = node.create_timer(contract.dt, self._prove)
         node.get_logger().warning(
             f"the robot is about to move for {settings.proof_s:g} s with proof_twist "
