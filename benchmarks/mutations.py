@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("rlt_core", "rlt_learner", "rlt_node", "rlt_policy", "rlt_teleop")
-BESIDE = ("config", "models", "pyproject.toml")  # what the tests read
+PACKAGES = ("rlt_bringup", "rlt_core", "rlt_learner", "rlt_node", "rlt_policy", "rlt_teleop")
+BESIDE = ("config", "conftest.py", "models", "pyproject.toml")  # what the tests read
 FAILED = re.compile(r"^FAILED (.+?)(?: - .*)?$", re.MULTILINE)
 LIMIT_S = 120.0
 
@@ -75,6 +75,9 @@ GUARD = ("rlt_core/test_guard", "rlt_core/test_control")
 SCHEDULER = ("rlt_core/test_scheduler", "rlt_core/test_control")
 PACE = ("rlt_core/test_pace", "rlt_core/test_control")
 JOINTS = ("rlt_policy/test_joints",)
+JOINT_STATES = ("rlt_core/test_joint_states",)
+TOOL = ("rlt_policy/test_tool_pose",)
+AUDIENCE = ("rlt_policy/test_audience",)
 SOURCES = ("rlt_policy/test_sources",)
 RIVALS = ("rlt_policy/test_rivals",)
 WEIGHTS = ("rlt_policy/test_weights",)
@@ -132,13 +135,18 @@ MUTANTS = (
     never("control: a conflict holds", "rlt_core/control", "self.conflict is not None", CONTROL),
     Mutant(
         "control: no episode starts in a conflict", "rlt_core/control",
-        "return self.conflict or self._state_trouble", "return self._state_trouble", CONTROL,
+        "self.trouble = self.conflict or self._state_trouble",
+        "self.trouble = self._state_trouble", CONTROL,
     ),
     never("rivals: another publisher of a command topic", "rlt_policy/rivals", "certain", RIVALS),
     Mutant(
         "rivals: a second controller of the same name", "rlt_policy/rivals",
         "others + (own if len(own) > 1 else [])", "others", RIVALS,
     ),
+    never("audience: nobody hears", "rlt_policy/audience",
+          "count == 0 or topic in self._doubted & doubted", AUDIENCE),
+    never("audience: spectators alone", "rlt_policy/audience",
+          "count <= len(listeners) - len(drivers)", AUDIENCE),
     Mutant(
         "node: subscriptions are bounded", "rlt_node/node",
         'if not options.get("raw") and kind not in UNLIMITED:', "if False:", BOUNDED,
@@ -235,7 +243,27 @@ MUTANTS = (
     never("joints: finite", "rlt_policy/joints", "not math.isfinite(value)", JOINTS),
     never("joints: margin", "rlt_policy/joints",
           "value < low + self._margin or value > high - self._margin", JOINTS),
-    never("joints: jump", "rlt_policy/joints", "moved > speed * elapsed", JOINTS),
+    Mutant("joints: jump", "rlt_policy/joints", "if moved <= speed * elapsed:", "if True:", JOINTS),
+    never("joints: a message that is malformed", "rlt_core/joint_states",
+          "len(numbers) not in (0, len(names))", JOINT_STATES),
+    never("joints: a joint named twice", "rlt_core/joint_states", "twice", JOINT_STATES),
+    Mutant(
+        "joints: an old stamp is no news", "rlt_core/stamps",
+        "not 0.0 < stamp <= self._last.get(source, 0.0)", "True", ("rlt_core/test_stamps",),
+    ),
+    never("tool: tilt", "rlt_policy/tool_pose", "tilt > self._tilt_max", TOOL),
+    never("tool: frame", "rlt_policy/tool_pose",
+          'fault := frame_fault("tcp_pose", frame, self._frame)', TOOL),
+    never("tool: unit quaternion", "rlt_policy/tool_pose", "abs(norm - 1.0) > NORM_TOLERANCE",
+          TOOL),
+    Mutant(
+        "gate: a yaw jumps by less than a turn", "rlt_core/gate",
+        "all_near(position, previous.position, self._circular)", "position", CONTROL,
+    ),
+    Mutant(
+        "guard: the turn of the yaw", "rlt_core/guard",
+        "return near(value, reference) if self.circular else value", "return value", GUARD,
+    ),
     never("observer: age of a source", "rlt_policy/sources", "ages[source] > limit", SOURCES),
     never("observer: frozen camera", "rlt_policy/sources", "camera.frozen", SOURCES),
     Mutant(

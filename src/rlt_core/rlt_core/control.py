@@ -78,7 +78,8 @@ class ControlLoop:
         pace: The clock of real time, which the caller beats at every tick, also where no episode
             is executed; unused in lockstep.
         conflict: Why nobody here may move the robot, set by the caller as long as it lasts, e.g.
-            since another node commands it too; None while there is nothing of the kind.
+            since another node commands it too, or nobody hears the commands; None while there is
+            nothing of the kind.
         trouble: Why the robot holds now, None while all is well.
         rejections: Number of refused inputs by "source.code", e.g. "chunk.nonfinite".
     """
@@ -119,12 +120,17 @@ class ControlLoop:
         self._stretched = 0
 
     def unfit(self, state: RobotState | None, now: float) -> Rejection | None:
-        """Why no episode can start in this robot state at the time `now`; None if one can."""
+        """Why no episode can start in this robot state at the time `now`; None if one can.
+
+        That is the trouble until one starts, or the episode that did not is over.
+        """
         if state is None:
-            return Rejection(
+            self.trouble = Rejection(
                 "stale", "no robot state has come yet: start the robot driver or remap its topics"
             )
-        return self.conflict or self._state_trouble(state, None, now)
+        else:
+            self.trouble = self.conflict or self._state_trouble(state, None, now)
+        return self.trouble
 
     def start(self, episode: EpisodeState, measured: NDArray[np.float64]) -> None:
         """Begin an episode at rest, with the measured position (A,) as the set-point sent last.
@@ -149,6 +155,8 @@ class ControlLoop:
 
     def stop(self) -> None:
         """End the episode: the policy acts no more; later steps belong to episode 0."""
+        if not self._running:  # what the last episode's ticks found is over with it
+            self.trouble = None
         self._running = False
 
     def ready(self, tick: int) -> bool:
@@ -243,7 +251,7 @@ class ControlLoop:
     def health(self) -> ControlHealth:
         """How the loop is, and what it has refused and limited since it was made."""
         return ControlHealth(
-            self.trouble,
+            self.trouble or self.conflict,
             self._takeover.grip,
             dict(self.rejections),
             dict(self._holds),

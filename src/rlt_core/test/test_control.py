@@ -460,7 +460,6 @@ def test_a_conflict_holds_everybody_until_it_is_over_and_a_fresh_chunk_has_come(
     arm = Arm()
     arm.run(CHUNK + 1)
     arm.loop.conflict = Rejection("rival", "another node commands the robot")
-    assert arm.loop.unfit(RobotState(0, arm.position, 0.0), 0.0) is arm.loop.conflict
     held = arm.run(2 * CHUNK)
     assert {step.source for step in held} == {Source.HOLD}
     assert (held[-1].setpoint == held[-3].setpoint).all()
@@ -470,6 +469,21 @@ def test_a_conflict_holds_everybody_until_it_is_over_and_a_fresh_chunk_has_come(
     later = arm.run(2 * CHUNK)
     first = next(step for step in later if step.source is Source.ACTOR)
     assert first.obs_tick >= tick
+
+
+def test_why_no_episode_can_start_is_the_trouble_until_that_is_over():
+    arm = Arm()
+    arm.loop.stop()
+    fit = RobotState(0, arm.position, 0.0)
+    assert arm.loop.unfit(fit, 0.0) is None and arm.loop.health().trouble is None
+    assert arm.loop.unfit(None, 0.0) is arm.loop.health().trouble
+    tilted = RobotState(0, arm.position, 0.0, "the tool is tilted")
+    assert arm.loop.unfit(tilted, 0.0) is arm.loop.health().trouble
+    arm.loop.stop()
+    assert arm.loop.health().trouble is None
+    arm.loop.conflict = Rejection("unheard", "no driver hears")
+    assert arm.loop.health().trouble is arm.loop.conflict, "though no episode waits for it"
+    assert arm.loop.unfit(fit, 0.0) is arm.loop.conflict
 
 
 def test_in_a_conflict_not_even_a_person_moves_the_robot():

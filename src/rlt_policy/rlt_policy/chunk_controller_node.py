@@ -38,9 +38,9 @@ from rlt_node.notices import Notices
 from rlt_node.parameters import declare, refuse_unknown
 from rlt_node.priority import claim_priority
 from rlt_node.process import Refused
+from rlt_policy.command_topics import CommandTopics
 from rlt_policy.health import controller_health, source_of
 from rlt_policy.outputs import load_output
-from rlt_policy.rivals import Rivals
 
 Vector = NDArray[np.float64]
 CLOSE_SECONDS = 0.2
@@ -91,7 +91,7 @@ class ChunkControllerNode(GuardedNode):
             self, contract, limits, lockstep, self._on_position
         )
         refuse_unknown(self)  # the output has parameters of its own
-        self._rivals = Rivals(self, [each.topic_name for each in self._output.commands])
+        self._commands = CommandTopics(self, self._output.commands)
         self._connect(lockstep)
 
     def _connect(self, lockstep: bool) -> None:
@@ -213,15 +213,14 @@ class ChunkControllerNode(GuardedNode):
     def _check(self) -> None:
         if self._failure is not None:
             raise self._failure
-        conflict = self._rivals.look()
-        with self._lock:
-            self._control.conflict = conflict
+        self._commands.look()
         if news := self._wall.news(time.time(), time.monotonic()):
             self.get_logger().warning(news)
 
     def _tick_once(self, now: float) -> None:
         """Drive a running episode, slow down after it, and send nothing while others reset."""
         self._control.pace.beat(now)
+        self._control.conflict = self._commands.conflict()
         episode = self._episode
         if episode is not None and episode.start_tick <= self._tick:
             if episode.phase is Phase.RUNNING and self._started != episode.episode:

@@ -1,0 +1,34 @@
+"""Both ends of the robot's command topics: one node may publish there, and a driver must hear."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rlt_core.gate import Rejection
+from rlt_policy.audience import Audience
+from rlt_policy.rivals import Rivals
+
+
+class CommandTopics:
+    """Keeps watch over who else commands the robot, and who hears that we do.
+
+    Args:
+        node: The node that commands the robot.
+        publishers: Publishers of its commands.
+    """
+
+    def __init__(self, node: Any, publishers: Sequence[Any]) -> None:
+        self._rivals = Rivals(node, [each.topic_name for each in publishers])
+        self._audience = Audience(node, publishers)
+        self._conflict = self._audience.look()
+
+    def look(self) -> None:
+        """Look at the ROS graph: now and then."""
+        self._conflict = self._rivals.look() or self._audience.look()
+
+    def conflict(self) -> Rejection | None:
+        """Why the robot must not be moved at this tick, None if it may: at every tick."""
+        if self._audience.shrunk():
+            self._conflict = self._conflict or self._audience.look()
+        return self._conflict
