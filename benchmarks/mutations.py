@@ -85,6 +85,7 @@ STREAM = ("rlt_core/test_stream", "rlt_core/test_trainer")
 LOG = ("rlt_core/test_log",)
 CHECKPOINT = ("rlt_core/test_checkpoint",)
 BOUNDED = ("rlt_node/test_bounded",)
+RESET = ("rlt_node/test_reset",)
 BUTTONS = ("rlt_teleop/test_buttons",)
 JOY = ("rlt_teleop/test_joy_watch",)
 
@@ -156,6 +157,13 @@ MUTANTS = (
         "bounded: bytes that are no message", "rlt_node/bounded",
         "except Exception as error:", "except ZeroDivisionError as error:", BOUNDED,
     ),
+    never("reset: a second server of the action", "rlt_node/reset", "rivals", RESET),
+    Mutant(
+        "reset: answers while a second server is there", "rlt_node/reset",
+        "if not self._rivals():", "if True:", RESET,
+    ),
+    never("reset: a server that does not know the goal", "rlt_node/reset",
+          "answer.status == GoalStatus.STATUS_UNKNOWN", RESET),
     never("control: stall and overrun hold", "rlt_core/control", "self.pace.trouble is not None",
           PACE),
     Mutant(

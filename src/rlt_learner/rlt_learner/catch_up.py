@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rlt_interfaces.srv import GetTransitions
+from rlt_node.servers import with_rivals
 
 PAGE_SECONDS = 5.0
 REPEAT_SECONDS = 2.0
@@ -68,7 +69,9 @@ class CatchUp:
     def _on_page(self, page: GetTransitions.Response, take: Take) -> None:
         self._asked = None
         if not page.success:
-            self._node.get_logger().error(page.message, throttle_duration_sec=REPEAT_SECONDS)
+            # One that serves another run refuses, and of two answers only the first is taken.
+            message = with_rivals(page.message, self._node, self._client)
+            self._node.get_logger().error(message, throttle_duration_sec=REPEAT_SECONDS)
             return
         self.largest = min(LARGEST, 2 * self.largest)
         take(page)

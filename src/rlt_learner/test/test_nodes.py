@@ -351,6 +351,30 @@ def test_a_reply_that_is_lost_is_asked_for_again(make_bench, monkeypatch):
     assert told[-1].ingested_seq == 1 and told[-1].learning
 
 
+def test_a_page_that_a_recorder_of_another_run_refused_names_who_offers_it(make_bench):
+    bench = make_bench(LearnerNode, mode="real_time")
+    bench.node.autostart()
+    said: list[str] = []
+    bench.other.create_subscription(
+        rosout.Log, "/rosout", lambda m: said.append(m.msg), qos.BARRIER
+    )
+
+    def refuse(request, response):
+        response.message = "this recorder serves run 'other'"
+        return response
+
+    stranger = rclpy.create_node("stranger", use_global_arguments=False)
+    for node in (bench.other, stranger):
+        node.create_service(GetTransitions, "get_transitions", refuse)
+    bench.wait_for(lambda: bench.node.count_services("/get_transitions") == 2)
+    bench.send(episode(1, Phase.RESETTING), "episode_state")
+    bench.send(RecorderStatus(run="run", committed=1), "recorder_status", qos.LATCHED)
+    bench.executor.add_node(stranger)
+    expected = r"serves run 'other'; /get_transitions is offered by .*/stranger"
+    bench.wait_for(lambda: any(re.search(expected, sentence) for sentence in said))
+    stranger.destroy_node()
+
+
 @pytest.mark.parametrize("mode", ["lockstep", "real_time"])
 @pytest.mark.parametrize(
     ("harm", "finding"),

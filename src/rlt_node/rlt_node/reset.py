@@ -1,21 +1,42 @@
-"""Asking the robot to reset: one request, one answer, and one sentence if there is none."""
+"""Asking the robot to reset: one request, one answer, and one sentence if there is none.
+
+The action is asked with the two clients that it consists of. rclpy's `ActionClient` ends the
+process with a segmentation fault where a second server accepts the same goal: it raises in a task
+of the executor. An ordinary client drops an answer that nobody waits for.
+"""
 
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable
+from typing import Any
 
 from action_msgs.msg import GoalStatus
-from rclpy.action import ActionClient
 from rclpy.task import Future
+from unique_identifier_msgs.msg import UUID
 
 from rlt_interfaces.action import Reset
+from rlt_node import qos
 from rlt_node.node import GuardedNode
+from rlt_node.notices import Notices
 from rlt_node.process import Refused
+from rlt_node.servers import rival_servers
+
+ABSENT = "the robot's reset action"
 
 
 class RobotReset:
-    """Calls the action `reset`; a reset that fails ends the node."""
+    """Calls the action `reset` of the one node that offers it; a reset that fails ends the node.
+
+    While two nodes offer it nothing is sent: each would move the robot, and any of them would
+    answer. Where that changes in a reset, the goal's result is asked for once more as soon as one
+    server is alone; one that does not know the goal, as another or a restarted one, is given it
+    anew.
+
+    Attributes:
+        obstacle: What keeps a reset from being asked for, empty if nothing does; see `pursue`.
+    """
 
     def __init__(self, node: GuardedNode, on_done: Callable[[int], None]) -> None:
         """Connect.
@@ -24,21 +45,38 @@ class RobotReset:
             node: The node that asks.
             on_done: Called with the episode's first tick after each reset that succeeded.
         """
+        self.obstacle = ABSENT
         self._node = node
         self._on_done = on_done
-        self._client = ActionClient(node, Reset, "reset")
+        kinds = Reset.Impl
+        self._goals = node.create_client(kinds.SendGoalService, "reset/_action/send_goal")
+        self._results = node.create_client(kinds.GetResultService, "reset/_action/get_result")
+        # By this subscription `ros2 action info` knows who calls an action.
+        node.create_subscription(
+            kinds.FeedbackMessage, "reset/_action/feedback", lambda _: None, qos.SENSOR
+        )
+        self._notices = Notices(node.get_logger())
         self._asked_at: float | None = None
-
-    def is_ready(self) -> bool:
-        """Whether a robot offers the action."""
-        return bool(self._client.server_is_ready())
+        self._wanted: Reset.Goal | None = None
+        self._goal_id: UUID | None = None  # of the goal that was sent; None: it is still to be sent
+        self._awaited: Future | None = None  # the one answer that counts
 
     def ask(self, seed: int, tick_multiple: int) -> None:
         """Reset for an episode with this seed, which begins on a multiple of a tick."""
         self._asked_at = time.monotonic()
-        goal = Reset.Goal(seed=seed, tick_multiple=tick_multiple)
-        answered = self._node.guarded(self._on_accepted)
-        self._client.send_goal_async(goal).add_done_callback(answered)
+        self._wanted = Reset.Goal(seed=seed, tick_multiple=tick_multiple)
+        self.pursue()
+
+    def pursue(self) -> None:
+        """Look who offers the action, and send what is to be sent; call it again and again."""
+        self.obstacle = self._look()
+        if self.obstacle:
+            self._awaited = None  # whoever answers now may be another than was asked
+        elif self._wanted is not None and self._awaited is None:
+            if self._goal_id is None:
+                self._send_goal()
+            else:
+                self._send_for_result()
 
     def check(self, silence_s: float) -> None:
         """Refuse to wait longer than `silence_s` for the answer.
@@ -52,15 +90,60 @@ class RobotReset:
                 "that node"
             )
 
-    def _on_accepted(self, future: Future) -> None:
-        handle = future.result()
-        if not handle.accepted:
-            raise Refused("the robot refused to reset: check its driver")
-        handle.get_result_async().add_done_callback(self._node.guarded(self._on_result))
+    def _look(self) -> str:
+        """What keeps a reset from being asked for; a second server is said at once."""
+        rivals = self._rivals()
+        if rivals:
+            obstacle = (
+                f"one node alone to offer the action reset, which {rivals} offer: end all but the "
+                "robot's own"
+            )
+            said = f"no reset is asked for: waiting for {obstacle}"
+            self._notices.tell("reset", rivals, said, time.monotonic())
+            return obstacle
+        ready = self._goals.service_is_ready() and self._results.service_is_ready()
+        return "" if ready else ABSENT
 
-    def _on_result(self, future: Future) -> None:
-        answer = future.result()
-        result, self._asked_at = answer.result, None
+    def _rivals(self) -> str:
+        return rival_servers(self._node, self._goals.service_name)
+
+    def _send_goal(self) -> None:
+        self._goal_id = UUID(uuid=list(uuid.uuid4().bytes))
+        request = Reset.Impl.SendGoalService.Request(goal_id=self._goal_id, goal=self._wanted)
+        self._await(self._goals, request, self._on_accepted)
+
+    def _send_for_result(self) -> None:
+        request = Reset.Impl.GetResultService.Request(goal_id=self._goal_id)
+        self._await(self._results, request, self._on_result)
+
+    def _await(self, client: Any, request: Any, answered: Callable[[Any], None]) -> None:
+        """Send a request; its answer counts unless another one is awaited by then."""
+        awaited = self._awaited = client.call_async(request)
+
+        def answer(future: Future) -> None:
+            if future is not self._awaited:
+                return
+            self._awaited = None
+            if not self._rivals():
+                answered(future.result())
+
+        awaited.add_done_callback(self._node.guarded(answer))
+
+    def _on_accepted(self, answer: Any) -> None:
+        if not answer.accepted:
+            raise Refused("the robot refused to reset: check its driver")
+        self.pursue()
+
+    def _on_result(self, answer: Any) -> None:
+        result = answer.result
+        if answer.status == GoalStatus.STATUS_UNKNOWN:
+            self._node.get_logger().warning(
+                "the robot's reset action does not know the reset that was asked for: it is asked "
+                "for again", throttle_duration_sec=10.0,
+            )
+            self._goal_id = None
+            return
+        self._asked_at = self._wanted = self._goal_id = None
         if answer.status != GoalStatus.STATUS_SUCCEEDED or result.error_code != Reset.Goal.NONE:
             raise Refused(
                 f"the reset failed (goal status {answer.status}, error code {result.error_code}): "

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import subprocess
+import sys
+import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 import rclpy
@@ -10,6 +15,7 @@ from rclpy.action import ActionServer
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.task import Future
 
 from rlt_interfaces.action import Reset
 from rlt_node.node import GuardedNode
@@ -28,11 +34,29 @@ class Pair:
         self.robot = Node("robot", context=self.context)
         self.node = GuardedNode("asking", context=self.context)
         self.server = ActionServer(self.robot, Reset, "reset", answer)
+        self.nodes = [self.robot, self.node]
         self.begun: list[int] = []
         self.reset = RobotReset(self.node, self.begun.append)
         self.executor = SingleThreadedExecutor(context=self.context)
-        for node in (self.robot, self.node):
+        for node in self.nodes:
             self.executor.add_node(node)
+
+    def second_server(self, answer) -> ActionServer:
+        """Another node that offers the action."""
+        node = Node("stranger", context=self.context)
+        self.nodes.append(node)
+        self.executor.add_node(node)
+        return ActionServer(node, Reset, "reset", answer)
+
+    def look_on(self) -> None:
+        """Give a reset that must not be asked for the time to be."""
+        for _ in range(10):
+            self.executor.spin_once(timeout_sec=0.05)
+            self.reset.pursue()
+
+    def ready(self) -> bool:
+        self.reset.pursue()
+        return not self.reset.obstacle
 
     def spin_until(self, condition) -> None:
         deadline = time.monotonic() + PATIENCE_S
@@ -41,14 +65,21 @@ class Pair:
             self.executor.spin_once(timeout_sec=0.1)
 
 
-@pytest.fixture
-def pair(request):
-    made = Pair(request.param)
+@contextlib.contextmanager
+def paired(answer) -> Iterator[Pair]:
+    """A pair with this robot, as long as it is needed."""
+    made = Pair(answer)
     yield made
     made.executor.shutdown()
-    for node in (made.robot, made.node):
+    for node in made.nodes:
         node.destroy_node()
     rclpy.shutdown(context=made.context)
+
+
+@pytest.fixture
+def pair(request):
+    with paired(request.param) as made:
+        yield made
 
 
 def succeeding(goal):
@@ -68,7 +99,7 @@ def faulty(goal):
 
 @pytest.mark.parametrize("pair", [succeeding], indirect=True)
 def test_a_reset_begins_an_episode(pair):
-    pair.spin_until(pair.reset.is_ready)
+    pair.spin_until(pair.ready)
     pair.reset.ask(seed=1, tick_multiple=10)
     pair.spin_until(lambda: pair.begun)
     assert pair.begun == [30]
@@ -82,7 +113,7 @@ def test_a_reset_begins_an_episode(pair):
     indirect=["pair"],
 )
 def test_a_failed_reset_ends_the_node(pair, words):
-    pair.spin_until(pair.reset.is_ready)
+    pair.spin_until(pair.ready)
     pair.reset.ask(seed=1, tick_multiple=10)
     pair.spin_until(lambda: pair.node.ending is not None)
     assert isinstance(pair.node.ending, Refused)
@@ -97,3 +128,128 @@ def test_a_reset_without_an_answer_names_the_simulator(pair):
     pair.reset.check(PATIENCE_S)
     with pytest.raises(Refused, match="the simulator has not answered the action reset"):
         pair.reset.check(0.0)
+
+
+class Waiting:
+    """Answers goals only when it is told to."""
+
+    def __init__(self) -> None:
+        self.goals: list[Future] = []
+
+    async def answer(self, goal):
+        self.goals.append(Future())
+        await self.goals[-1]
+        return succeeding(goal)
+
+
+def asked(pair: Pair, robot: Waiting) -> None:
+    """A reset is asked for, its goal has come to the robot, and its result is waited for."""
+    pair.spin_until(pair.ready)
+    pair.reset.ask(seed=1, tick_multiple=10)
+    pair.spin_until(lambda: robot.goals and pair.reset._results._pending_requests)
+
+
+@pytest.mark.parametrize("pair", [succeeding], indirect=True)
+def test_nothing_is_asked_while_two_nodes_offer_the_action(pair):
+    stranger = Waiting()
+    server = pair.second_server(stranger.answer)
+    pair.spin_until(lambda: not pair.ready() and "/stranger" in pair.reset.obstacle)
+    assert "/robot, /stranger offer" in pair.reset.obstacle
+    pair.reset.ask(seed=1, tick_multiple=10)
+    pair.look_on()
+    assert not pair.begun and not stranger.goals
+    server.destroy()
+    pair.spin_until(lambda: pair.ready() and pair.begun)
+    assert (pair.begun, stranger.goals, pair.node.ending) == ([30], [], None)
+
+
+def test_a_second_server_in_mid_reset_answers_nothing_and_gets_no_goal():
+    robot, stranger = Waiting(), Waiting()
+    with paired(robot.answer) as pair:
+        asked(pair, robot)
+        server = pair.second_server(stranger.answer)
+        pair.spin_until(lambda: not pair.ready())
+        robot.goals[0].set_result(None)
+        pair.look_on()
+        assert not pair.begun
+        server.destroy()
+        pair.spin_until(lambda: pair.ready() and pair.begun)
+        assert (pair.begun, pair.node.ending) == ([30], None)
+        assert len(robot.goals) == 1 and not stranger.goals
+
+
+def test_an_answer_beside_a_server_that_was_not_seen_yet_counts_only_once_it_is_gone():
+    robot = Waiting()
+    with paired(robot.answer) as pair:
+        asked(pair, robot)
+        server = pair.second_server(succeeding)
+        pair.spin_until(lambda: pair.node.count_services("/reset/_action/get_result") == 2)
+        robot.goals[0].set_result(None)
+        pair.spin_until(lambda: pair.reset._awaited is None)
+        assert not pair.begun
+        server.destroy()
+        pair.spin_until(lambda: pair.ready() and pair.begun)
+        assert len(robot.goals) == 1
+
+
+def test_a_server_that_takes_the_place_of_another_in_mid_reset_is_given_the_goal():
+    robot = Waiting()
+    with paired(robot.answer) as pair:
+        asked(pair, robot)
+        pair.second_server(succeeding)
+        pair.spin_until(lambda: not pair.ready())
+        pair.server.destroy()
+        pair.spin_until(lambda: pair.ready() and pair.begun)
+        assert (pair.begun, pair.node.ending) == ([30], None)
+
+
+ASKING = """
+import time
+import rlt_node.reset
+from rlt_node.node import GuardedNode
+from rlt_node.process import Finished, run
+
+class Asking(GuardedNode):
+    def __init__(self):
+        super().__init__("asking")
+        self.resets = 0
+        self.reset = rlt_node.reset.RobotReset(self, self.begun)
+        self.create_timer(0.05, self.advance)
+
+    def advance(self):
+        if self.count_services("/reset/_action/send_goal") == 2 and self.reset._asked_at is None:
+            self.reset.ask(1, 10)
+            time.sleep(0.2)  # the answers of both come together
+        self.reset.pursue()
+
+    def begun(self, tick):
+        self.resets += 1
+        if self.resets == 20:
+            raise Finished
+
+if __name__ == "__main__":
+    rlt_node.reset.rival_servers = lambda *_: ""  # as where a second server is not known of yet
+    run("__main__:Asking")
+"""
+
+
+@pytest.mark.parametrize("pair", [succeeding], indirect=True)
+def test_answers_that_come_twice_end_no_process(pair):
+    pair.second_server(succeeding)
+    done = threading.Event()
+
+    def spin() -> None:
+        while not done.is_set():
+            pair.executor.spin_once(timeout_sec=0.1)
+
+    spinning = threading.Thread(target=spin)
+    spinning.start()
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-X", "faulthandler", "-c", ASKING], capture_output=True, text=True,
+            timeout=PATIENCE_S,
+        )
+    finally:
+        done.set()
+        spinning.join()
+    assert ended.returncode == 0, ended.stderr

@@ -185,6 +185,7 @@ class EpisodesNode(GuardedNode):
     def _advance(self) -> None:
         """Open the next episode once everybody has done with the last."""
         self._record.flush()
+        self._reset.pursue()
         self._run_if_reset()
         phase = self._machine.state.phase
         if self._graph.lockstep and phase in (Phase.RESETTING, Phase.RUNNING):
@@ -238,7 +239,7 @@ class EpisodesNode(GuardedNode):
             )
             if reason:
                 return reason
-        return "" if self._reset.is_ready() else "the robot's reset action"
+        return self._reset.obstacle
 
     def _open_next(self) -> None:
         if self._machine.state.phase is Phase.IDLE:

@@ -9,6 +9,7 @@ from typing import Any
 
 from rlt_interfaces.srv import Abort, Discard, Handover, LabelSuccess, PauseLearning
 from rlt_node.node import GuardedNode
+from rlt_node.servers import with_rivals
 
 PATIENCE_S = 2.0
 """How long an answer may take before the person is told that there is none."""
@@ -41,6 +42,9 @@ class Answer:
 
 class Requests:
     """Asks, and tells how it was answered.
+
+    Where two nodes offer a service both are asked: an abort must not wait until one is gone. The
+    answer then names them.
 
     Args:
         node: The node that asks.
@@ -84,5 +88,6 @@ class Requests:
         if self._waiting.get(function, (None,))[0] is not future:
             return  # given up
         del self._waiting[function]
-        reply = future.result()
-        self._told(Answer(function, reply.success, reply.message))
+        reply, client = future.result(), self._clients[SERVICES[function][1]]
+        message = with_rivals(reply.message, self._node, client)
+        self._told(Answer(function, reply.success, message))

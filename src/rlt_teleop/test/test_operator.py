@@ -324,6 +324,17 @@ def test_an_answer_that_does_not_come_is_given_up(bench, monkeypatch):
     bench.wait(lambda: bench.said(f"abort: {bench.reply}"))
 
 
+def test_a_request_that_two_nodes_take_names_them(bench):
+    stranger = rclpy.create_node("stranger", namespace="/rlt", use_global_arguments=False)
+    bench.executor.add_node(stranger)
+    stranger.create_service(SERVICES["abort"], "abort", bench._server("abort"))
+    bench.wait(lambda: bench.node.count_services("/rlt/abort") == 2)
+    bench.node._requests.ask("abort")
+    bench.wait(lambda: bench.said("/rlt/abort is offered by /rlt/other, /rlt/stranger"))
+    assert bench.asked  # an abort does not wait
+    stranger.destroy_node()
+
+
 # ---- What the person sees
 
 
