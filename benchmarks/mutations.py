@@ -288,6 +288,18 @@ MUTANTS = (
     never("operator: silent device", "rlt_teleop/joy_watch", "self._silent(now)", JOY),
     never("operator: repeated sticks", "rlt_teleop/joy_watch", "self._stale(now)", JOY),
     never("operator: device at rest first", "rlt_teleop/joy_watch", "not self._rested", JOY),
+    Mutant(
+        "episodes: a hold does not run the clock", "rlt_core/episodes",
+        "if passed - self._held >= limit:", "if passed >= limit:", ("rlt_core/test_episodes",),
+    ),
+    Mutant(
+        "episodes: a held episode is cut, not failed", "rlt_core/episodes",
+        'return (Outcome.TRUNCATED, "held") if self._held >= limit else None',
+        'return (self._limit_outcome, "time_limit") if self._held >= limit else None',
+        ("rlt_core/test_episodes",),
+    ),
+    never("learner: curves of episodes that count nowhere", "rlt_learner/scalars",
+          "not counts(state)", ("rlt_learner/test_frames",)),
     never("episodes: label of the last episode", "rlt_core/episodes",
           "started and steps < self._label_guard and last in self._ended",
           ("rlt_core/test_episodes",)),

@@ -40,13 +40,16 @@ class EpisodeResult:
         kind: What it was for.
         seed: Its seed.
         outcome: How it ended; NONE if it was discarded.
-        steps: Executed control ticks, those of the approach included.
+        steps: Executed control ticks, those of the approach and those in which the rig held the
+            robot included: it is robot time all the same.
         label_source: Who judged: "human", "auto", "time_limit", "abort" or "discard";
-            "guard_fault", which let the time limit judge nothing; or "interrupted": nobody, since
-            the process ended in it.
+            "guard_fault", which let the time limit judge nothing; "held", since the rig held the
+            robot for as long as a time limit; or "interrupted": nobody, since the process ended
+            in it.
         interventions: Number of takeovers.
         critical_steps: Executed control ticks of the critical phase.
         human_ticks: Executed control ticks that a person decided, blending included.
+        held_ticks: Executed control ticks in which the rig held the robot; none in lockstep.
     """
 
     episode: int
@@ -58,6 +61,7 @@ class EpisodeResult:
     interventions: int
     critical_steps: int
     human_ticks: int
+    held_ticks: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: kind and outcome by their lower-case names."""
@@ -71,13 +75,15 @@ class EpisodeResult:
     def from_dict(cls, values: Mapping[str, Any]) -> EpisodeResult:
         """Inverse of `to_dict`; other keys are ignored.
 
-        Records of versions that knew no approach and no person lack `critical_steps` and
-        `human_ticks`: their whole episodes were critical, and no person acted in them.
+        Records of versions that knew no approach, no person and no held robot lack
+        `critical_steps`, `human_ticks` and `held_ticks`: their whole episodes were critical,
+        nobody acted in them, and what the rig held they did not count.
 
         Raises:
             ValueError: If a field is missing or has no meaning; names it.
         """
-        values = {"critical_steps": values.get("steps"), "human_ticks": 0, **values}
+        older = {"critical_steps": values.get("steps"), "human_ticks": 0, "held_ticks": 0}
+        values = {**older, **values}
         names = [item.name for item in dataclasses.fields(cls)]
         missing = [name for name in names if name not in values]
         if missing:
@@ -200,6 +206,8 @@ class EpisodeMachine:
         self._restored = 0
         self._interventions: Counter[int] = Counter()
         self._human_ticks: Counter[int] = Counter()
+        self._held_ticks: Counter[int] = Counter()
+        self._held = 0  # since the clock of the running time limit began
         self._human_acting = False
         self._driven: bool | None = None
         self._faulted = False
@@ -223,6 +231,7 @@ class EpisodeMachine:
                 interventions=self._interventions[number],
                 critical_steps=state.critical_steps,
                 human_ticks=self._human_ticks[number],
+                held_ticks=self._held_ticks[number],
             )
             for number, state in sorted(self._ended.items())
         ]
@@ -266,6 +275,7 @@ class EpisodeMachine:
             )
             self._interventions[plan.episode] = result.interventions
             self._human_ticks[plan.episode] = result.human_ticks
+            self._held_ticks[plan.episode] = result.held_ticks
             self._restored = plan.episode
 
     def next(self) -> EpisodeState:
@@ -283,6 +293,7 @@ class EpisodeMachine:
         self._human_acting = False
         self._driven = None
         self._faulted = False
+        self._held = 0
         self.state = EpisodeState(
             run=self.state.run,
             episode=plan.episode,
@@ -326,8 +337,9 @@ class EpisodeMachine:
         """Note that all ticks before `tick` are executed, and how the task stands then.
 
         A verdict ends the episode, and so does a time limit: one for the approach, one for the
-        critical phase. After a fault of the guard the time limit truncates, see `controlled`. Ticks
-        of the past, and ticks outside a running episode, change nothing.
+        critical phase. Its clock stands while the rig holds the robot, and what held it may
+        truncate the episode, see `controlled`. Ticks of the past, and ticks outside a running
+        episode, change nothing.
 
         Args:
             tick: First tick not yet executed.
@@ -348,27 +360,38 @@ class EpisodeMachine:
             return self._end(Outcome.SUCCESS, "auto")
         if failure and steps > 0:
             return self._end(Outcome.FAILURE, "auto")
-        if self._overdue():
-            if self._faulted or self._driven is False:
-                return self._end(Outcome.TRUNCATED, "guard_fault")
-            return self._end(self._limit_outcome, "time_limit")
-        return self.state
+        end = self._timed_end()
+        return self._end(*end) if end is not None else self.state
 
-    def controlled(self, episode: int, limited: Collection[str]) -> None:
-        """Note what the controller did at a tick, where somebody watches it.
+    def controlled(
+        self, tick: int, episode: int, source: Source, limited: Collection[str]
+    ) -> None:
+        """Note what the controller did at a tick, where somebody watches it: more than `executed`.
+
+        A hold is time that the rig took, a missing camera, a late policy or a silent device: the
+        policy had no say in it, so it does not run the clock of the time limit. An episode that is
+        held in sum for as long as its time limit is cut from outside.
 
         An episode in which a fault held the robot for good goes on, so that a person may end it;
         but its time limit judges nothing: it was cut from outside. So was one that the controller
         never drove.
 
         Args:
+            tick: The tick, not observed as executed yet.
             episode: The episode that the controller drove, 0 if none.
+            source: Who decided it.
             limited: What limited it, as `ControlStep.limited` has it.
         """
-        if self.state.phase is Phase.RUNNING:
-            driven = episode == self.state.episode
-            self._driven = driven or bool(self._driven)
-            self._faulted |= driven and not GUARD_FAULTS.isdisjoint(limited)
+        self.executed(source)
+        state = self.state
+        if state.phase is not Phase.RUNNING or tick < state.start_tick:
+            return
+        driven = episode == state.episode
+        self._driven = driven or bool(self._driven)
+        self._faulted |= driven and not GUARD_FAULTS.isdisjoint(limited)
+        if source is Source.HOLD:
+            self._held_ticks[state.episode] += 1
+            self._held += tick >= state.critical_tick
 
     def executed(self, source: Source) -> None:
         """Note who decided an executed tick, to count what a person did in the episode."""
@@ -461,14 +484,21 @@ class EpisodeMachine:
             critical=True,
             critical_tick=-(-self.state.tick // self._chunk) * self._chunk,
         )
+        self._held = 0
         return self.state
 
-    def _overdue(self) -> bool:
-        """Whether the time limit of the approach, or of the critical phase, is reached."""
+    def _timed_end(self) -> tuple[Outcome, str] | None:
+        """How the time limit of the approach, or of the critical phase, ends the episode now."""
         state = self.state
         if state.critical:
-            return state.tick - state.critical_tick >= self._time_limit
-        return state.tick - state.start_tick >= self._approach_limit
+            passed, limit = state.tick - state.critical_tick, self._time_limit
+        else:
+            passed, limit = state.tick - state.start_tick, self._approach_limit
+        if self._faulted or self._driven is False:
+            return (Outcome.TRUNCATED, "guard_fault") if passed >= limit else None
+        if passed - self._held >= limit:
+            return self._limit_outcome, "time_limit"
+        return (Outcome.TRUNCATED, "held") if self._held >= limit else None
 
     def _addressed(self, episode_id: str) -> int | Reply:
         """Number of the episode that a request means, or why it cannot be applied to any."""

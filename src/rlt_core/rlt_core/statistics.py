@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rlt_core.episodes import EpisodeResult
-from rlt_core.records import Outcome
+from rlt_core.records import EpisodeState, Outcome
 
 Interval = tuple[float, float]
 
@@ -31,7 +31,8 @@ class Summary:
         success_rate: Their quotient.
         success_rate_ci95: Wilson interval.
         median_steps: Median control ticks, a failure counted as the time limit.
-        median_steps_success: Median control ticks of successes, None without any.
+        median_steps_success: Median control ticks of successes, those in which the rig held the
+            robot included; None without any.
         median_critical_steps: Median control ticks of their critical phases, None without any.
         throughput_per_10min: successes x 600 s / (all executed ticks x dt), resets excluded.
         throughput_ci95: Bootstrap over episodes.
@@ -73,9 +74,14 @@ def judged(results: Sequence[EpisodeResult]) -> list[EpisodeResult]:
     return [
         dataclasses.replace(result, outcome=Outcome.FAILURE) if assisted(result) else result
         for result in results
-        if result.outcome in (Outcome.SUCCESS, Outcome.FAILURE)
-        or result.label_source == "time_limit"
+        if counts(result)
     ]
+
+
+def counts(episode: EpisodeResult | EpisodeState) -> bool:
+    """Whether an ended episode was judged: one that was discarded or cut from outside was not."""
+    judgement = episode.outcome in (Outcome.SUCCESS, Outcome.FAILURE)
+    return judgement or episode.label_source == "time_limit"
 
 
 def assisted(result: EpisodeResult) -> bool:

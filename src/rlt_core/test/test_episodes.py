@@ -172,42 +172,121 @@ def test_the_time_limit_ends_an_episode(time_limit, outcome):
 @pytest.mark.parametrize("time_limit", ["failure", "truncation"])
 def test_after_a_guard_fault_the_time_limit_truncates(code, time_limit):
     machine = running(time_limit=time_limit)
-    machine.controlled(1, ())
-    machine.controlled(1, ("velocity", code))
-    machine.controlled(1, ())
+    for limited in ((), ("velocity", code), ()):
+        machine.controlled(0, 1, Source.BASE, limited)
     assert machine.observe(LIMIT - 1, False).phase is Phase.RUNNING
     state = machine.observe(LIMIT, False)
     assert (state.outcome, state.label_source) == (Outcome.TRUNCATED, "guard_fault")
     machine.next()
     machine.begin(LIMIT)
-    machine.controlled(2, ("velocity",))
+    machine.controlled(LIMIT, 2, Source.BASE, ("velocity",))
     assert machine.observe(2 * LIMIT, False).label_source == "time_limit"
 
 
 def test_faults_beside_the_episode_and_plain_limits_are_no_guard_faults():
     machine = running()
-    machine.controlled(0, ("jump",))  # it has not begun at the controller
-    machine.controlled(1, ("velocity", "workspace"))
+    machine.controlled(0, 0, Source.BASE, ("jump",))  # it has not begun at the controller
+    machine.controlled(1, 1, Source.BASE, ("velocity", "workspace"))
     assert machine.observe(LIMIT, False).label_source == "time_limit"
 
 
 def test_an_episode_that_the_controller_never_drove_is_truncated():
     machine = running()
-    for _ in range(3):
-        machine.controlled(0, ())
+    for tick in range(3):
+        machine.controlled(tick, 0, Source.HOLD, ())
     state = machine.observe(LIMIT, False)
     assert (state.outcome, state.label_source) == (Outcome.TRUNCATED, "guard_fault")
 
 
 def test_a_verdict_wins_over_a_guard_fault():
     machine = running()
-    machine.controlled(1, ("trip",))
+    machine.controlled(0, 1, Source.HOLD, ("trip",))
     assert machine.observe(7, True).outcome is Outcome.SUCCESS
     machine = running()
-    machine.controlled(1, ("trip",))
+    machine.controlled(0, 1, Source.HOLD, ("trip",))
     machine.observe(LIMIT, False)
     reply = machine.label(True)
     assert (reply.state.outcome, reply.state.label_source) == (Outcome.SUCCESS, "human")
+
+
+def execute(machine, ticks, source=Source.BASE):
+    """Execute ticks of the running episode under the eyes of a controller; return its state."""
+    for _ in range(ticks):
+        tick, episode = machine.state.tick, machine.state.episode
+        machine.controlled(tick, episode, source, ())
+        machine.observe(tick + 1, False)
+    return machine.state
+
+
+@pytest.mark.parametrize("time_limit", ["failure", "truncation"])
+def test_a_hold_does_not_run_the_clock_of_the_time_limit(time_limit):
+    machine = running(time_limit=time_limit)
+    execute(machine, LIMIT // 2)
+    execute(machine, LIMIT - 1, Source.HOLD)
+    assert execute(machine, LIMIT - LIMIT // 2 - 1).phase is Phase.RUNNING
+    assert execute(machine, 1).label_source == "time_limit"
+    (result,) = machine.results
+    assert (result.steps, result.held_ticks) == (2 * LIMIT - 1, LIMIT - 1)
+
+
+@pytest.mark.parametrize("time_limit", ["failure", "truncation"])
+def test_an_episode_that_is_held_for_its_time_limit_in_sum_is_cut(time_limit):
+    machine = running(time_limit=time_limit)
+    execute(machine, LIMIT // 2, Source.HOLD)
+    execute(machine, LIMIT - 1)
+    assert execute(machine, LIMIT - LIMIT // 2 - 1, Source.HOLD).phase is Phase.RUNNING
+    state = execute(machine, 1, Source.HOLD)
+    assert (state.outcome, state.label_source) == (Outcome.TRUNCATED, "held")
+    assert (machine.results[0].steps, machine.results[0].held_ticks) == (2 * LIMIT - 1, LIMIT)
+    machine.next()
+    machine.begin(2 * LIMIT)
+    assert execute(machine, LIMIT).label_source == "time_limit"  # the next one has its own clock
+    assert machine.results[1].held_ticks == 0
+
+
+def test_a_person_who_drives_runs_the_clock():
+    machine = running()
+    assert execute(machine, LIMIT, Source.HUMAN).label_source == "time_limit"
+
+
+def test_a_verdict_wins_over_a_hold():
+    machine = running()
+    execute(machine, LIMIT - 1, Source.HOLD)
+    assert machine.label(False).state.outcome is Outcome.FAILURE
+
+
+def test_holds_before_the_first_tick_are_not_the_episodes():
+    machine = running(start=20)
+    for tick in range(12, 20):
+        machine.controlled(tick, 0, Source.HOLD, ())
+        machine.observe(tick + 1, False)
+    assert execute(machine, LIMIT).label_source == "time_limit"
+    assert machine.results[0].held_ticks == 0
+
+
+def test_each_phase_has_its_clock_and_its_holds():
+    machine = running_full_task(EpisodeKind.TRAIN)
+    execute(machine, APPROACH - 1, Source.HOLD)
+    machine.handover(True)
+    state = execute(machine, CHUNK, Source.HOLD)
+    early = state.critical_tick - (APPROACH - 1)
+    state = execute(machine, LIMIT - 1 - (CHUNK - early), Source.HOLD)
+    assert state.phase is Phase.RUNNING
+    assert execute(machine, 1, Source.HOLD).label_source == "held"
+    machine = running_full_task(EpisodeKind.TRAIN)
+    state = execute(machine, APPROACH, Source.HOLD)
+    assert (state.outcome, state.label_source) == (Outcome.TRUNCATED, "held")
+
+
+def test_a_resumed_run_remembers_what_was_held():
+    machine = running()
+    execute(machine, LIMIT, Source.HOLD)
+    again = make_machine()
+    again.restore(machine.results)
+    assert again.results == machine.results
+    old = machine.results[0].to_dict()
+    del old["held_ticks"]
+    assert EpisodeResult.from_dict(old).held_ticks == 0
 
 
 def test_success_on_the_last_tick_counts():

@@ -134,4 +134,5 @@ def test_only_judged_episodes_count():
     good = make_result()
     aborted = dataclasses.replace(good, outcome=Outcome.TRUNCATED, label_source="abort")
     faulted = dataclasses.replace(aborted, label_source="guard_fault", human_ticks=20)
-    assert judged([good, aborted, faulted]) == [good]
+    held = dataclasses.replace(aborted, label_source="held", held_ticks=90)
+    assert judged([good, aborted, faulted, held]) == [good]

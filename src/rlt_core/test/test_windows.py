@@ -147,6 +147,18 @@ def test_truncation_keeps_full_windows_with_a_next_state_only(toy):
     assert end.outcome == Outcome.TRUNCATED and not end.terminated
 
 
+def test_a_robot_that_was_held_teaches_what_standing_still_leads_to_and_no_failure(toy):
+    sources = [Source.ACTOR] * 4 + [Source.HOLD] * 8
+    *windows, end = build(toy.contract(), 12, Outcome.TRUNCATED, sources)
+    assert [t.step for t in windows] == [0, 2, 4, 6]
+    assert not any(t.terminated or t.rewards.any() for t in (*windows, end))
+    held = windows[2]
+    assert held.sources.tolist() == [Source.HOLD] * 4
+    assert np.array_equal(held.actions[0], np.full(2, -4))  # what was executed
+    assert np.array_equal(held.reference, features(4).reference)  # what the VLA proposed
+    assert np.array_equal(held.next_proprio, features(8).proprio)
+
+
 def test_windows_far_from_the_end_are_published_live_and_the_tail_waits(toy):
     builder = WindowBuilder(toy.contract())
     builder.start(running())

@@ -27,7 +27,7 @@ from rlt_core.episodes import EpisodeResult, make_schedule
 from rlt_core.files import path_of
 from rlt_core.records import EpisodeKind, Outcome
 from rlt_core.runner import build_runner
-from rlt_core.statistics import compare, paired_bootstrap, summarise
+from rlt_core.statistics import compare, judged, paired_bootstrap, summarise
 from rlt_learner.installed import Installed, installed
 from rlt_sim.demonstrator import Demonstrator, rollout
 from rlt_sim.person import ScriptedPerson
@@ -125,7 +125,7 @@ def effort(training: list[EpisodeResult]) -> dict[str, Any]:
     ticks = sum(result.steps for result in training)
     return {
         "robot_seconds": ticks / World.rate_hz,
-        "success_rate": float(np.mean([r.outcome is Outcome.SUCCESS for r in training])),
+        "success_rate": float(np.mean([r.outcome is Outcome.SUCCESS for r in judged(training)])),
         "human_share": sum(result.human_ticks for result in training) / ticks,
         "interventions_per_episode": [float(np.mean(q)) if q else 0.0 for q in quarters],
     }
@@ -146,7 +146,7 @@ def against(
     """
     rng = np.random.default_rng(BOOTSTRAP_SEED)
     without, with_person = (
-        [result for result in results if result.kind is EpisodeKind.EVAL]
+        judged([result for result in results if result.kind is EpisodeKind.EVAL])
         for results in (alone, helped)
     )
     difference = compare(without, with_person, rng)

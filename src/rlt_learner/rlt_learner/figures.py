@@ -124,7 +124,7 @@ def length_histogram(
     Args:
         groups: Per policy its name, the steps of its successes in control ticks, and the number
             of its failures.
-        time_limit: Longest episode in control ticks.
+        time_limit: Longest episode in control ticks of its own time.
 
     Returns:
         SVG text.
@@ -132,13 +132,15 @@ def length_histogram(
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(9.2, 1.0 + 1.55 * len(groups)), layout="constrained")
         axes = figure.subplots(len(groups), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
-        edges = np.linspace(0, time_limit, 41)
-        failure_x = time_limit * 1.05
+        # A robot that the rig held for a while may succeed after more ticks than the limit.
+        longest = max([time_limit, *(steps.max(initial=0) for _, steps, _ in groups)])
+        edges = np.linspace(0, longest, 41)
+        failure_x = longest * 1.05
         for axis, (name, steps, failures) in zip(axes, groups, strict=True):
             colour = BASE_COLOUR if name == "base" else RLT_COLOUR
             axis.hist(steps, bins=edges, color=colour, rwidth=0.92)
             if failures:
-                axis.bar(failure_x, failures, width=time_limit * 0.03, color=FAILURE_COLOUR)
+                axis.bar(failure_x, failures, width=longest * 0.03, color=FAILURE_COLOUR)
             axis.annotate(
                 f"{failures} failed", (failure_x, failures), ha="center", va="bottom",
                 fontsize=9, color=FAILURE_COLOUR, xytext=(0, 2), textcoords="offset points",
@@ -153,7 +155,7 @@ def length_histogram(
             axis.set(ylabel=f"{name}: episodes")
             axis.grid(axis="x", visible=False)
             axis.margins(y=0.18)
-        axes[-1].set(xlim=(0, time_limit * 1.1), xlabel="steps to success, control ticks")
+        axes[-1].set(xlim=(0, longest * 1.1), xlabel="steps to success, control ticks")
         return _svg(figure)
 
 

@@ -104,8 +104,8 @@ def _notes(runs: Sequence[RunFolder]) -> list[str]:
     uncounted = sum(len(run.episodes) - len(run.of_kind(*EpisodeKind)) for run in runs)
     if uncounted:
         notes.append(
-            f"{uncounted} episodes were aborted or discarded, or a fault of the robot or the guard "
-            "held them to their end: they count nowhere."
+            f"{uncounted} episodes were aborted or discarded, or the rig or a fault of the robot "
+            "or the guard held them to their end: they count nowhere."
         )
     return notes
 

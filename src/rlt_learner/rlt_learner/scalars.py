@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rlt_core.records import EpisodeState, Outcome
+from rlt_core.statistics import counts
 from rlt_core.trainer import TrainerStatus
 
 LEARNING = (
@@ -37,7 +38,9 @@ class Scalars:
             self._add(f"learner/{name}", getattr(status, name), status.updates)
 
     def episode(self, robot: str, state: EpisodeState) -> None:
-        """Plot an ended episode, in front of its name that of the robot if there is one."""
+        """Plot an ended episode that counts, in front of its name the robot's if it has one."""
+        if not counts(state):
+            return
         prefix = "/".join(filter(None, (robot.strip("/"), state.kind.name.lower())))
         success = state.outcome is Outcome.SUCCESS
         self._add(f"{prefix}/success", float(success), state.episode)

@@ -51,8 +51,9 @@ class Losses:
         if missed > told[1]:
             self._logger.error(
                 f"{missed} windows could not be made, since features or control steps never came: "
-                "did the recorder stand still for longer than their topics remember, or is the "
-                "machine too slow for the rate?", throttle_duration_sec=REPEAT_SECONDS,
+                "was a camera away, did the recorder stand still for longer than their topics "
+                "remember, or is the machine too slow for the rate?",
+                throttle_duration_sec=REPEAT_SECONDS,
             )
 
 

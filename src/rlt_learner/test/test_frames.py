@@ -1,7 +1,11 @@
 """Pictures and curves: of the right episode, evenly spaced; a full disk costs no more than them."""
 
+import dataclasses
+
 import cv2
 import numpy as np
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from rlt_core.records import EpisodeKind, EpisodeState, Observation, Outcome, Phase, Source
 from rlt_learner.frames import FRAMES, FrameStrip, Pictures
@@ -39,6 +43,22 @@ def test_pictures_that_cannot_be_saved_are_said_and_given_up(tmp_path):
     pictures.add(observation(1))
     assert pictures.end(EPISODE) and pictures.strip is None
     assert len(said) == 1 and "pictures of episode 1" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "judge"),
+    [(Outcome.NONE, "discard"), (Outcome.TRUNCATED, "abort"), (Outcome.TRUNCATED, "held")],
+)
+def test_an_episode_that_counts_nowhere_is_in_no_curve(tmp_path, outcome, judge):
+    scalars = Scalars(tmp_path, pytest.fail)
+    cut = dataclasses.replace(EPISODE, outcome=outcome, label_source=judge)
+    late = dataclasses.replace(EPISODE, episode=2, outcome=Outcome.FAILURE)
+    for state in (cut, late):
+        scalars.episode("", state)
+    scalars.close()
+    curves = EventAccumulator(str(tmp_path)).Reload()
+    assert [each.step for each in curves.Scalars("eval/success")] == [2]
+    assert [each.step for each in curves.Scalars("eval/steps")] == [2]
 
 
 def test_curves_that_cannot_be_written_are_said_once_and_given_up(tmp_path):

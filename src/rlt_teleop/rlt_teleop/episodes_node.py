@@ -140,9 +140,9 @@ class EpisodesNode(GuardedNode):
         self._next_tick = max(self._next_tick, message.tick + 1)
         if restarted and self._machine.state.phase is Phase.RUNNING:
             self._apply(self._machine.abort("chunk_controller restarted"))
-        self._machine.executed(Source(message.source))
-        self._machine.controlled(message.episode, message.limited)
-        self._observe(message.tick + 1)
+        tick, source = message.tick, Source(message.source)
+        self._machine.controlled(tick, message.episode, source, message.limited)
+        self._observe(tick + 1)
 
     def _observe(self, tick: int) -> None:
         """Judge the task before `tick`; in lockstep every judgement is published."""
@@ -150,8 +150,7 @@ class EpisodesNode(GuardedNode):
         if before.phase is not Phase.RUNNING or tick < before.start_tick:
             return
         self._moved = time.monotonic()
-        auto = self._settings.supervisor == "auto"
-        task = self._task
+        auto, task = self._settings.supervisor == "auto", self._task
         state = self._machine.observe(
             tick, auto and task.success, auto and task.failure, auto and task.critical
         )

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from rlt_core.episodes import EpisodeResult
 from rlt_core.records import EpisodeState, Outcome, Phase, Source
+from rlt_core.statistics import judged
 from rlt_node.diagnostics import Health, Level
 
 
@@ -25,6 +26,7 @@ def episodes_health(
         trouble: What the record on the disk lacks; empty if it is whole.
         learner: Why no better weights come; empty if nothing is wrong.
     """
+    counted = judged(results)
     values = {
         "episode": state.episode,
         "kind": state.kind.name.lower(),
@@ -32,7 +34,8 @@ def episodes_health(
         "acting": state.acting.name.lower(),
         "critical": state.critical,
         "ended": len(results),
-        "successes": sum(result.outcome is Outcome.SUCCESS for result in results),
+        "not_counted": len(results) - len(counted),
+        "successes": sum(result.outcome is Outcome.SUCCESS for result in counted),
         "takeovers": sum(result.interventions for result in results),
         "human_ticks": sum(result.human_ticks for result in results),
     }

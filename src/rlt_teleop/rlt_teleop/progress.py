@@ -7,7 +7,7 @@ from statistics import median
 
 from rlt_core.episodes import EpisodePlan, EpisodeResult
 from rlt_core.records import EpisodeKind, Outcome
-from rlt_core.statistics import judged, wilson
+from rlt_core.statistics import counts, judged, wilson
 
 WINDOW = 25
 NAMES = {
@@ -27,7 +27,7 @@ def progress_line(
     policy_version: int = 0,
     learner: str = "",
 ) -> str:
-    """Say where the run is.
+    """Say where the run is; episodes that count nowhere are told, and are no failures.
 
     Args:
         schedule: All planned episodes.
@@ -41,15 +41,22 @@ def progress_line(
     last = results[-1]
     name = NAMES[last.kind]
     phase = [plan.episode for plan in schedule if NAMES[plan.kind] == name]
-    recent = [result for result in results if NAMES[result.kind] == name][-WINDOW:]
-    successes = [result.outcome is Outcome.SUCCESS for result in recent]
+    ended = [result for result in results if NAMES[result.kind] == name]
+    counted = judged(ended)
+    recent = counted[-WINDOW:]
     remaining = wall_seconds / len(results) * (len(schedule) - len(results))
-    parts = [
-        f"{name} {phase.index(last.episode) + 1:3d}/{len(phase)}",
-        f"success {100 * sum(successes) / len(successes):3.0f} % (last {len(recent)})",
-        f"median {median(result.steps for result in recent):.0f} steps",
-    ]
-    takeovers = sum(result.interventions for result in recent)
+    parts = [f"{name} {phase.index(last.episode) + 1:3d}/{len(phase)}"]
+    if recent:
+        successes = sum(result.outcome is Outcome.SUCCESS for result in recent)
+        parts += [
+            f"success {100 * successes / len(recent):3.0f} % (last {len(recent)})",
+            f"median {median(result.steps for result in recent):.0f} steps",
+        ]
+    if len(counted) < len(ended):
+        left_out = f"{len(ended) - len(counted)} not counted"
+        judge = last.label_source.replace("_", " ")
+        parts.append(left_out if counts(last) else f"{left_out}, this one: {judge}")
+    takeovers = sum(result.interventions for result in ended[-WINDOW:])
     if takeovers:
         parts.append(f"takeovers {takeovers}")
     if any(plan.kind is EpisodeKind.TRAIN for plan in schedule):

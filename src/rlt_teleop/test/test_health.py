@@ -29,8 +29,14 @@ def test_episodes_count_what_people_did():
     assert (health.level, health.message) == (Level.OK, "episode 3 is running")
     assert health.values == {
         "episode": 3, "kind": "train", "phase": "running", "acting": "actor", "critical": True,
-        "ended": 2, "successes": 1, "takeovers": 4, "human_ticks": 60,
+        "ended": 2, "not_counted": 0, "successes": 1, "takeovers": 4, "human_ticks": 60,
     }
+
+
+def test_episodes_that_count_nowhere_are_told_apart():
+    cut = dataclasses.replace(RESULTS[0], outcome=Outcome.TRUNCATED, label_source="held")
+    values = episodes_health(STATE, [*RESULTS, cut], "").values
+    assert (values["ended"], values["not_counted"], values["successes"]) == (3, 1, 1)
 
 
 def test_a_silent_learner_is_a_warning_but_what_the_run_waits_for_comes_first():

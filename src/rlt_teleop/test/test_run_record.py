@@ -100,6 +100,23 @@ def test_progress_line():
     )
 
 
+@pytest.mark.parametrize(
+    ("outcome", "judge"),
+    [(Outcome.NONE, "discard"), (Outcome.TRUNCATED, "abort"), (Outcome.TRUNCATED, "guard_fault"),
+     (Outcome.TRUNCATED, "held"), (Outcome.TRUNCATED, "interrupted")],
+)
+def test_an_episode_that_counts_nowhere_is_no_failure_on_the_progress_line(outcome, judge):
+    cut = dataclasses.replace(
+        result(1, EpisodeKind.WARMUP, False, 7), outcome=outcome, label_source=judge
+    )
+    schedule = make_schedule(dataclasses.replace(SCHEDULE, base_eval_episodes=0), 1)
+    alone = progress_line(schedule, [cut], 8.0, 40.0)
+    assert alone.startswith(f"train   1/5 | 1 not counted, this one: {judge.replace('_', ' ')} | ")
+    good = result(2, EpisodeKind.TRAIN, True, 70)
+    line = progress_line(schedule, [cut, good], 8.0, 40.0)
+    assert "success 100 % (last 1) | median 70 steps | 1 not counted | " in line
+
+
 def test_progress_line_ends_with_what_is_wrong_with_the_learner():
     results = [result(1, EpisodeKind.BASE_EVAL, True, 80)]
     line = progress_line(

@@ -250,6 +250,21 @@ def test_a_robot_that_was_held_to_the_time_limit_has_not_failed(start, fields):
     assert (ended.outcome, ended.label_source) == (Outcome.FAILURE, "time_limit")
 
 
+def test_what_the_rig_held_is_the_policys_time_no_more_and_cuts_an_episode_that_it_held(start):
+    others = start(time_limit_ticks=40)
+    others.running(1)
+    others.execute(20)
+    others.execute(39, Source.HOLD)
+    others.execute(19)
+    assert others.states[-1].phase is Phase.RUNNING
+    others.execute(1, Source.HOLD)
+    ended = others.wait_for(lambda: [s for s in others.states if s.phase is Phase.ENDED])[0]
+    assert (ended.outcome, ended.label_source) == (Outcome.TRUNCATED, "held")
+    (line,) = (others.folder / "episodes.jsonl").read_text().splitlines()
+    told = json.loads(line)
+    assert (told["steps"], told["held_ticks"], told["label_source"]) == (79, 40, "held")
+
+
 def test_no_reset_begins_while_a_person_holds_the_robot(start):
     others = start(second_look_s=0.0)
     others.running(1)
