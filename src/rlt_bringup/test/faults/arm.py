@@ -52,6 +52,7 @@ class LoggingArm:
     Attributes:
         log: Every set-point received.
         path: Where the arm was at every tick: (monotonic seconds, float64 (4,)).
+        resets: How often it was reset.
         tampering: Topic -> fault.
         paused: Whether the whole robot, with its clock, stands still and says nothing.
         clock_offset: Added to the wall clock in stamps, s.
@@ -62,6 +63,7 @@ class LoggingArm:
     def __init__(self, node: Node, contract: Contract, clock: bool = False) -> None:
         self.log: list[Sent] = []
         self.path: list[tuple[float, NDArray[np.float64]]] = []
+        self.resets = 0
         self.tampering: dict[str, Tampering] = {}
         self.paused = False
         self.clock_offset = 0.0
@@ -112,6 +114,7 @@ class LoggingArm:
 
     def _on_reset(self, goal: ServerGoalHandle) -> Reset.Result:
         self.place(*HOME)
+        self.resets += 1
         goal.succeed()
         return Reset.Result(error_code=Reset.Goal.NONE, start_tick=0)
 

@@ -121,11 +121,16 @@ def labelled(make: Make) -> Bench:
     bench = make(episodes=False)
     bench.start("chunk_controller")
     bench.wait(lambda: bench.steps, "the controller's first tick")
+    start_episodes(bench)
+    return bench
+
+
+def start_episodes(bench: Bench) -> None:
+    """Real episodes that a person labels."""
     bench.start(
         "episodes", output=str(bench.graph.folder / "run"), job="evaluate_base",
         supervisor="human", base_eval_episodes=5, time_limit_ticks=100_000,
     )
-    return bench
 
 
 def running(bench: Bench, episode: int) -> bool:

@@ -1,7 +1,7 @@
 """The whole table: importing this module fills `rows.ROWS`."""
 
-from . import chunks, disk, learning, people, processes, sensors, strangers
+from . import chunks, disk, ends, learning, people, processes, sensors, strangers
 from .rows import ROWS, Row
 
-MODULES = (chunks, sensors, processes, people, disk, learning, strangers)
+MODULES = (chunks, sensors, processes, people, disk, learning, strangers, ends)
 TABLE: dict[int, Row] = dict(sorted(ROWS.items()))
