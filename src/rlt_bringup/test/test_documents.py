@@ -199,6 +199,8 @@ def test_command_exists(document, command):
     match words:
         case ["source", path] | ["bash", path] | ["python", path]:
             assert (ROOT / path).is_file()
+        case ["python", "-m", "colcon", "test", "--packages-select", *packages]:
+            assert all((ROOT / "src" / package / "test").is_dir() for package in packages)
         case ["pytest", *arguments]:
             paths = [word for word in arguments if "/" in word]
             assert all((ROOT / path).exists() for path in paths)
