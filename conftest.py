@@ -12,6 +12,7 @@ from domains import claimed_domain
 from steady import Machine, steady
 
 MACHINE = pytest.StashKey[Machine]()
+TURN_S = 900.0  # a check of time may have to wait for those of other suites
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -41,6 +42,12 @@ def pytest_runtest_makereport(
     if report.failed and MACHINE in item.stash:
         report.sections.append(("the machine", str(item.stash[MACHINE])))
     return report
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Leave a check of time the time to wait for its turn."""
+    if item.get_closest_marker("time_critical") and not item.get_closest_marker("timeout"):
+        item.add_marker(pytest.mark.timeout(TURN_S))
 
 
 @pytest.fixture(scope="session", autouse=True)

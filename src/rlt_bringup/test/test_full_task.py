@@ -16,7 +16,7 @@ def test_a_training_run_of_whole_tasks_stores_critical_phases_alone(domain, tmp_
          "base_eval_episodes:=0", "warmup_episodes:=1", "episodes:=2", "eval_episodes:=1",
          f"output:={output}"],
         env=os.environ | {"ROS_DOMAIN_ID": str(domain), "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=240,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=290,
     )
     assert done.returncode == 0, done.stdout
     lines = (output / "episodes.jsonl").read_text().splitlines()

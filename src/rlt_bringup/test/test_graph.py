@@ -28,8 +28,8 @@ NAMESPACE = "/rlt"
 NODES = {
     path.stem.removesuffix("_node"): path for path in sorted(ROOT.glob("src/*/rlt_*/*_node.py"))
 }
-START_SECONDS = 60.0
-STOP_SECONDS = 30.0
+START_SECONDS = 120.0
+STOP_SECONDS = 60.0
 EVERY_NODE_HAS = re.compile(
     r"/parameter_events|/rosout|.*/_action/.*|.*/\w+_parameters\w*|.*/get_parameter_types"
     r"|.*/get_type_description|.*/(change|get)_state|.*/get_available_\w+"

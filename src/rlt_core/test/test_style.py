@@ -9,6 +9,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[3]
 
 
+@pytest.mark.timeout(900)  # without its cache mypy reads all of torch
 @pytest.mark.parametrize(
     "command",
     [("ruff", "check", "--output-format=concise", "."), ("mypy",)],
@@ -17,6 +18,6 @@ ROOT = Path(__file__).resolve().parents[3]
 def test_tool_finds_nothing(command):
     """Both are configured in pyproject.toml."""
     done = subprocess.run(
-        [sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, timeout=280
+        [sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
