@@ -18,7 +18,7 @@ from rlt_node.launching import (
 
 def nodes(context: LaunchContext) -> list[Action]:
     """The learner, which comes back when it dies."""
-    graph = Graph.of(context, mode="real_time")
+    graph = Graph.of(context, mode="real_time", supervisor="")
     learner = graph.learner(namespaces(context, "robots"))
     return [*graph.greeting, *expendable(learner, UNTAUGHT), *learner.values()]
 

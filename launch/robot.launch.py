@@ -12,7 +12,7 @@ from rlt_node.launching import SCHEDULE, Graph, arguments, with_context
 def nodes(context: LaunchContext) -> list[Action]:
     """The graph: robot, policy, control, recorder, and the episodes that lead it."""
     graph = Graph.of(context, mode="real_time")
-    return graph.led_by(graph.training(), graph.recorder() | graph.control() | graph.robot())
+    return graph.training(graph.recorder() | graph.control() | graph.robot())
 
 
 def generate_launch_description() -> LaunchDescription:

@@ -8,8 +8,9 @@ from rlt_node.launching import Graph, arguments, required, with_context
 
 def nodes(context: LaunchContext) -> list[Action]:
     """The simulator."""
-    robot = Graph.of(context, mode="real_time").robot()
-    return [*required(robot), *robot.values()]
+    graph = Graph.of(context, mode="real_time", robot="sim", supervisor="")
+    robot = graph.robot()
+    return [*graph.notes, *required(robot), *robot.values()]
 
 
 def generate_launch_description() -> LaunchDescription:

@@ -2,15 +2,15 @@
 
 from launch import LaunchContext, LaunchDescription
 from launch.action import Action
-from launch.actions import SetLaunchConfiguration
 
 from rlt_node.launching import Graph, arguments, expendable, with_context
 
 
 def nodes(context: LaunchContext) -> list[Action]:
     """The operator, and the device where a launch file can start it."""
-    person = Graph.of(context).person()
-    return [*expendable(person), *person.values()]
+    graph = Graph.of(context, robot="sim", supervisor="human")
+    person = graph.person()
+    return [*graph.notes, *expendable(person), *person.values()]
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -18,7 +18,6 @@ def generate_launch_description() -> LaunchDescription:
     return LaunchDescription(
         [
             *arguments("task", "device", "profile", "namespace", "log_level"),
-            SetLaunchConfiguration("supervisor", "human"),
             with_context(nodes),
         ]
     )

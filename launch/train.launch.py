@@ -12,9 +12,9 @@ def nodes(context: LaunchContext) -> list[Action]:
     learner = graph.learner()
     others = graph.recorder() | graph.control() | graph.robot()
     if graph.lockstep:
-        return graph.led_by(graph.training(), learner | others)
+        return graph.training(learner | others)
     # In real time the robot goes on with its last weights when the learner dies.
-    return graph.led_by(graph.training(), others, learner)
+    return graph.training(others, learner)
 
 
 def generate_launch_description() -> LaunchDescription:

@@ -156,6 +156,8 @@ class Graph:
         output: Folder of the run.
         namespace: Namespace of the nodes, absolute.
         robot_file: The robot's parameters.
+        simulated: Whether the robot is the simulated one.
+        supervised: Whether a person labels and may take over.
         run: Whether the run is over.
         said: What the user must know of the nodes that were made.
     """
@@ -167,12 +169,27 @@ class Graph:
     output: Path
     namespace: str
     robot_file: Path
+    simulated: bool
+    supervised: bool
     run: Run = field(default_factory=Run)
     said: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, context: LaunchContext, mode: str = "lockstep") -> Graph:
+    def of(
+        cls,
+        context: LaunchContext,
+        mode: str = "lockstep",
+        robot: str | None = None,
+        supervisor: str | None = None,
+    ) -> Graph:
         """Resolve the arguments.
+
+        Args:
+            context: The launch's context.
+            mode: "lockstep" or "real_time", unless robot or supervisor decide.
+            robot: The robot, where the launch file has no such argument: a launch file that
+                includes it, or was included before it, may have one.
+            supervisor: Likewise who supervises; empty: nobody has to.
 
         Raises:
             ValueError: If the task is unknown, nobody could judge success, the namespace is none,
@@ -185,8 +202,9 @@ class Graph:
             raise ValueError(f"unknown task {name!r}; known tasks: {', '.join(sorted(files))}")
         task = yaml.safe_load(files[name].read_text())
         configurations = context.launch_configurations
-        simulated = configurations.get("robot", "sim") == "sim"
-        supervisor = configurations.get("supervisor")
+        robot = robot or configurations.get("robot", "sim")
+        supervisor = configurations.get("supervisor", "") if supervisor is None else supervisor
+        simulated = robot == "sim"
         if not simulated and supervisor == "auto":
             raise ValueError("only the simulator can judge success: add supervisor:=human")
         if not simulated or supervisor == "human":
@@ -197,13 +215,16 @@ class Graph:
         )
         robot_file = share / "config" / "robots" / "sim.yaml"
         if not simulated:
-            robot_file = path_of(configurations["robot"]).absolute()
+            robot_file = path_of(robot).absolute()
             if not robot_file.is_file():
                 raise ValueError(
                     f"no robot config at {robot_file}: name one like config/robots/sim.yaml"
                 )
         sections(robot_file)
-        return cls(context, share, task, mode, path_of(output).absolute(), namespace, robot_file)
+        return cls(
+            context, share, task, mode, path_of(output).absolute(), namespace, robot_file,
+            simulated, supervisor == "human",
+        )
 
     @property
     def lockstep(self) -> bool:
@@ -220,22 +241,19 @@ class Graph:
         }
 
     @property
-    def supervised(self) -> bool:
-        """Whether a person labels and may take over."""
-        return self.context.launch_configurations.get("supervisor") == "human"
-
-    @property
     def full_task(self) -> bool:
         """Whether episodes begin with an approach from home."""
         return flag(self.context, "full_task")
 
     @property
     def greeting(self) -> list[Action]:
-        """What the launch says first: where the run goes, and what is left to the person.
+        """What the launch of a run says first; to be asked for once the nodes are made."""
+        return [LogInfo(msg=f"output: {self.output}"), *self.notes]
 
-        To be asked for once the nodes are made.
-        """
-        said = [f"output: {self.output}", *dict.fromkeys(self.said)]
+    @property
+    def notes(self) -> list[Action]:
+        """What must be known of the nodes that were made, and what is left to the person."""
+        said = list(dict.fromkeys(self.said))
         if self.supervised and argument(self.context, "device") == "keyboard":
             elsewhere = "" if self.namespace == DEFAULT_NAMESPACE else (
                 f" --ros-args -r __ns:={self.namespace}"
@@ -286,7 +304,7 @@ class Graph:
 
     def robot(self) -> dict[str, Node]:
         """The simulated robot, or nothing where there is a real one."""
-        if self.context.launch_configurations.get("robot", "sim") != "sim":
+        if not self.simulated:
             return {}
         options = {"task": self.task["task"], "mode": self.mode} | self.task["world"]
         if self.full_task:
@@ -363,16 +381,21 @@ class Graph:
         options = {} if self.lockstep else AGAIN
         return {"learner": self.node("rlt_learner", "learner", parameters, **options)}
 
-    def training(self) -> Node:
-        """The node that leads a training run through its `SCHEDULE`."""
-        return self.episodes(
-            "train",
-            **{name: whole(self.context, name) for name in SCHEDULE},
-            resume=flag(self.context, "resume"),
-        )
+    def training(
+        self, needed: Mapping[str, Node], learner: Mapping[str, Node] | None = None
+    ) -> list[Action]:
+        """A run that trains, through its `SCHEDULE`; see `led_by`."""
+        resume = flag(self.context, "resume")
+        schedule = {name: whole(self.context, name) for name in SCHEDULE}
+        episodes = self.episodes("train", **schedule, resume=resume)
+        return self.led_by(episodes, needed, learner, resume)
 
     def led_by(
-        self, episodes: Node, needed: Mapping[str, Node], learner: Mapping[str, Node] | None = None
+        self,
+        episodes: Node,
+        needed: Mapping[str, Node],
+        learner: Mapping[str, Node] | None = None,
+        resume: bool = False,
     ) -> list[Action]:
         """A run: it ends with the node that leads it, and with each that it needs.
 
@@ -382,12 +405,13 @@ class Graph:
             episodes: The node that leads it.
             needed: The other nodes, those between a person and the robot excepted.
             learner: A learner that may die: the robot acts on meanwhile.
+            resume: Whether to go on with the run in the output folder.
 
         Raises:
             OSError: If the run cannot begin in its output folder, or go on there.
             ValueError: If the folder's run is damaged, or a command is not installed.
         """
-        require_beginning(self.output, flag(self.context, "resume"))
+        require_beginning(self.output, resume)
         person, learner = self.person(), learner or {}
         others = {**learner, **needed, **person}
         report = ExecuteProcess(
@@ -425,7 +449,7 @@ class Graph:
             self.agreed
             | {
                 "job": job,
-                "supervisor": argument(self.context, "supervisor"),
+                "supervisor": "human" if self.supervised else "auto",
                 "task": self.task["task"],
                 "output": str(self.output),
                 "seed": whole(self.context, "seed"),

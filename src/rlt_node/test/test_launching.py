@@ -190,8 +190,14 @@ def test_a_real_robots_learner_needs_nobody_who_judges(tmp_path):
     context = in_context(robot=str(file))
     with pytest.raises(ValueError, match="add supervisor:=human"):
         Graph.of(context)
-    del context.launch_configurations["supervisor"]
-    assert Graph.of(context).mode == "real_time"
+    assert Graph.of(context, supervisor="").mode == "real_time"
+
+
+def test_a_launch_file_without_an_argument_does_not_take_it_from_others():
+    context = in_context(robot="arm.yaml", supervisor="human")
+    graph = Graph.of(context, robot="sim", supervisor="")
+    assert set(graph.robot()) == {"simulator"} and graph.person() == {}
+    assert graph.robot_file.name == "sim.yaml"
 
 
 @pytest.fixture
