@@ -3,7 +3,8 @@
 from launch import LaunchContext, LaunchDescription
 from launch.action import Action
 
-from rlt_node.launching import Graph, argument, arguments, whole, with_context
+from rlt_node.arguments import argument, arguments, whole
+from rlt_node.launching import Graph, with_context
 
 
 def nodes(context: LaunchContext) -> list[Action]:

@@ -1,8 +1,7 @@
-"""What the launch files share: the graph's nodes, and what happens when one of them ends."""
+"""What the launch files share: the nodes of a graph, and the run that they do together."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,19 +12,9 @@ from typing import Any
 import yaml
 from launch import LaunchContext
 from launch.action import Action
-from launch.actions import (
-    DeclareLaunchArgument,
-    EmitEvent,
-    ExecuteProcess,
-    LogInfo,
-    OpaqueFunction,
-    RegisterEventHandler,
-    TimerAction,
-)
-from launch.event_handlers import OnProcessExit
+from launch.actions import EmitEvent, ExecuteProcess, LogInfo, OpaqueFunction, TimerAction
 from launch.events import matches_action
 from launch.events.process import ShutdownProcess
-from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import ExecutableInPackage, FindPackageShare
@@ -38,107 +27,24 @@ from rlt_core.run_files import (
     require_checkpoint,
     require_folder,
 )
-from rlt_core.settings import ScheduleSettings, TrainingSettings
+from rlt_node.arguments import DEFAULT_NAMESPACE, DEVICES, SCHEDULE, argument, flag, whole
 from rlt_node.around import namespace_here, overruled
+from rlt_node.endings import (
+    NOBODY,
+    RESPAWN_SECONDS,
+    UNTAUGHT,
+    Run,
+    expendable,
+    finally_,
+    raising,
+    required,
+)
 from rlt_node.graph import GraphSettings
 from rlt_node.parameter_files import FILE_FLAG, sections
-from rlt_node.process import EXIT_LOST
 from rlt_node.profiles import find_profile
 
 REAL_TIME_DELAY_TICKS = 2
-RESPAWN_SECONDS = 2.0
-
-DEVICES = {
-    "gamepad": ("rlt_teleop", "gamepad", "xbox"),
-    "keyboard": ("", "", "keyboard"),
-    "person": ("rlt_sim", "person", "xbox"),
-    "joy": ("joy", "game_controller_node", "xbox"),
-    "none": ("", "", "xbox"),
-}
-"""What publishes joy: its package and executable, if we start it, and the profile it goes by."""
-
-ARGUMENTS = {
-    "robot": ("sim", "'sim', or the path of a robot's config file, such as config/robots/sim.yaml"),
-    "task": ("ethernet", "the task: a file of config/tasks without .yaml"),
-    "seed": ("0", "seed of the run: episodes, exploration and learning follow from it"),
-    "full_task": (
-        "false", "true: episodes start at home; the base policy drives until the handover"
-    ),
-    "supervisor": (
-        "auto", "who labels success and hands over: the simulator (auto) or a person (human)"
-    ),
-    "device": (
-        "gamepad",
-        "supervisor:=human: what the person holds; keyboard: yours to start in a terminal; person: "
-        "a scripted one; joy: ROS's game_controller_node; none: somebody else publishes joy",
-    ),
-    "profile": (
-        "",
-        "what its buttons do: a file of config/gamepads without .yaml, or a path; empty: the "
-        "device's own",
-    ),
-    "output": ("", "folder for everything the run leaves; empty: runs/<task>-<time>-seed<seed>"),
-    "resume": ("false", "true: go on with the run in the output folder; repeat its arguments"),
-    "algorithm": ("rlt", "the learning algorithm"),
-    "namespace": ("rlt", "ROS namespace of all nodes"),
-    "log_level": ("info", "how much the nodes log"),
-}
-SCHEDULE = {
-    "episodes": ("", "training episodes including warm-up; empty: as in rlt.yaml"),
-    "warmup_episodes": (
-        "", "training episodes that the base policy drives; empty: as in rlt.yaml"
-    ),
-    "base_eval_episodes": ("", "evaluation episodes before; empty: as in rlt.yaml"),
-    "eval_episodes": ("", "evaluation episodes after; empty: as in rlt.yaml"),
-}
-"""Further arguments of a launch that trains."""
-
-DEFAULT_NAMESPACE = "/" + ARGUMENTS["namespace"][0]
 AGAIN = {"respawn": True, "respawn_delay": RESPAWN_SECONDS}
-NOBODY = "the robot holds while nobody can take over"
-UNTAUGHT = "the robot acts on with its last weights"
-
-CHOICES = {
-    "supervisor": ["auto", "human"],
-    "device": list(DEVICES),
-    "algorithm": ["rlt"],
-    "log_level": ["debug", "info", "warn", "error", "fatal"],
-}
-TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
-LOWEST = {
-    item.name: item.metadata["low"]
-    for settings in (ScheduleSettings, TrainingSettings)
-    for item in dataclasses.fields(settings)
-    if type(item.default) is int
-}
-"""The smallest value of a whole-number argument."""
-
-
-def arguments(*names: str, **others: tuple[str, str]) -> list[DeclareLaunchArgument]:
-    """Declare launch arguments.
-
-    Args:
-        *names: Names in `ARGUMENTS`.
-        **others: Further arguments: name -> (default, description).
-    """
-    table = {name: ARGUMENTS[name] for name in names} | others
-    return [
-        DeclareLaunchArgument(
-            name, default_value=default, description=description, choices=CHOICES.get(name)
-        )
-        for name, (default, description) in table.items()
-    ]
-
-
-@dataclass
-class Run:
-    """Whether a graph's run is over, while the launch may go on with those of other graphs."""
-
-    over: bool = False
-
-    def ends(self, context: LaunchContext) -> bool:
-        """Whether the graph's nodes are to end."""
-        return self.over or bool(context.is_shutdown)
 
 
 @dataclass(frozen=True)
@@ -471,44 +377,6 @@ class Graph:
         return None if said is None else bool(said)
 
 
-def argument(context: LaunchContext, name: str) -> str:
-    """Value of a launch argument."""
-    return str(LaunchConfiguration(name).perform(context))
-
-
-def whole(context: LaunchContext, name: str) -> int | None:
-    """Value of a whole-number argument, None if it is empty.
-
-    Raises:
-        ValueError: If it is no whole number.
-    """
-    text, lowest = argument(context, name).strip(), LOWEST.get(name, 0)
-    if not text:
-        return None
-    try:
-        value = float(text)
-        number = int(text) if text.lstrip("+-").isdecimal() else int(value)
-    except (ValueError, OverflowError) as error:
-        raise ValueError(f"argument {name}:={text} is no whole number") from error
-    if value != int(value):
-        raise ValueError(f"argument {name}:={text} is no whole number")
-    if number < lowest:
-        raise ValueError(f"argument {name}:={text} is too small: expected {lowest} or more")
-    return number
-
-
-def flag(context: LaunchContext, name: str) -> bool:
-    """Value of an argument that is true or false; false where it is not declared.
-
-    Raises:
-        ValueError: If it is neither.
-    """
-    text = context.launch_configurations.get(name, "false").strip().lower()
-    if text not in TRUE + FALSE:
-        raise ValueError(f"argument {name}:={text} is neither true nor false")
-    return text in TRUE
-
-
 def executable_of(context: LaunchContext, package: str, name: str) -> str:
     """Path of an executable.
 
@@ -535,19 +403,6 @@ def _occasion(configurations: Mapping[str, str], namespace: str) -> str:
     return f"{time.strftime('%Y%m%d-%H%M%S')}-seed{configurations.get('seed') or '0'}{robot}"
 
 
-def namespaces(context: LaunchContext, name: str) -> list[str]:
-    """Value of an argument that lists namespaces, separated by commas; each becomes absolute.
-
-    Raises:
-        ValueError: If one is none, or is named twice.
-    """
-    words = [word.strip() for word in argument(context, name).split(",")]
-    found = [namespace_here(context, word) for word in words if word]
-    if len(set(found)) < len(found):
-        raise ValueError(f"argument {name}:={argument(context, name)}: name each robot once")
-    return found
-
-
 def with_context(function: Callable[[LaunchContext], list[Action]]) -> OpaqueFunction:
     """Launch what a function returns once the arguments are known.
 
@@ -559,80 +414,6 @@ def with_context(function: Callable[[LaunchContext], list[Action]]) -> OpaqueFun
         try:
             return function(context)
         except Exception as error:
-            return [TimerAction(period=0.0, actions=[_raise(error)])]
+            return [TimerAction(period=0.0, actions=[raising(error)])]
 
     return OpaqueFunction(function=attempt)
-
-
-def required(nodes: Mapping[str, Node], run: Run | None = None) -> list[RegisterEventHandler]:
-    """End the launch with exit code 1 and a name when one of the nodes ends before the run."""
-    run = run or Run()
-
-    def handler(name: str, node: Node) -> RegisterEventHandler:
-        def died(event: Any, context: LaunchContext) -> list[Action]:
-            if run.ends(context):
-                return _last_word(name, event.returncode)
-            return [_failure(name, event.returncode)]
-
-        return RegisterEventHandler(OnProcessExit(target_action=node, on_exit=died))
-
-    return [handler(name, node) for name, node in nodes.items()]
-
-
-def expendable(
-    nodes: Mapping[str, Node], meanwhile: str = NOBODY, run: Run | None = None
-) -> list[RegisterEventHandler]:
-    """Say when one of the nodes ends before the run; it is started again, and the run goes on.
-
-    Args:
-        nodes: Nodes that respawn.
-        meanwhile: What the robot does until then.
-        run: The run.
-    """
-    run = run or Run()
-
-    def handler(name: str, node: Node) -> RegisterEventHandler:
-        def ended(event: Any, context: LaunchContext) -> list[Action]:
-            if run.ends(context):
-                return _last_word(name, event.returncode)
-            return [LogInfo(msg=(
-                f"{name} ended with exit code {event.returncode}: {meanwhile}; {name} starts again "
-                f"in {RESPAWN_SECONDS:g} s"
-            ))]
-
-        return RegisterEventHandler(OnProcessExit(target_action=node, on_exit=ended))
-
-    return [handler(name, node) for name, node in nodes.items()]
-
-
-def finally_(
-    node: Action, name: str, then: list[Action], run: Run | None = None
-) -> RegisterEventHandler:
-    """Do `then` when the process has ended with exit code 0; else end the launch with 1."""
-    run = run or Run()
-
-    def ended(event: Any, context: LaunchContext) -> list[Action]:
-        if run.ends(context):
-            return _last_word(name, event.returncode)
-        return [_failure(name, event.returncode)] if event.returncode else then
-
-    return RegisterEventHandler(OnProcessExit(target_action=node, on_exit=ended))
-
-
-def _last_word(name: str, code: int) -> list[Action]:
-    """Fail the launch, although it is ending, for a node that says that something is lost."""
-    return [_failure(name, code)] if code == EXIT_LOST else []
-
-
-def _failure(name: str, code: int) -> OpaqueFunction:
-    """An action that ends the launch with exit code 1 and the name of a node."""
-    return _raise(RuntimeError(f"{name} ended with exit code {code}: see its last lines above"))
-
-
-def _raise(error: Exception) -> OpaqueFunction:
-    """An action that raises: that is how a launch gets exit code 1."""
-
-    def fail(context: LaunchContext) -> None:
-        raise error
-
-    return OpaqueFunction(function=fail)
