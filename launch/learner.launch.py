@@ -25,7 +25,9 @@ def generate_launch_description() -> LaunchDescription:
             *arguments(
                 "robot", "task", "seed", "output", "algorithm", "namespace", "log_level",
                 robots=(
-                    "", "namespaces of the robots, separated by commas; empty: the learner's own"
+                    "",
+                    "namespaces of the robots, separated by commas; a PushRosNamespace goes before "
+                    "relative ones; empty: the learner's own",
                 ),
                 warmup_episodes=(
                     "",

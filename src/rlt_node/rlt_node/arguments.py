@@ -43,7 +43,7 @@ ARGUMENTS = {
     "output": ("", "folder for everything the run leaves; empty: runs/<task>-<time>-seed<seed>"),
     "resume": ("false", "true: go on with the run in the output folder; repeat its arguments"),
     "algorithm": ("rlt", "the learning algorithm"),
-    "namespace": ("rlt", "ROS namespace of all nodes"),
+    "namespace": ("rlt", "ROS namespace of all nodes; a PushRosNamespace goes before it"),
     "log_level": ("info", "how much the nodes log"),
 }
 SCHEDULE = {

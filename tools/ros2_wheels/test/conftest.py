@@ -145,13 +145,16 @@ def launch_file(tmp_path: Path) -> Callable[[str], Path]:
                 from launch.conditions import (
                     IfCondition, LaunchConfigurationEquals, UnlessCondition)
                 from launch.event_handlers import OnProcessExit, OnShutdown
+                from launch.events import matches_action
+                from launch.events.process import ShutdownProcess
                 from launch.launch_description_sources import PythonLaunchDescriptionSource
                 from launch.substitutions import (
                     EnvironmentVariable, LaunchConfiguration, PathJoinSubstitution,
                     PythonExpression, TextSubstitution)
-                from launch_ros.actions import Node, PushRosNamespace, SetParameter
+                from launch_ros.actions import (
+                    Node, PushRosNamespace, SetParameter, SetParametersFromFile)
                 from launch_ros.parameter_descriptions import ParameterFile, ParameterValue
-                from launch_ros.substitutions import FindPackageShare
+                from launch_ros.substitutions import ExecutableInPackage, FindPackageShare
 
                 def python(code, name="child", **keywords):
                     return ExecuteProcess(cmd=[sys.executable, "-c", code], name=name,

@@ -240,6 +240,30 @@ def test_a_process_that_respawns_comes_back_until_the_shutdown(start, launch_fil
     assert launch.end() == 0, launch.text
 
 
+def test_a_single_process_is_stopped_and_does_not_come_back(ros2, launch_file):
+    code, text = ros2(
+        "launch",
+        launch_file(
+            "(a := python('import time; time.sleep(60)', name='one', respawn=True)),"
+            "python('import time; time.sleep(1.5)', name='other'),"
+            "TimerAction(period=0.5, actions=["
+            "EmitEvent(event=ShutdownProcess(process_matcher=matches_action(a)))])"
+        ),
+    )
+    assert code == 0, text
+    assert text.count("[one-1]: process started") == 1
+    assert "sending signal 'SIGINT' to process[one-1]" in text
+    assert "[INFO] [other-2]: process has finished cleanly" in text
+
+
+def test_a_launch_that_fails_at_once_starts_nothing(ros2, launch_file):
+    code, text = ros2(
+        "launch", launch_file("python('print(\"done\")'), OpaqueFunction(function=lambda _: 1 / 0)")
+    )
+    assert code == 1, text
+    assert "division by zero" in text and "process started" not in text
+
+
 def test_output_goes_where_it_is_asked_to(ros2, launch_file, environment):
     code = (
         "import sys; print('to stdout', sys.stdout.isatty()); print('to stderr', file=sys.stderr)"
@@ -288,6 +312,9 @@ def test_a_node_gets_name_namespace_parameters_and_remappings(
         "/**:\n  ros__parameters:\n    count: 1\n    label: from file\n"
         "    nested:\n      depth: 2.5\n"
     )
+    (tmp_path / "around.yaml").write_text(
+        "/**:\n  ros__parameters:\n    gain: 0.25\n    count: 7\n    flag: false\n"
+    )
     (tmp_path / "substituted.yaml").write_text(
         "/**:\n  ros__parameters:\n    label: $(var label) of $(env HOME)\n"
     )
@@ -297,6 +324,7 @@ def test_a_node_gets_name_namespace_parameters_and_remappings(
         launch_file(
             "DeclareLaunchArgument('label', default_value='nobody'),"
             "SetParameter('flag', True),"
+            f"SetParametersFromFile({str(tmp_path / 'around.yaml')!r}),"
             "GroupAction([PushRosNamespace('outer'), Node("
             f"executable={str(probe_node)!r}, name='renamed', namespace='inner', output='screen',"
             f"parameters=[{str(tmp_path / 'all.yaml')!r},"
@@ -313,7 +341,7 @@ def test_a_node_gets_name_namespace_parameters_and_remappings(
         "gain": 1.0,
         "label": f"somebody of {home}",
         "count": 1,
-        "flag": True,
+        "flag": False,
         "sizes": [3, 4],
         "nested.depth": 2.5,
     }
@@ -330,5 +358,8 @@ def test_a_node_of_a_package_that_is_not_there_returns_1(ros2, launch_file):
     assert code == 1
     assert "package 'no_such_package' not found" in text
     code, text = ros2("launch", launch_file("Node(package='rclpy', executable='x')"))
+    assert code == 1
+    assert "package 'rclpy' has no executable 'x'" in text
+    code, text = ros2("launch", launch_file("LogInfo(msg=ExecutableInPackage('x', 'rclpy'))"))
     assert code == 1
     assert "package 'rclpy' has no executable 'x'" in text
