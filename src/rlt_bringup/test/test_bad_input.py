@@ -61,7 +61,7 @@ def test_output_that_is_a_file(domain, tmp_path):
     taken.write_text("mine")
     code, printed = launch(domain, "evaluate.launch.py", f"output:={taken}")
     assert code == 1
-    assert f"output folder {taken} cannot be made" in printed
+    assert f"output folder {taken} cannot be made or written" in printed
     assert taken.read_text() == "mine"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,14 @@ def require_folder(folder: Path) -> None:
     place = folder.absolute()
     while not os.path.lexists(place):
         place = place.parent
-    if not place.is_dir():
-        reason = f"{place} is no folder"
-    elif not os.access(place, os.W_OK | os.X_OK):
-        reason = f"{place} may not be written"
-    else:
-        return
-    raise OSError(f"output folder {folder} cannot be made ({reason}): choose another with output:=")
+    try:
+        with tempfile.TemporaryFile(dir=place):  # it never has a name
+            pass
+    except OSError as error:
+        raise OSError(
+            f"output folder {folder} cannot be made or written ({place}: {error.strerror}): choose "
+            "another with output:="
+        ) from error
 
 
 def require_beginning(folder: Path, resume: bool) -> None:

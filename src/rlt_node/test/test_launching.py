@@ -20,7 +20,7 @@ HEAD = """
 import sys
 from launch import LaunchDescription
 from launch.actions import ExecuteProcess, Shutdown
-from rlt_node.endings import expendable, finally_, required
+from rlt_node.endings import Run, expendable, finally_, required
 
 def process(program, **options):
     return ExecuteProcess(cmd=[sys.executable, "-c", program], output="screen", **options)
@@ -71,6 +71,14 @@ recorder = process("import signal, sys, time; "
 return LaunchDescription([*{kind}({{"recorder": recorder}}), recorder, {END}])""")
     assert done.returncode == 1
     assert f"recorder ended with exit code {EXIT_LOST}" in done.stdout
+
+
+@pytest.mark.parametrize(("code", "expected"), [(0, 0), (1, 0), (EXIT_LOST, 1)])
+def test_a_node_may_end_after_its_run_but_lose_nothing(tmp_path, code, expected):
+    done = launched(tmp_path, f"""leader = {LEADER}
+recorder = process("import sys; sys.exit({code})")
+return LaunchDescription([*required({{"recorder": recorder}}, Run(over=True)), recorder, {END}])""")
+    assert done.returncode == expected, done.stdout
 
 
 @pytest.mark.parametrize(
@@ -216,8 +224,9 @@ def place(tmp_path):
     ("arguments", "words"),
     [
         (("supervisor:=human", "device:=joy"), "game_controller_node of package joy is not"),
-        (("output:={}/file",), "file cannot be made"),
-        (("output:={}/file/below",), "file is no folder"),
+        (("output:={}/file",), "file cannot be made or written"),
+        (("output:={}/file/below",), "file: Not a directory"),
+        (("output:=/proc/run",), "output folder /proc/run cannot be made or written"),
         (("output:={}/run",), "holds a run already"),
         (("output:={}/new", "resume:=yes"), "holds no run to resume"),
         (("supervisor:=human", "robot:={}/words.yaml"), "is no file of ROS parameters"),
