@@ -34,7 +34,7 @@ class Mutant:
 
     Attributes:
         guard: What it guards against.
-        file: "package/module" below src, without suffix.
+        file: "package/module" below src, without suffix; the module may lie in a folder.
         snippet: Code that occurs exactly once in the file.
         replacement: What stands there without the guard.
         tests: Test files that must notice, as "package/test".
@@ -49,7 +49,7 @@ class Mutant:
     @property
     def path(self) -> str:
         """The module's path below src."""
-        package, module = self.file.split("/")
+        package, module = self.file.split("/", 1)
         return f"{package}/{package}/{module}.py"
 
     def applied(self, text: str) -> str:
@@ -77,6 +77,7 @@ PACE = ("rlt_core/test_pace", "rlt_core/test_control")
 JOINTS = ("rlt_policy/test_joints",)
 JOINT_STATES = ("rlt_core/test_joint_states",)
 TOOL = ("rlt_policy/test_tool_pose",)
+OUTPUTS = ("rlt_policy/test_outputs",)
 AUDIENCE = ("rlt_policy/test_audience",)
 SOURCES = ("rlt_policy/test_sources",)
 RIVALS = ("rlt_policy/test_rivals",)
@@ -264,6 +265,17 @@ MUTANTS = (
           'fault := frame_fault("tcp_pose", frame, self._frame)', TOOL),
     never("tool: unit quaternion", "rlt_policy/tool_pose", "abs(norm - 1.0) > NORM_TOLERANCE",
           TOOL),
+    Mutant(
+        "tool: a state has news of all joints", "rlt_policy/outputs/tool",
+        "if complete or self._fault:", "if True:", OUTPUTS,
+    ),
+    never("joints: a state has news of all joints", "rlt_policy/outputs/joint_state",
+          "not fault and len(self._fresh) < len(self._names)", OUTPUTS),
+    Mutant(
+        "twist: the turn of the yaw", "rlt_policy/outputs/twist",
+        "place = all_near(self._place, step.setpoint, self._circular)", "place = self._place",
+        OUTPUTS,
+    ),
     Mutant(
         "gate: a yaw jumps by less than a turn", "rlt_core/gate",
         "all_near(position, previous.position, self._circular)", "position", CONTROL,

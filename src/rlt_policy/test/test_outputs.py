@@ -435,6 +435,9 @@ def test_twists_go_the_short_way_where_the_yaw_begins_anew(make_bench):
     bench.driver.position = np.array([0.0, 0.0, 0.0, -2.5])
     bench.connect()
     target = bench.states[-1][0] + [0.0, 0.0, 0.0, 2 * np.pi + 0.05]
+    for turned in np.linspace(0.0, 2 * np.pi, 9):  # somebody turns the tool once around
+        bench.driver.position[3] = yaw = np.remainder(-2.5 + turned + np.pi, 2 * np.pi) - np.pi
+        bench.wait_for(lambda yaw=yaw: abs(bench.states[-1][0][3] - yaw) < 1e-6, "the turn")
     bench.output.send(ControlStep(1, 1, np.zeros(4, np.float32), target, Source.ACTOR))
     bench.wait_for(lambda: 0.1 < bench.driver.target()[3] < 0.3, "the short way")
 

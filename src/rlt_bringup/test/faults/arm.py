@@ -20,6 +20,7 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, JointState
 from steady import urgent
 
+from rlt_core.circle import near
 from rlt_core.contract import Contract
 from rlt_interfaces.action import Reset
 from rlt_node import qos
@@ -90,7 +91,9 @@ class LoggingArm:
         }
         if clock:
             self._publishers["clock"] = node.create_publisher(Clock, "/clock", qos.SENSOR)
-        node.create_subscription(PoseStamped, "target_pose", self._on_target, EVERYTHING)
+        self._node = node
+        self._ear: Any = None
+        self.hear()
         self._reset = ActionServer(node, Reset, "reset", self._on_reset)
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="arm", daemon=True)
@@ -102,6 +105,16 @@ class LoggingArm:
         self._thread.join(1.0)
         self._reset.destroy()
 
+    def hear(self) -> None:
+        """Subscribe to the set-points."""
+        self._ear = self._node.create_subscription(
+            PoseStamped, "target_pose", self._on_target, EVERYTHING
+        )
+
+    def deafen(self) -> None:
+        """Hear nothing any more, though everything else goes on."""
+        self._node.destroy_subscription(self._ear)
+
     def place(self, *axes: float) -> None:
         """Put the arm somewhere: x, y, z in m, yaw in rad."""
         self._setpoint = None
@@ -109,7 +122,9 @@ class LoggingArm:
 
     def _on_target(self, message: PoseStamped) -> None:
         self._heard = time.monotonic()
-        self._setpoint = axes_of_pose(message)
+        target = axes_of_pose(message)
+        target[3] = near(target[3], self._position[3])  # a pose does not tell turns
+        self._setpoint = target
         self.log.append(Sent(self._heard, seconds(message.header.stamp), self._setpoint))
 
     def _on_reset(self, goal: ServerGoalHandle) -> Reset.Result:

@@ -1,0 +1,204 @@
+"""Faults 46 to 49 and 54: what drivers say of the robot, and whether they hear."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from geometry_msgs.msg import PoseStamped
+from sensor_msgs.msg import JointState
+
+from rlt_core.records import Source
+from rlt_node import qos
+
+from .bench import POLICY, Bench, Limits
+from .chunks import CHUNK, TICK_S, quoted
+from .rows import Make, row
+from .sensors import MAX_AGE_S
+
+LOOK_S = 0.5  # the controller looks at the graph twice a second
+GRIPPER_S = 0.005  # between two messages of the gripper's driver
+
+
+def not_answered(
+    make: Make, tampering: Callable[[PoseStamped], PoseStamped], *words: str
+) -> str:
+    """A pose that must not be answered: before an episode nothing is sent, in one it holds."""
+    bench = make()
+    bench.start("chunk_controller")
+    bench.arm.tampering["tcp_pose"] = tampering
+    bench.begin()
+    bench.pass_ticks(4 * CHUNK)
+    refused = bench.said_once("chunk_controller", "tcp_pose", *words)
+    assert not bench.arm.log, "the robot was sent a command"
+    assert {step.episode for step in bench.steps} == {0}, "a tick was recorded as executed"
+    bench.end_episode()
+    del bench.arm.tampering["tcp_pose"]
+    bench.pass_ticks(5)
+    bench.drive()
+    fault = time.monotonic()
+    bench.arm.tampering["tcp_pose"] = tampering
+    hold = bench.held(fault, 2 * TICK_S, ticks=CHUNK)
+    del bench.arm.tampering["tcp_pose"]
+    bench.pass_ticks(4 * CHUNK)
+    bench.no_policy(hold.at)
+    bench.said_once("chunk_controller", "tcp_pose", *words)
+    bench.end_episode()
+    bench.pass_ticks(5)
+    began = time.monotonic()
+    bench.begin()
+    bench.resumes(began)
+    bench.steady()
+    bench.judge()
+    return (
+        f"nothing sent in an episode that begins so; in one that runs, hold after "
+        f"{hold.delay:.3f} s, latched; the next episode drove: {quoted(refused)}"
+    )
+
+
+@row(46, "the tool stands tilted by 30 degrees, where every command points it down", "refused and "
+     "latched: the tilt found and the limit are named", "driver's word", ci=True)
+def tilted_tool(make: Make) -> str:
+    half = math.radians(15.0)
+
+    def tilt(message: PoseStamped) -> PoseStamped:
+        turn = message.pose.orientation  # of a tool that points down at yaw 0: x = 1
+        turn.x, turn.y, turn.z, turn.w = math.cos(half), 0.0, 0.0, math.sin(half)
+        return message
+
+    return not_answered(make, tilt, "0.524 rad (30 degrees)", "tool_tilt_max is 0.2")
+
+
+@row(47, "the driver's pose is in another frame, with the same numbers", "refused and latched: "
+     "both frames are named", "driver's word")
+def another_frame(make: Make) -> str:
+    def base(message: PoseStamped) -> PoseStamped:
+        message.header.frame_id = "base"
+        return message
+
+    return not_answered(make, base, "'base'", "'base_link'")
+
+
+@row(48, "nobody hears the command topic: from the start, and from the middle of an episode on",
+     "no episode begins, hold; topic and remedy are named, in the diagnostics, too; nothing is "
+     "recorded as executed", "driver's word", ci=True)
+def nobody_hears(make: Make) -> str:
+    bench = make()
+    bench.arm.deafen()
+    reports = bench.heard(DiagnosticArray, "/diagnostics", qos.DEVICE)
+    bench.start("chunk_controller")
+    bench.begin()
+    bench.pass_ticks(6 * CHUNK)
+    bench.said_once("chunk_controller", "no driver hears /rlt/target_pose", "remap the topic")
+    assert {(step.episode, step.source) for step in bench.steps} == {(0, Source.HOLD)}
+    bench.wait(lambda: _unheard(reports), "a report of it in the diagnostics")
+    bench.arm.hear()
+    came = time.monotonic()
+    bench.resumes(came)
+    bench.steady()
+    bench.quiet()
+    bench.forgive()
+    bench.mark()
+    fault = time.monotonic()
+    bench.arm.deafen()
+    hold = bench.held(fault, 2 * TICK_S, ticks=4 * CHUNK)
+    bench.no_policy(hold.at)
+    deaf = [step.tick for step in bench.since(fault) if step.source in POLICY]
+    bench.arm.hear()
+    back = time.monotonic()
+    bench.resumes(back)
+    bench.steady()
+    line = bench.said_once("chunk_controller", "no driver hears /rlt/target_pose")
+    bench.judge()
+    return (
+        f"no tick of an episode before the driver came; hold {hold.delay:.3f} s after it had gone, "
+        f"after {len(deaf)} ticks of the policy: {quoted(line)}"
+    )
+
+
+def _unheard(reports: list[DiagnosticArray]) -> bool:
+    """Whether the controller has reported an error since nobody hears it."""
+    return any(
+        status.level == DiagnosticStatus.ERROR and "no driver hears" in status.message
+        for report in reports for status in report.status
+    )
+
+
+@row(49, "a gripper's driver beside the arm's on joint_states, and one joint of the arm that falls "
+     "silent", "the gripper disturbs nothing; the silent joint is named, hold until it is back",
+     "driver's word")
+def drivers_share_a_topic(make: Make) -> str:
+    bench = make()
+    gripper = bench.node("gripper")
+    publisher = gripper.create_publisher(JointState, "joint_states", qos.SENSOR)
+    gripper.create_timer(
+        GRIPPER_S, lambda: publisher.publish(JointState(name=["finger"], position=[0.04]))
+    )
+    bench.start("chunk_controller")
+    bench.drive()
+    bench.steady(10 * CHUNK)
+    assert not bench.errors(), bench.errors()
+
+    def without_elbow(message: JointState) -> JointState:
+        place = message.name.index("elbow")
+        kept = [number for number in range(len(message.name)) if number != place]
+        message.position = [message.position[number] for number in kept]
+        message.name = [message.name[number] for number in kept]
+        return message
+
+    fault = time.monotonic()
+    bench.arm.tampering["joint_states"] = without_elbow
+    hold = bench.held(fault, MAX_AGE_S, ticks=4 * CHUNK)
+    bench.no_policy(hold.at)
+    line = bench.said_once("chunk_controller", "elbow in joint_states")
+    mended = time.monotonic()
+    del bench.arm.tampering["joint_states"]
+    bench.resumes(mended)
+    bench.steady()
+    bench.judge()
+    return f"driven beside the gripper; hold after {hold.delay:.3f} s: {quoted(line)}"
+
+
+@row(54, "the tool's yaw passes half a turn, where its measurement begins anew", "no jump, no "
+     "hold: the motion is that of an angle which goes on", "driver's word")
+def yaw_passes_half_a_turn(make: Make) -> str:
+    bench = make(observed=True)
+    low, high, rate = 2.4, 3.9, 0.004
+    bench.guard = dataclasses.replace(
+        bench.guard, position_min=[*bench.guard.position_min[:3], low],
+        position_max=[*bench.guard.position_max[:3], high],
+    )
+    bench.limits = Limits.of(bench.guard, bench.contract.dt)
+    bench.arm.place(0.5, 0.0, 0.06, 3.0)
+    bench.policy.velocity = np.array([0.0, 0.0, 0.0, rate], np.float32)
+    bench.start("observer")
+    bench.start(
+        "chunk_controller", position_min=bench.guard.position_min,
+        position_max=bench.guard.position_max,
+    )
+    bench.begin()
+    bench.wait(lambda: bench.steps[-1].setpoint[3] > math.pi + 0.3, "the way through half a turn")
+    way = _driven(bench)
+    turned = np.array([step.setpoint[3] for step in way])
+    np.testing.assert_allclose(np.diff(turned), rate, atol=1e-6)
+    assert way[0].setpoint[3] < math.pi
+    assert not bench.errors(), bench.errors()
+    bench.judge()
+    return (
+        f"from {turned[0]:.2f} to {turned[-1]:.2f} rad in {len(way)} ticks of {rate:g} rad, as "
+        "though there were no half turn; no hold"
+    )
+
+
+def _driven(bench: Bench) -> list[Any]:
+    """The steps of the policy at its full rate; none between them was held."""
+    acting = [number for number, step in enumerate(bench.steps) if step.source in POLICY]
+    way = bench.steps[acting[0] + 2 : acting[-1]]
+    held = [step.tick for step in way if step.source not in POLICY]
+    assert not held, f"held at ticks {held}"
+    return way
