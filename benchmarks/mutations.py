@@ -89,6 +89,7 @@ BOUNDED = ("rlt_node/test_bounded",)
 RESET = ("rlt_node/test_reset",)
 BUTTONS = ("rlt_teleop/test_buttons",)
 JOY = ("rlt_teleop/test_joy_watch",)
+KEYS = ("rlt_teleop/test_keystrokes",)
 
 MUTANTS = (
     Mutant(
@@ -312,6 +313,14 @@ MUTANTS = (
     ),
     never("learner: curves of episodes that count nowhere", "rlt_learner/scalars",
           "not counts(state)", ("rlt_learner/test_frames",)),
+    never("keyboard: several keys' letters at once are pasted", "rlt_teleop/keystrokes",
+          "len(set(strokes)) > MOST", KEYS),
+    never("keyboard: pasted text", "rlt_teleop/keystrokes",
+          "self._pasting or self._begun.startswith(PASTE)", KEYS),
+    Mutant(
+        "keyboard: a sequence is one key", "rlt_teleop/keystrokes",
+        "match = STROKE.match(self._begun)", 'match = re.match(b".", self._begun, re.DOTALL)', KEYS,
+    ),
     never("episodes: label of the last episode", "rlt_core/episodes",
           "started and steps < self._label_guard and last in self._ended",
           ("rlt_core/test_episodes",)),

@@ -24,6 +24,7 @@ from rlt_node.parameters import refuse_unknown
 from rlt_node.process import Refused
 from rlt_teleop.announce import is_correction, status_line
 from rlt_teleop.keys import HELP, Keys
+from rlt_teleop.keystrokes import BRACKETED, Keystrokes
 
 RATE_HZ = 50.0
 NO_KEY = b"\0"
@@ -45,7 +46,7 @@ class KeyboardNode(GuardedNode):
                 "stdin is no terminal: start the keyboard by hand in a terminal of its own, "
                 "not from a launch file or through a pipe"
             )
-        self._keys = Keys()
+        self._keys, self._keystrokes = Keys(), Keystrokes()
         self._state: EpisodeState | None = None
         self._answer = ""
         self._shown = ""
@@ -54,7 +55,7 @@ class KeyboardNode(GuardedNode):
         self.create_subscription(EpisodeMessage, "episode_state", self._on_episode, qos.LATCHED)
         self.create_subscription(Log, "/rosout", self._on_log, qos.BARRIER)
         self.create_timer(1.0 / RATE_HZ, self._step)
-        print(HELP, flush=True)
+        print(BRACKETED[0] + HELP, flush=True)
         self._terminal = termios.tcgetattr(sys.stdin)
         self._take_terminal()
 
@@ -62,11 +63,14 @@ class KeyboardNode(GuardedNode):
         """Give the terminal back as it was."""
         with contextlib.suppress(termios.error):  # it is gone
             termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._terminal)
-        print(flush=True)
+        print(BRACKETED[1], flush=True)
 
     def _take_terminal(self) -> None:
-        """Keys come at once and unseen; Ctrl-C works on, Ctrl-Z does not."""
-        tty.setcbreak(sys.stdin, termios.TCSADRAIN)
+        """Keys come at once and unseen; Ctrl-C works on, Ctrl-Z does not.
+
+        What was typed before was meant for somebody else.
+        """
+        tty.setcbreak(sys.stdin, termios.TCSAFLUSH)
         attributes: list[Any] = termios.tcgetattr(sys.stdin)
         attributes[6][termios.VSUSP] = NO_KEY
         termios.tcsetattr(sys.stdin, termios.TCSADRAIN, attributes)
@@ -83,7 +87,7 @@ class KeyboardNode(GuardedNode):
 
     def _step(self) -> None:
         now = time.monotonic()
-        for key in self._typed():
+        for key in self._keystrokes.read(self._typed(), now):
             if key == "?":
                 self._write(HELP + "\n")
             elif not self._keys.press(key, now):
@@ -98,18 +102,18 @@ class KeyboardNode(GuardedNode):
             self._write(line)
             self._shown = line
 
-    def _typed(self) -> str:
-        """The characters that have come since the last call.
+    def _typed(self) -> bytes:
+        """What the terminal has sent since the last call.
 
         Raises:
             Refused: If the terminal is gone.
         """
         if not select.select([sys.stdin], [], [], 0.0)[0]:
-            return ""
+            return b""
         typed = os.read(sys.stdin.fileno(), 1024)
         if not typed:
             raise Refused("the terminal is gone")
-        return typed.decode(errors="ignore")
+        return typed
 
     def _write(self, text: str) -> None:
         """Replace the status line."""

@@ -13,7 +13,9 @@ MOTION_KEYS = {
     "q": ("yaw", 1.0), "e": ("yaw", -1.0),
     "o": ("gripper", 1.0), "c": ("gripper", -1.0),
 }
-"""Key -> (motion, direction); a capital moves with turbo."""
+"""Key -> (motion, direction)."""
+TURBO_KEYS = {key.upper(): meaning for key, meaning in MOTION_KEYS.items()}
+"""The capitals of these keys, and nothing else that is a capital of theirs in some script."""
 FUNCTION_KEYS = {
     "y": "success", "n": "failure", "x": "discard",
     "h": "handover", "b": "abort", "p": "pause",
@@ -58,11 +60,11 @@ class Keys:
         self._seen: dict[str, float] = {}
 
     def press(self, key: str, now: float) -> bool:
-        """Take in a character at monotonic time `now` in s; whether it means anything."""
-        if key.lower() in MOTION_KEYS:
-            motion, direction = MOTION_KEYS[key.lower()]
+        """Take in a keystroke at monotonic time `now` in s; whether it means anything."""
+        if key in MOTION_KEYS or key in TURBO_KEYS:
+            motion, direction = MOTION_KEYS.get(key) or TURBO_KEYS[key]
             self._deflection[motion] = (direction, now)
-            if key.isupper():
+            if key in TURBO_KEYS:
                 self._pressed["turbo"] = now
             return True
         repeated = now - self._seen.get(key, -math.inf) < REPEAT_S

@@ -279,6 +279,32 @@ def test_keyboard_moves_labels_and_shows(bench, keyboard):
     operator.destroy_node()
 
 
+def test_a_key_that_is_not_bound_moves_nothing_whatever_it_sends(bench, keyboard):
+    """The left arrow ends in D, and pasted text is full of letters."""
+    bench.shows({}, set())
+    del bench.joy[:]
+    for typed, told in (
+        ("\x1b[D", "'\\x1b[D' means nothing"), ("\x1bOy", "'\\x1bOy' means nothing"),
+        ("\x1b[200~wasd y\x1b[201~z", "'z' means nothing"), ("\x1b", "'\\x1b' means nothing"),
+    ):
+        keyboard.type(typed)
+        bench.wait(lambda told=told: keyboard.shows(told))
+    assert bench.joy and not any(any(joy.axes) or any(joy.buttons) for joy in bench.joy)
+    keyboard.type("\x1b[Dw")
+    bench.shows({axis("x"): 1.0}, set())
+    assert "\x1b[?2004h" in keyboard.shown
+
+
+def test_what_was_typed_before_the_keyboard_ran_is_dropped(bench):
+    terminal = Terminal(bench, "from rlt_teleop.main import keyboard; keyboard()")
+    terminal.type(" Wy")
+    bench.wait(lambda: len(bench.joy) > 10)
+    assert not any(any(joy.axes) or any(joy.buttons) for joy in bench.joy)
+    terminal.process.terminate()
+    terminal.process.wait(20.0)
+    terminal.close()
+
+
 @pytest.mark.parametrize("way", ["ctrl-c", "sigterm"])
 def test_keyboard_gives_the_terminal_back(bench, keyboard, way):
     changed = termios.tcgetattr(keyboard.side)
@@ -286,6 +312,7 @@ def test_keyboard_gives_the_terminal_back(bench, keyboard, way):
     keyboard.process.send_signal(signal.SIGINT if way == "ctrl-c" else signal.SIGTERM)
     assert keyboard.process.wait(20.0) == 0
     assert termios.tcgetattr(keyboard.side) == keyboard.before
+    assert keyboard.shows("") and keyboard.shown.rstrip().endswith("\x1b[?2004l")
 
 
 def test_keyboard_without_a_terminal_is_refused(bench):
