@@ -10,6 +10,7 @@ from rlt_core.settings import setting
 from rlt_node import qos
 from rlt_node.node import GuardedNode
 from rlt_node.parameters import declare, refuse_unknown
+from rlt_teleop.chosen import Choice
 from rlt_teleop.pad import Pad
 
 
@@ -17,8 +18,10 @@ from rlt_teleop.pad import Pad
 class GamepadSettings:
     """Which controller is read, and how."""
 
-    device_name: str = setting("", "name of the controller; empty: by device_id")
-    device_id: int = setting(0, "which of the attached devices, counted from 0", low=0)
+    device_name: str = setting("", "name of the controller; empty: any")
+    device_id: int = setting(
+        0, "which of the attached devices of this name at the start, counted from 0", low=0
+    )
     deadzone: float = setting(
         0.05, "part of an axis's way that counts as centre", low=0.0, high=0.9
     )
@@ -35,8 +38,9 @@ class GamepadNode(GuardedNode):
         super().__init__("gamepad")
         settings = declare(self, GamepadSettings)
         refuse_unknown(self)
-        self._pad = Pad(settings.device_name, settings.device_id, settings.deadzone)
-        self._attached: bool | None = None
+        self._choice = Choice(settings.device_name, settings.device_id)
+        self._pad = Pad(self._choice, settings.deadzone)
+        self._told = ""
         self._publisher = self.create_publisher(Joy, "joy", qos.DEVICE)
         self.create_subscription(JoyFeedback, "joy/set_feedback", self._on_feedback, qos.DEVICE)
         self.create_timer(1.0 / settings.rate, self._read)
@@ -47,25 +51,25 @@ class GamepadNode(GuardedNode):
 
     def _read(self) -> None:
         state = self._pad.read()
-        self._note(state is not None)
+        self._tell(state is not None)
         if state is None:
             return
         message = Joy(axes=state.axes, buttons=state.buttons)
         message.header.stamp = self.get_clock().now().to_msg()
-        message.header.frame_id = "joy"
+        message.header.frame_id = str(self._choice.chosen)
         self._publisher.publish(message)
 
-    def _note(self, attached: bool) -> None:
-        """Say when the controller comes and goes."""
-        if attached is self._attached:
+    def _tell(self, there: bool) -> None:
+        """Say once which controller is used, or why none is."""
+        tell = self._choice.used if there else self._choice.missing
+        sentence = tell(self._pad.attached)
+        if sentence == self._told:
             return
-        if attached:
-            self.get_logger().info(f"game controller: {self._pad.name}")
-        elif self._attached is None:
-            self.get_logger().warning(self._pad.missing())
+        self._told = sentence
+        if there:
+            self.get_logger().info(sentence)
         else:
-            self.get_logger().warning(f"the game controller is gone: {self._pad.missing()}")
-        self._attached = attached
+            self.get_logger().warning(sentence)
 
     def _on_feedback(self, message: JoyFeedback) -> None:
         """Rumble; like `joy`, ignore what is none."""

@@ -10,6 +10,8 @@ with warnings.catch_warnings():  # it says which SDL it found; that is what we i
     warnings.simplefilter("ignore", UserWarning)
     import sdl2
 
+from rlt_teleop.chosen import Attached, Choice
+
 RUMBLE_MS = 1000
 """A rumble ends by itself after this time, in ms; an intensity of 0 ends it at once."""
 LARGEST = 32767
@@ -45,19 +47,23 @@ class Pad:
     """One game controller that may come and go. Use it from one thread.
 
     Args:
-        device_name: Its name as SDL gives it; empty: by index.
-        device_index: Which of the attached devices, if there is no name.
+        choice: Which of the attached controllers it is.
         deadzone: Part of an axis's way that counts as centre.
+
+    Attributes:
+        attached: Every device that was attached at the last look, in SDL's order.
 
     Raises:
         OSError: If SDL cannot be started.
     """
 
-    def __init__(self, device_name: str, device_index: int, deadzone: float) -> None:
-        self._wanted = device_name
-        self._index = device_index
+    def __init__(self, choice: Choice, deadzone: float) -> None:
+        self.attached: list[Attached] = []
+        self._choice = choice
         self._deadzone = deadzone
         self._controller: object | None = None
+        self._opened: int | None = None
+        self._serials: dict[int, str] = {}
         # Neither window nor display, and signals are the node's.
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
         sdl2.SDL_SetHint(sdl2.SDL_HINT_NO_SIGNAL_HANDLERS, b"1")
@@ -68,21 +74,15 @@ class Pad:
         sdl2.SDL_GameControllerEventState(sdl2.SDL_DISABLE)
         sdl2.SDL_JoystickEventState(sdl2.SDL_DISABLE)
 
-    @property
-    def name(self) -> str:
-        """Name of the open controller, empty if there is none."""
-        opened = self._controller
-        return _text(sdl2.SDL_GameControllerName(opened)) if opened is not None else ""
-
     def read(self) -> PadState | None:
         """The controller's state now; None while it is not attached. Opens it when it comes."""
         sdl2.SDL_GameControllerUpdate()
-        opened = self._controller
-        if opened is not None and not sdl2.SDL_GameControllerGetAttached(opened):
-            sdl2.SDL_GameControllerClose(opened)
-            self._controller = None
-        if self._controller is None:
-            self._open()
+        sdl2.SDL_LockJoysticks()  # no place shifts before it is opened
+        try:
+            self.attached = self._list()
+            self._use(self._choice.pick(self.attached))
+        finally:
+            sdl2.SDL_UnlockJoysticks()
         if self._controller is None:
             return None
         return PadState(
@@ -96,26 +96,6 @@ class Pad:
             ),
         )
 
-    def missing(self) -> str:
-        """Why there is no controller, and what to do."""
-        names = [
-            _text(sdl2.SDL_JoystickNameForIndex(index)) for index in range(sdl2.SDL_NumJoysticks())
-        ]
-        if not names:
-            return (
-                "no game controller is attached: plug one in, or switch it on; if it is, check "
-                "that you may read /dev/input/event* (group input)"
-            )
-        attached = ", ".join(f"{index}: {name}" for index, name in enumerate(names))
-        if self._wanted and self._wanted not in names:
-            return f"no controller is called {self._wanted!r}; attached: {attached}"
-        if not self._wanted and self._index >= len(names):
-            return f"there is no device {self._index}; attached: {attached}"
-        return (
-            f"SDL has no mapping for the device (attached: {attached}): set the environment "
-            "variable SDL_GAMECONTROLLERCONFIG to its mapping, or use another"
-        )
-
     def rumble(self, intensity: float) -> None:
         """Shake with an intensity from 0 to 1; nothing happens where the pad cannot."""
         if self._controller is not None:
@@ -124,19 +104,43 @@ class Pad:
 
     def close(self) -> None:
         """Let go of the controller and of SDL."""
-        if self._controller is not None:
-            sdl2.SDL_GameControllerClose(self._controller)
-            self._controller = None
+        self._use(None)
         sdl2.SDL_QuitSubSystem(sdl2.SDL_INIT_GAMECONTROLLER)
 
-    def _open(self) -> None:
+    def _use(self, device: Attached | None) -> None:
+        """Have this device open, and no other."""
+        wanted = None if device is None else device.instance
+        if self._controller is not None and wanted != self._opened:
+            sdl2.SDL_GameControllerClose(self._controller)
+            self._controller = None
+        if device is not None and self._controller is None:
+            self._controller = sdl2.SDL_GameControllerOpen(device.index) or None
+            self._opened = wanted
+
+    def _list(self) -> list[Attached]:
+        found = []
         for index in range(sdl2.SDL_NumJoysticks()):
-            named = _text(sdl2.SDL_JoystickNameForIndex(index)) == self._wanted
-            if (named if self._wanted else index == self._index) and sdl2.SDL_IsGameController(
-                index
-            ):
-                self._controller = sdl2.SDL_GameControllerOpen(index) or None
-                return
+            instance = sdl2.SDL_JoystickGetDeviceInstanceID(index)
+            if instance not in self._serials:
+                self._serials[instance] = _serial(index)
+            found.append(
+                Attached(
+                    index, instance, _text(sdl2.SDL_JoystickNameForIndex(index)),
+                    bytes(sdl2.SDL_JoystickGetDeviceGUID(index).data).hex(),
+                    self._serials[instance], bool(sdl2.SDL_IsGameController(index)),
+                )
+            )
+        return found
+
+
+def _serial(index: int) -> str:
+    """The serial number of a device, which only an open one tells."""
+    joystick = sdl2.SDL_JoystickOpen(index)
+    if not joystick:
+        return ""
+    serial = sdl2.SDL_JoystickGetSerial(joystick)
+    sdl2.SDL_JoystickClose(joystick)
+    return _text(serial) if serial else ""
 
 
 def _text(name: bytes | None) -> str:

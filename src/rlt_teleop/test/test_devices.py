@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import os
 import pty
@@ -112,11 +113,11 @@ def bench() -> Iterator[Bench]:
 
 
 class Pad:
-    """The virtual pad's program."""
+    """The virtual pads' program."""
 
-    def __init__(self, bench: Bench) -> None:
+    def __init__(self, bench: Bench, *arguments: str) -> None:
         self.process = bench.start(
-            str(Path(__file__).with_name("virtual_pad.py")),
+            str(Path(__file__).with_name("virtual_pad.py")), *arguments,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )
 
@@ -133,7 +134,7 @@ def test_gamepad(bench):
     pad = Pad(bench)
     bench.shows({}, set())
     assert (len(bench.joy[0].axes), len(bench.joy[0].buttons)) == (6, 21)
-    assert bench.joy[0].header.frame_id == "joy"
+    assert re.fullmatch(r"Virtual Pad \([0-9a-f]{32}\)", bench.joy[0].header.frame_id)
     bench.wait(lambda: bench.said("game controller: Virtual Pad"))
 
     # Left and up are plus; a trigger rests at 0 and ends at -1; 5 % are dead.
@@ -147,7 +148,7 @@ def test_gamepad(bench):
 
     # The pad goes and comes back: nothing meanwhile, and nothing left over.
     pad.do("unplug")
-    bench.wait(lambda: bench.said("the game controller is gone: no game controller is attached"))
+    bench.wait(lambda: bench.said("is gone: attach it again, or switch it on"))
     bench.spin(0.3)  # what was on its way
     del bench.joy[:]
     bench.spin(0.5)
@@ -168,6 +169,42 @@ def test_gamepad(bench):
 
     pad.process.send_signal(signal.SIGINT)
     assert pad.process.wait(20.0) == 0
+
+
+@pytest.mark.parametrize("second", ["Other Pad", "Virtual Pad"])
+def test_the_second_of_two_pads_never_takes_the_place_of_the_first(bench, second):
+    pad = Pad(bench, "Virtual Pad", second)
+    bench.shows({}, set())
+    bench.wait(lambda: bench.said(f"; attached and not used: {second} ("))
+    chosen = bench.joy[-1].header.frame_id
+    pad.do("press rightshoulder")
+    bench.shows({}, {10})
+    pad.do("2 press a")
+    pad.do("2 axis leftx -1")
+    pad.do("unplug")
+    bench.wait(lambda: bench.said(f"{chosen} is gone; what is attached (0: {second} ("))
+    del bench.joy[:]
+    bench.spin(1.0)
+    assert bench.joy == []
+    pad.do("plug")
+    bench.shows({}, set())
+    pad.do("press b")
+    bench.shows({}, {1})
+    assert {joy.header.frame_id for joy in bench.joy} == {chosen}
+
+
+def test_the_parameters_choose_among_pads_of_a_name(bench):
+    pad = Pad(
+        bench, "Other Pad", "Virtual Pad", "--ros-args", "-p", "device_name:=Virtual Pad",
+        "-p", "device_id:=0",
+    )
+    bench.shows({}, set())
+    pad.do("press a")
+    pad.do("2 press b")
+    bench.shows({}, {1})
+    assert bench.joy[-1].header.frame_id.startswith("Virtual Pad (")
+    pad.do("unplug")  # now it stands at place 0
+    bench.shows({}, {1})
 
 
 def test_gamepad_without_a_pad_says_what_to_do(bench):
@@ -330,13 +367,17 @@ def test_keyboard_without_a_terminal_is_refused(bench):
 CHECK = "import sys; from rlt_teleop.main import operator; sys.argv[1:] = {!r}; operator()"
 
 
-def publish(bench: Bench, axes: dict[int, float], buttons: set[int]) -> None:
+def publish(bench: Bench, *states: tuple[dict[int, float], set[int]]) -> None:
+    """Publish some states of a device in turn."""
     publisher = bench.node.create_publisher(Joy, "joy", qos.DEVICE)
-    message = Joy(
-        axes=[axes.get(index, 0.0) for index in range(6)],
-        buttons=[int(index in buttons) for index in range(21)],
+    messages = itertools.cycle(
+        Joy(
+            axes=[axes.get(index, 0.0) for index in range(6)],
+            buttons=[int(index in buttons) for index in range(21)],
+        )
+        for axes, buttons in states
     )
-    bench.node.create_timer(0.02, lambda: publisher.publish(message))
+    bench.node.create_timer(0.02, lambda: publisher.publish(next(messages)))
 
 
 def test_check_in_a_terminal_shows_every_control_in_place(bench):
@@ -345,7 +386,7 @@ def test_check_in_a_terminal_shows_every_control_in_place(bench):
         bench, CHECK.format(["--check", "--ros-args", "-p", f"model:={model}"])
     )
     bench.wait(lambda: shell.shows("profile xbox: nothing has come on /rlt/joy yet"))
-    publish(bench, {1: 0.5}, {10, 0})
+    publish(bench, ({1: 0.5}, {10, 0}))
     bench.wait(lambda: shell.shows("axis  1 +0.50 [        |####    ] x"))
     assert shell.shows("the device has not been at rest")
     for text in ("axis  4 +0.00", "gripper+", "button  0 DOWN success", "button 10 DOWN takeover",
@@ -362,8 +403,7 @@ def test_check_without_a_terminal_tells_changes_line_by_line(bench):
         "-c", CHECK.format(["--check", "--profile", "generic"]), stdout=subprocess.PIPE
     )
     assert "nothing has come" in process.stdout.readline()
-    publish(bench, {}, set())
-    publish(bench, {0: -1.0}, {3})
+    publish(bench, ({}, set()), ({0: -1.0}, {3}))
     lines: list[str] = []
     os.set_blocking(process.stdout.fileno(), False)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rlt_teleop.keys import FUNCTION_KEYS, MOTION_KEYS, TAKEOVER_KEY, TURBO_KEYS, Keys
@@ -68,6 +68,7 @@ def test_another_key_means_nothing_however_it_is_split(sequence):
             assert does_nothing(struck(*reads, look_s=look_s))
 
 
+@settings(deadline=None)
 @given(st.lists(FOREIGN, max_size=3), st.lists(st.integers(0, 1000)))
 @example([b"\x1b[", b"D"], [2])
 @example(["Û".encode()], [1])
@@ -75,6 +76,7 @@ def test_no_bytes_but_a_bound_keys_own_do_anything(sequences, places):
     assert does_nothing(struck(*split(b"".join(sequences), places)))
 
 
+@settings(deadline=None)
 @given(st.lists(FOREIGN, max_size=3), st.sampled_from(BOUND), st.lists(st.integers(0, 1000)))
 def test_a_bound_key_is_found_among_others(sequences, key, places):
     data = b"".join(sequences)
@@ -86,6 +88,7 @@ def test_a_bound_key_is_found_among_others(sequences, key, places):
     assert keystrokes.read(key.encode(), now + 1.0) == [key]
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=3 * LONGEST), st.lists(st.integers(0, 1000)))
 def test_after_any_bytes_and_a_pause_keys_are_heard_again(data, places):
     keystrokes = Keystrokes()
