@@ -89,6 +89,7 @@ BOUNDED = ("rlt_node/test_bounded",)
 RESET = ("rlt_node/test_reset",)
 BUTTONS = ("rlt_teleop/test_buttons",)
 JOY = ("rlt_teleop/test_joy_watch",)
+CHOSEN = ("rlt_teleop/test_chosen",)
 KEYS = ("rlt_teleop/test_keystrokes",)
 
 MUTANTS = (
@@ -313,6 +314,28 @@ MUTANTS = (
     ),
     never("learner: curves of episodes that count nowhere", "rlt_learner/scalars",
           "not counts(state)", ("rlt_learner/test_frames",)),
+    Mutant(
+        "operator: another device", "rlt_teleop/joy_watch",
+        "if not self._believed or device == self.device:", "if True:", JOY,
+    ),
+    never("operator: two publishers of joy", "rlt_teleop/joy_watch", "len(publishers) > 1", JOY),
+    Mutant(
+        "operator: another device is told while it is heard", "rlt_teleop/joy_watch",
+        "if now - self._wrong_at <= settings.joy_timeout_s:", "if False:", JOY,
+    ),
+    Mutant(
+        "gamepad: the chosen one stays chosen", "rlt_teleop/chosen",
+        "self._again(attached) if self.chosen else self._first(attached)",
+        "self._first(attached)", CHOSEN,
+    ),
+    Mutant(
+        "gamepad: one that looks alike and is attached beside", "rlt_teleop/chosen",
+        "if number not in self._beside", "if True", CHOSEN,
+    ),
+    Mutant(
+        "gamepad: two that look alike were both away", "rlt_teleop/chosen",
+        "and self._beside <= alike.keys()", "", CHOSEN,
+    ),
     never("keyboard: several keys' letters at once are pasted", "rlt_teleop/keystrokes",
           "len(set(strokes)) > MOST", KEYS),
     never("keyboard: pasted text", "rlt_teleop/keystrokes",

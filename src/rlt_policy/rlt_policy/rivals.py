@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rlt_core.gate import Rejection
-
-UNKNOWN = "_NODE_NAME_UNKNOWN_"
-"""The name of a publisher whose node is not known yet, or that belongs to no ROS node."""
+from rlt_node.publishers import UNKNOWN, described, full_name, gid
 
 
 class Rivals:
@@ -37,33 +35,19 @@ class Rivals:
         conflict = None
         for topic in self._topics:
             rivals = self._rivals(self._node.get_publishers_info_by_topic(topic))
-            self._nameless |= {_gid(each) for each in rivals if each.node_name == UNKNOWN}
-            certain = [each for each in rivals if _gid(each) not in self._nameless - nameless]
+            self._nameless |= {gid(each) for each in rivals if each.node_name == UNKNOWN}
+            certain = [each for each in rivals if gid(each) not in self._nameless - nameless]
             if certain:
                 conflict = conflict or Rejection(
                     "rival",
-                    f"{topic} is published by {' and by '.join(map(_name, certain))}, too: end "
+                    f"{topic} is published by {' and by '.join(map(described, certain))}, too: end "
                     "that node or remap its topic; the controller holds until it is gone",
                 )
         return conflict
 
     def _rivals(self, publishers: Sequence[Any]) -> Sequence[Any]:
         """Publishers of other nodes; all of our own name, if there is more than one of them."""
-        own = [each for each in publishers if _full_name(each) == self._own]
-        others = [each for each in publishers if _full_name(each) != self._own]
+        own = [each for each in publishers if full_name(each) == self._own]
+        others = [each for each in publishers if full_name(each) != self._own]
         return others + (own if len(own) > 1 else [])
 
-
-def _full_name(publisher: Any) -> tuple[str, str]:
-    return publisher.node_namespace, publisher.node_name
-
-
-def _gid(publisher: Any) -> str:
-    """The GID of a publisher, as `ros2 topic info --verbose` prints it."""
-    return ".".join(f"{octet:02x}" for octet in publisher.endpoint_gid)
-
-
-def _name(publisher: Any) -> str:
-    if publisher.node_name == UNKNOWN:
-        return f"what is no ROS node (GID {_gid(publisher)})"
-    return f"{'/'.join(_full_name(publisher)).replace('//', '/')} (GID {_gid(publisher)})"

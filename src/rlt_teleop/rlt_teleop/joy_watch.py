@@ -27,11 +27,29 @@ class JoySettings:
     )
 
 
+@dataclass(frozen=True)
+class Device:
+    """Which device a message is from, as far as the message tells.
+
+    Attributes:
+        name: The frame of its header: our gamepad node writes the device's identity there.
+        axes, buttons: How many of them it has.
+    """
+
+    name: str
+    axes: int
+    buttons: int
+
+    def __str__(self) -> str:
+        """The device in a sentence."""
+        return f"{self.name or '(no frame)'} with {self.axes} axes and {self.buttons} buttons"
+
+
 class JoyWatch:
-    """Follows the messages of one device.
+    """Follows the messages of one device: the first one that is believed, and no other.
 
     Once a fault has occurred, and at the start, the device must be seen at rest (takeover button
-    up, nothing deflected) before it is believed.
+    up, nothing deflected) before it is believed. While another device is heard, neither is.
 
     Args:
         profile: What the controls mean.
@@ -39,10 +57,12 @@ class JoyWatch:
         topic: Full name of the topic, for messages.
 
     Attributes:
+        device: The device in use; before one was believed, the last that fitted; None before that.
         axes, buttons: The last usable message; empty before there was one.
     """
 
     def __init__(self, profile: Profile, settings: JoySettings, topic: str) -> None:
+        self.device: Device | None = None
         self.axes: tuple[float, ...] = ()
         self.buttons: tuple[int, ...] = ()
         self._profile = profile
@@ -51,30 +71,47 @@ class JoyWatch:
         self._received = -math.inf
         self._changed = -math.inf
         self._wrong = ""
+        self._wrong_at = -math.inf
         self._rested = False
+        self._believed = False
 
-    def take(self, axes: Sequence[float], buttons: Sequence[int], now: float) -> bool:
-        """Take in a message, received at monotonic time `now` in s.
+    def take(
+        self, name: str, axes: Sequence[float], buttons: Sequence[int], now: float
+    ) -> bool:
+        """Take in a message of the device `name`, received at monotonic time `now` in s.
 
         Returns:
             Whether the device has just appeared, or appeared again.
         """
-        appeared = self._silent(now)
-        changed = appeared or (tuple(axes), tuple(buttons)) != (self.axes, self.buttons)
-        self._received = now
-        self._wrong = self._mismatch(axes, buttons)
-        if self._wrong:
-            self._rested = False
+        device = Device(name, len(axes), len(buttons))
+        wrong = self._stranger(device) or self._mismatch(axes, buttons)
+        if wrong:
+            self._doubt(wrong, now)
             return True
+        appeared = self._silent(now) or device != self.device
+        changed = appeared or (tuple(axes), tuple(buttons)) != (self.axes, self.buttons)
+        self.device, self._received = device, now
         self.axes, self.buttons = tuple(axes), tuple(buttons)
         if changed:
             self._changed = now
         self._rested = (self._rested and not appeared and not self._stale(now)) or self._resting()
+        self._believed |= self._rested
         return appeared
+
+    def shared(self, publishers: Sequence[str], now: float) -> None:
+        """Note who publishes the topic at monotonic time `now`: it must be one device's node."""
+        if len(publishers) > 1:
+            self._doubt(
+                f"{self._topic} is published by {' and by '.join(publishers)}: one device drives, "
+                "so end the others (one that was killed is forgotten within 20 s)",
+                now,
+            )
 
     def fault(self, now: float) -> str:
         """Why the device cannot be used at monotonic time `now`; empty if it can."""
         topic, settings = self._topic, self._settings
+        if now - self._wrong_at <= settings.joy_timeout_s:
+            return self._wrong
         if self._received == -math.inf:
             return (
                 f"nothing has come on {topic} yet: attach the gamepad, or start the keyboard in a "
@@ -86,8 +123,6 @@ class JoyWatch:
                 f"{topic} has been silent for more than {settings.joy_timeout_s:g} s: check the "
                 "device, its link and its node"
             )
-        if self._wrong:
-            return self._wrong
         if self._stale(now):
             return (
                 f"{topic} repeats one deflected stick without the least change, as after a lost "
@@ -104,6 +139,10 @@ class JoyWatch:
     def held(self) -> bool:
         """Whether the takeover button was down in the last message."""
         return bool(self.buttons) and self._profile.held(self.buttons)
+
+    def _doubt(self, wrong: str, now: float) -> None:
+        self._wrong, self._wrong_at = wrong, now
+        self._rested = False
 
     def _silent(self, now: float) -> bool:
         return now - self._received > self._settings.joy_timeout_s
@@ -124,6 +163,15 @@ class JoyWatch:
         full = all(abs(value) >= 1.0 for value in values)
         limit = self._settings.stale_full_s if full else self._settings.stale_s
         return 0.0 < limit < now - self._changed
+
+    def _stranger(self, device: Device) -> str:
+        """Why this is not the device in use; empty if it is, or if none is in use yet."""
+        if not self._believed or device == self.device:
+            return ""
+        return (
+            f"{self._topic} comes from {device}, and the device in use is {self.device}: attach "
+            "that one again, or restart the operator node to choose another"
+        )
 
     def _mismatch(self, axes: Sequence[float], buttons: Sequence[int]) -> str:
         """Why these are not the controls that the profile maps; empty if they are."""

@@ -22,6 +22,7 @@ from rlt_node.diagnostics import Diagnostics, Health
 from rlt_node.graph import GraphSettings
 from rlt_node.node import GuardedNode
 from rlt_node.parameters import declare, declare_one, refuse_unknown
+from rlt_node.publishers import several_publishers
 from rlt_teleop.announce import episode_line, is_correction, takeover_line
 from rlt_teleop.buttons import Buttons
 from rlt_teleop.check import change_lines, table_lines
@@ -74,7 +75,7 @@ class OperatorNode(GuardedNode):
     def _on_joy(self, message: Joy) -> None:
         now = time.monotonic()
         self._joy.count(now)
-        if self._watch.take(message.axes, message.buttons, now):
+        if self._watch.take(message.header.frame_id, message.axes, message.buttons, now):
             self._buttons.reset()
         fault = self._watch.fault(now)
         if self._watch.buttons:
@@ -106,6 +107,7 @@ class OperatorNode(GuardedNode):
 
     def _tick(self) -> None:
         now = time.monotonic()
+        self._watch.shared(several_publishers(self, "joy"), now)
         fault = self._watch.fault(now)
         if not fault or now > self._patient_until:
             self._note(fault)
@@ -122,7 +124,9 @@ class OperatorNode(GuardedNode):
         if fault == self._fault:
             return
         if not fault:
-            self.get_logger().info(f"the device is ready (profile {self._profile.name})")
+            self.get_logger().info(
+                f"the device is ready (profile {self._profile.name}): {self._watch.device}"
+            )
         elif not self._held:
             self.get_logger().warning(f"no takeover is possible now: {fault}")
         self._fault = fault
@@ -200,14 +204,18 @@ class OperatorCheck(GuardedNode):
 
     def _on_joy(self, message: Joy) -> None:
         before, self._device = self._device, (tuple(message.axes), tuple(message.buttons))
-        self._watch.take(message.axes, message.buttons, time.monotonic())
+        self._watch.take(
+            message.header.frame_id, message.axes, message.buttons, time.monotonic()
+        )
         if not self._in_place:
             for line in change_lines(self._profile, before, self._device):
                 print(line, flush=True)
 
     def _show(self) -> None:
         """Draw the table where it stood; without a terminal, say only what is wrong."""
-        fault = self._watch.fault(time.monotonic())
+        now = time.monotonic()
+        self._watch.shared(several_publishers(self, "joy"), now)
+        fault = self._watch.fault(now)
         if self._in_place:
             width = shutil.get_terminal_size().columns
             lines = table_lines(self._profile, *self._device, self._names, fault, width)

@@ -30,11 +30,13 @@ class Device:
         self.watch = JoyWatch(PROFILE, JoySettings(**settings), "/rlt/joy")
         self.now = 100.0
 
-    def send(self, x=0.0, y=0.0, held=False, grip=False, seconds=PERIOD) -> str:
+    def send(
+        self, x=0.0, y=0.0, held=False, grip=False, seconds=PERIOD, name="pad"
+    ) -> str:
         """Keep a state for a while; the fault at its end."""
         for _ in range(max(1, round(seconds / PERIOD))):
             self.now += PERIOD
-            self.watch.take((x, y), (0, 0, int(grip), int(held)), self.now)
+            self.watch.take(name, (x, y), (0, 0, int(grip), int(held)), self.now)
         return self.watch.fault(self.now)
 
     def pause(self, seconds) -> str:
@@ -108,7 +110,7 @@ def test_a_hand_that_trembles_is_believed(values):
 @pytest.mark.parametrize(("axes", "buttons"), [((0.0,), (0,) * 4), ((0.0, 0.0), (0,) * 3)])
 def test_a_device_with_too_few_controls_is_refused(axes, buttons):
     device = Device()
-    device.watch.take(axes, buttons, 1.0)
+    device.watch.take("pad", axes, buttons, 1.0)
     said = device.watch.fault(1.0)
     assert f"has {len(axes)} axes and {len(buttons)} buttons, profile small needs 2 and 4" in said
     assert not device.watch.held
@@ -118,6 +120,58 @@ def test_a_device_with_too_few_controls_is_refused(axes, buttons):
 def test_a_value_that_is_no_number_is_refused(value):
     device = Device()
     device.send()
-    device.watch.take((0.0, value), (0, 0, 0, 1), device.now)
+    device.watch.take("pad", (0.0, value), (0, 0, 0, 1), device.now)
     assert f"axis 1 on /rlt/joy is {value}" in device.watch.fault(device.now)
-    assert "has not been at rest" in device.send(held=True)
+    assert "has not been at rest" in device.send(held=True, seconds=0.3)
+
+
+@pytest.mark.parametrize("x", [0.0, 0.5])
+def test_another_device_is_never_believed_and_while_it_is_heard_neither_is_the_first(x):
+    device = Device()
+    device.send()
+    device.send(x=0.3, held=True)
+    assert "/rlt/joy comes from other with 2 axes and 4 buttons" in device.send(name="other", x=x)
+    said = device.send(x=0.4, held=True)  # the one in use goes on beside it
+    assert "the device in use is pad with 2 axes and 4 buttons" in said
+    assert device.watch.axes == (0.4, 0.0)
+    assert "has not been at rest" in device.send(x=0.4, held=True, seconds=0.3)
+    assert device.send() == ""
+
+
+def test_another_device_does_not_take_the_place_of_one_that_is_silent():
+    device = Device()
+    device.send()
+    device.send(x=0.5, held=True)
+    device.pause(1.0)
+    assert "restart the operator node" in device.send(name="other", seconds=10.0)
+    assert "restart the operator node" in device.send(name="other", held=True, seconds=1.0)
+    assert device.watch.axes == (0.5, 0.0)
+    device.pause(1.0)
+    assert device.send() == ""
+    assert device.watch.device.name == "pad"
+
+
+def test_other_numbers_of_axes_or_buttons_are_another_device():
+    device = Device()
+    device.send()
+    device.watch.take("pad", (0.0,) * 3, (0,) * 4, device.now)
+    assert "comes from pad with 3 axes and 4 buttons" in device.watch.fault(device.now)
+
+
+def test_until_one_is_believed_any_device_may_come():
+    device = Device()
+    assert "has not been at rest" in device.send(name="stuck", x=0.3)
+    assert device.send(name="pad") == ""
+    assert "comes from stuck" in device.send(name="stuck")
+
+
+def test_two_publishers_are_a_fault_until_one_is_gone_and_the_device_at_rest():
+    device = Device()
+    device.send()
+    device.watch.shared(["/rlt/gamepad (GID 1)"], device.now)
+    assert device.send(held=True) == ""
+    device.watch.shared(["/rlt/gamepad (GID 1)", "/joy (GID 2)"], device.now)
+    said = device.send(held=True)
+    assert "/rlt/joy is published by /rlt/gamepad (GID 1) and by /joy (GID 2)" in said
+    assert "has not been at rest" in device.send(held=True, seconds=0.3)
+    assert device.send() == ""

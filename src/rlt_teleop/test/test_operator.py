@@ -93,7 +93,13 @@ class Bench:
 
     def _send(self) -> None:
         if self.alive:
-            self._joy.publish(Joy(axes=self.axes, buttons=self.buttons))
+            self._joy.publish(self.joy())
+
+    def joy(self, frame: str = "pad") -> Joy:
+        """What a device shows in the state that the test set."""
+        message = Joy(axes=self.axes, buttons=self.buttons)
+        message.header.frame_id = frame
+        return message
 
     def _server(self, name: str) -> Any:
         def serve(request: Any, response: Any) -> Any:
@@ -191,7 +197,7 @@ def test_commands_come_every_tick_and_count_up(bench):
 def test_a_takeover_is_told_with_the_message_that_shows_it(bench):
     """Not with the next tick: a press waits for nobody."""
     bench.buttons[RB] = 1
-    joy, before = Joy(axes=bench.axes, buttons=bench.buttons), bench.node._sequence
+    joy, before = bench.joy(), bench.node._sequence
     bench.node._on_joy(joy)
     assert bench.node._sequence == before + 1
     bench.node._on_joy(joy)
@@ -222,9 +228,35 @@ def test_a_device_that_falls_silent_otherwise_is_told_once(bench):
     assert not bench.commands[-1].takeover
 
 
-def test_the_wrong_device_is_named_with_the_profile(bench):
-    bench.axes, bench.buttons = [0.0] * 2, [0] * 12
-    bench.wait(lambda: bench.said("has 2 axes and 12 buttons, profile xbox needs 6 and 15"))
+def test_another_device_in_takeover_is_a_fault_and_never_drives(bench):
+    bench.axes[1], bench.buttons[RB] = 0.5, 1
+    bench.wait(lambda: bench.commands[-1].takeover)
+    assert bench.said("the device is ready (profile xbox): pad with 6 axes and 21 buttons")
+    bench.axes = [0.0, 0.9]  # of another layout, as after a restart of its node
+    bench.wait(lambda: "pad with 2 axes and 21 buttons" in bench.commands[-1].fault)
+    bench.axes = [0.0, 0.5, 0.0, 0.0, 0.0, 0.0]
+    bench.wait(lambda: "has not been at rest" in bench.commands[-1].fault)
+    del bench.commands[:]
+    bench.node._on_joy(bench.joy("other"))
+    assert "comes from other with 6 axes" in bench.node._watch.fault(time.monotonic())
+    bench.wait(lambda: len(bench.commands) > 5)
+    assert all(command.fault and command.takeover for command in bench.commands)
+    assert not any(any(command.increment) for command in bench.commands)
+    bench.axes[1], bench.buttons[RB] = 0.0, 0
+    bench.wait(lambda: not bench.commands[-1].fault)
+
+
+def test_two_publishers_of_joy_are_named_and_hold(bench):
+    bench.axes[1], bench.buttons[RB] = 0.5, 1
+    bench.wait(lambda: bench.commands[-1].takeover)
+    second = bench.other.create_publisher(Joy, "joy", qos.DEVICE)
+    bench.wait(lambda: bench.commands[-1].fault)
+    assert bench.commands[-1].fault.count("/rlt/other (GID ") == 2
+    assert not any(bench.commands[-1].increment)
+    bench.other.destroy_publisher(second)
+    bench.wait(lambda: "has not been at rest" in bench.commands[-1].fault)
+    bench.axes[1], bench.buttons[RB] = 0.0, 0
+    bench.wait(lambda: not bench.commands[-1].fault)
 
 
 # ---- Requests
