@@ -1,7 +1,20 @@
 """The whole table: importing this module fills `rows.ROWS`."""
 
-from . import chunks, disk, drivers, ends, learning, people, processes, sensors, strangers
+from . import (
+    chunks,
+    devices,
+    disk,
+    drivers,
+    ends,
+    learning,
+    people,
+    processes,
+    sensors,
+    strangers,
+)
 from .rows import ROWS, Row
 
-MODULES = (chunks, sensors, processes, people, disk, learning, strangers, ends, drivers)
+MODULES = (
+    chunks, sensors, processes, people, devices, disk, learning, strangers, ends, drivers,
+)
 TABLE: dict[int, Row] = dict(sorted(ROWS.items()))
