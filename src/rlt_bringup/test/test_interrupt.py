@@ -26,7 +26,13 @@ ROOT = Path(__file__).resolve().parents[3]
 MODEL = ROOT / "models" / "ethernet"
 OUR_LAUNCH = Path(launch.__file__).is_relative_to(ROOT / "tools")
 NODES = 7
+XBOX = ROOT / "config" / "gamepads" / "xbox.yaml"
+KINDS = {
+    "simulator", "observer", "policy", "chunk_controller", "recorder", "learner", "episodes",
+    "operator",
+}
 TRAIN = ("base_eval_episodes:=1", "episodes:=41", "eval_episodes:=1")
+END_CPU_S = 0.25
 RUNNING = re.compile(r'rlt_node/process\.py", line \d+, in [^<]')  # in `run` or what it calls
 
 
@@ -146,3 +152,47 @@ def test_a_node_alone(graph, name, by):
     process.send_signal(by)
     assert graph.ended(name, 30.0) == 0, graph.log(name)
     assert "Traceback" not in graph.log(name)
+
+
+def test_nodes_that_end_leave_the_graph_at_once(graph, watcher, tmp_path):
+    """One that ends without a word is taken for alive for 20 s, and talked to."""
+    for name in KINDS:
+        parameters = {} if name == "simulator" else {"model": str(MODEL)}
+        if name in ("recorder", "learner", "episodes"):
+            parameters["output"] = str(tmp_path / "run")
+        arguments = ("--params-file", str(XBOX)) if name == "operator" else ()
+        graph.start(name, *arguments, **parameters)
+    watcher.wait_for(lambda: KINDS <= set(watcher.node.get_node_names()), "all nodes")
+    for name in KINDS:
+        graph.processes[name].send_signal(signal.SIGINT)
+    assert {name: graph.ended(name) for name in KINDS} == dict.fromkeys(KINDS, 0)
+    watcher.wait_for(lambda: not KINDS & set(watcher.node.get_node_names()), "their end", 5.0)
+
+
+@pytest.mark.parametrize("name", ["learner", "policy"])
+def test_what_a_node_computes_once_it_is_asked_to_end(graph, watcher, name, tmp_path):
+    """Wherever torch's modules are taken apart at the end, that alone takes 0.4 s."""
+    parameters = {"output": str(tmp_path / "run")} if name == "learner" else {}
+    process = graph.start(name, model=str(MODEL), **parameters)
+    topic = {"learner": "/rlt/learner_status", "policy": "/rlt/policy_info"}[name]
+    watcher.wait_for(lambda: watcher.node.count_publishers(topic), name)
+    wait_for(lambda: asleep(process.pid), f"{name} to have nothing more to do")
+    before = computed(process.pid)
+    process.send_signal(signal.SIGINT)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0, graph.log(name)
+    assert usage.ru_utime + usage.ru_stime - before < END_CPU_S
+
+
+def computed(pid: int) -> float:
+    """How much time a process has computed so far, s."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def asleep(pid: int) -> bool:
+    """Whether a process computes nothing for a while."""
+    before = computed(pid)
+    time.sleep(0.5)
+    return computed(pid) - before < 0.03

@@ -1,0 +1,78 @@
+"""The end of a node's process: at once, with nothing lost that was said, kept or waited for."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import rclpy
+
+PATIENCE_S = 30.0
+PROGRAM = """
+import atexit, ctypes, sys, threading, time
+from std_msgs.msg import String
+from rlt_node.node import GuardedNode
+from rlt_node.process import Finished, Lost, Refused, run
+
+class Leaver(GuardedNode):
+    def __init__(self):
+        super().__init__("leaver")
+        self.closed = threading.Event()
+        atexit.register(lambda: print("told", end=" "))
+        self.create_publisher(String, "left", 1)
+        threading.Thread(target=self.work).start()
+        self.create_timer(0.01, self.look)
+    def look(self):
+        if sys.argv[1] != "asked":
+            raise {"done": Finished(), "refused": Refused("no"), "lost": Lost("gone"),
+                   "broken": RuntimeError("a bug")}[sys.argv[1]]
+    def work(self):
+        self.closed.wait()
+        time.sleep(0.3)
+        print("worked", end=" ")
+    def close(self):
+        self.closed.set()
+        ctypes.CDLL(None).printf(b"in C ")
+        print("closed", end=" ")
+
+run("__main__:Leaver")
+"""
+
+
+@pytest.fixture
+def neighbour(domain):
+    """A node that sees who is there."""
+    context = rclpy.Context()
+    rclpy.init(context=context, domain_id=domain)
+    node = rclpy.create_node("neighbour", context=context)
+    yield node
+    node.destroy_node()
+    rclpy.shutdown(context=context)
+
+
+def wait_for(condition, seconds=PATIENCE_S):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("why", "code"), [("asked", 0), ("done", 0), ("refused", 1), ("broken", 1), ("lost", 3)]
+)
+def test_nothing_is_lost_at_the_end(neighbour, why, code):
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, why], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True,
+    )
+    if why == "asked":
+        wait_for(lambda: neighbour.count_publishers("left"))
+        process.send_signal(signal.SIGINT)
+    printed, errors = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == code, errors
+    assert sorted(printed.split()) == sorted("in C closed worked told".split())
+    # Who dies without a word is in the graph for 20 s.
+    wait_for(lambda: not neighbour.count_publishers("left"), 5.0)
