@@ -181,6 +181,8 @@ MUTANTS = (
     never("control: sequence of human commands", "rlt_core/control",
           "human.sequence <= self._sequence and not self._takeover.silent(human.received)",
           CONTROL),
+    Mutant("control: two operators hold", "rlt_core/control",
+           "self._disputed = human.received", "pass", CONTROL),
     Mutant(
         "control: a takeover is blended in", "rlt_core/control",
         "if self._human_ticks > self._blend_ticks:", "if True:", CONTROL,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -100,7 +101,8 @@ class ControlLoop:
         self._guard = Guard(contract.action, contract.dt, limits)
         self._gate = Gate(contract, self._guard.max_increment, self._guard.leash)
         self._scheduler = ChunkScheduler(contract, chunks)
-        self._takeover = Takeover(chunks.human_silence_ticks * unit)
+        self._human_silence = chunks.human_silence_ticks * unit
+        self._takeover = Takeover(self._human_silence)
         self._max_age = limits.max_age_ticks * unit
         self._real_time = real_time
         self._operator_required = chunks.operator_required
@@ -113,6 +115,7 @@ class ControlLoop:
         self._fault: Rejection | None = None
         self._refused = 0
         self._sequence = -1
+        self._disputed = -math.inf
         self._human_ticks = 0
         self._holds: Counter[str] = Counter()
         self._limited: Counter[str] = Counter()
@@ -186,12 +189,14 @@ class ControlLoop:
         """Take in a person's command.
 
         A refused command of a person who holds the button is a hold, never the policy; so is a
-        fault of the device, which is told as `trouble` where it matters.
+        fault of the device, which is told as `trouble` where it matters. Where two operators speak
+        nobody knows who holds a button: that is a hold as long as both are heard.
 
         Returns:
             Why the command is refused, None if it is accepted.
         """
         if human.sequence <= self._sequence and not self._takeover.silent(human.received):
+            self._disputed = human.received
             return self._refuse(
                 "human",
                 Rejection(
@@ -233,7 +238,10 @@ class ControlLoop:
         self._next_tick = tick + 1
         before = self.trouble
         latch = self._takeover.check(now)
-        self.trouble = self._robot_trouble(state, now) or latch or self._policy_trouble(now)
+        self.trouble = (
+            self._robot_trouble(state, now) or latch or self._dispute(now)
+            or self._policy_trouble(now)
+        )
         planned = self._choose(tick, now) if self.trouble is None else NOTHING
         grip = self._takeover.grip
         if grip is not Grip.HUMAN or self.trouble is not None:
@@ -292,6 +300,16 @@ class ControlLoop:
             f"{'s' if self._real_time else 'ticks'} old, more than {self._max_age:.3g}: check "
             "that its driver publishes, with stamps that go on; the controller holds until a fresh "
             "one comes",
+        )
+
+    def _dispute(self, now: float) -> Rejection | None:
+        """Why nobody drives while two operators speak."""
+        if now - self._disputed > self._human_silence:
+            return None
+        return Rejection(
+            "operators",
+            "two nodes publish human_command, so nobody knows who holds the takeover button: end "
+            "one of them; the controller holds while both are heard",
         )
 
     def _policy_trouble(self, now: float) -> Rejection | None:

@@ -571,6 +571,24 @@ def test_old_commands_are_dropped_and_a_restarted_operator_is_heard():
     assert arm.loop.offer_human(make_human(0, received=float(arm.tick))) is None
 
 
+@pytest.mark.parametrize("older", [False, True])
+def test_two_operators_are_a_hold_while_both_are_heard(older):
+    """Whichever counts further: the one's release must not end the other's takeover."""
+    arm = Arm(human_silence_ticks=MAX_AGE)
+
+    def both(tick):
+        """One holds the button, and the other, whose numbers are higher or lower, does not."""
+        other = 1000 if older else -1000
+        arm.loop.offer_human(make_human(tick + 2000 + other, takeover=False, received=float(tick)))
+        return make_human(tick + 2000, received=float(tick))
+
+    arm.run(3, human=lambda tick: make_human(tick + 2000, takeover=False, received=float(tick)))
+    arm.run(6, human=lambda tick: make_human(tick + 2000, received=float(tick)))
+    assert sources(arm.run(12, human=both))[1:] == [Source.HOLD] * 11
+    assert arm.loop.trouble.code in ("operators", "silence", "held")
+    assert "end one of them" in arm.loop._dispute(float(arm.tick)).message
+
+
 def test_human_axes_in_another_order_are_brought_into_ours():
     arm = Arm(blend_ticks=0)
     arm.run(1, human=lambda tick: make_human(tick, takeover=False))
