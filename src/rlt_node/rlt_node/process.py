@@ -155,7 +155,7 @@ def _spin(node: Any, stop: _StopRequest) -> None:
 
     executor = EventsExecutor()
     try:
-        if hasattr(node, "autostart"):
+        if hasattr(node, "autostart") and not stop.requested:
             node.autostart()
         executor.add_node(node)
         stop.wake(executor)
