@@ -63,7 +63,6 @@ class Pad:
         self._deadzone = deadzone
         self._controller: object | None = None
         self._opened: int | None = None
-        self._serials: dict[int, str] = {}
         # Neither window nor display, and signals are the node's.
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
         sdl2.SDL_SetHint(sdl2.SDL_HINT_NO_SIGNAL_HANDLERS, b"1")
@@ -118,16 +117,16 @@ class Pad:
             self._opened = wanted
 
     def _list(self) -> list[Attached]:
+        known = {each.instance: each.serial for each in self.attached}
         found = []
         for index in range(sdl2.SDL_NumJoysticks()):
             instance = sdl2.SDL_JoystickGetDeviceInstanceID(index)
-            if instance not in self._serials:
-                self._serials[instance] = _serial(index)
             found.append(
                 Attached(
                     index, instance, _text(sdl2.SDL_JoystickNameForIndex(index)),
                     bytes(sdl2.SDL_JoystickGetDeviceGUID(index).data).hex(),
-                    self._serials[instance], bool(sdl2.SDL_IsGameController(index)),
+                    known[instance] if instance in known else _serial(index),
+                    bool(sdl2.SDL_IsGameController(index)),
                 )
             )
         return found
