@@ -165,11 +165,14 @@ class Trainer:
         """Learn without the commits of a run that nobody serves any more; they may still come."""
         self._stream(run).awaited = False
 
-    def work(self, max_updates: int | None = None) -> int:
+    def work(
+        self, max_updates: int | None = None, halt: Callable[[], bool] = lambda: False
+    ) -> int:
         """Run owed updates and fold waiting commits, until both are done or weights are due.
 
         Args:
             max_updates: Return after this many updates, so that the caller can look up.
+            halt: Asked before each update and each folded commit whether to return at once.
 
         Returns:
             Number of updates done, imitation included; 0 if there is nothing to do.
@@ -179,7 +182,7 @@ class Trainer:
                 forgotten and barred; the next call goes on without it.
         """
         done = 0
-        while not self.weights_due:
+        while not self.weights_due and not halt():
             if stream := self._turn(lambda s: s.rebuilding and s.waiting > 0):
                 self._rebuild(stream)
             elif self.rebuilding:

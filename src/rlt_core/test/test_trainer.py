@@ -193,6 +193,18 @@ def test_a_checkpoint_between_two_updates_continues_too(make_trainer, log):
     assert same_state(second, expected)
 
 
+def test_work_that_is_halted_goes_on_as_if_it_had_not_been(make_trainer, log):
+    expected, _ = trained_at_once(make_trainer, log)
+    trainer = make_trainer()
+    for transition in log:
+        trainer.ingest(transition)
+    assert trainer.work(halt=lambda: True) == 0
+    trainer.work(halt=lambda: trainer.status().updates >= 2)
+    assert trainer.status().updates == 2 and trainer.owed >= 1 and not trainer.weights_due
+    drive(trainer)
+    assert same_state(trainer, expected)
+
+
 def test_a_log_shorter_than_the_checkpoint_is_refused(make_trainer, log):
     trainer, _ = trained_at_once(make_trainer, log)
     with pytest.raises(OtherLog, match="run 'toy' ends at seq 3, the checkpoint was taken at"):

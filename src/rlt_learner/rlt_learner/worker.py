@@ -71,7 +71,10 @@ class Worker:
         self._thread.start()
 
     def stop(self) -> None:
-        """Finish the updates in hand and end; the caller may then use the trainer."""
+        """Finish the update or job in hand and end; the caller may then use the trainer.
+
+        What has not been taken in by then is in the recorder's log.
+        """
         self._stopping.set()
         self._inbox.put(lambda: None)  # wakes it up
         if self._thread.is_alive():
@@ -123,7 +126,7 @@ class Worker:
         closed = False
         try:
             item = self._inbox.get(block=idle, timeout=STATUS_SECONDS if idle else None)
-            while True:
+            while not self._stopping.is_set():
                 if isinstance(item, Transition):
                     self._trainer.ingest(item)
                     closed = closed or item.commit is Commit.EPISODE_END
@@ -131,12 +134,13 @@ class Worker:
                     item()
                 item = self._inbox.get_nowait()
         except queue.Empty:
-            return closed
+            pass
+        return closed
 
     def _learn(self, most: int) -> None:
         """Rebuild replay, then fold and run up to so many updates."""
         before = self._trainer.status().ingested_seq
-        updates = self._trainer.work(most)
+        updates = self._trainer.work(most, self._stopping.is_set)
         if self._restored and not self._trainer.rebuilding:
             self._on_weights(*self._restored)
             self._restored = None

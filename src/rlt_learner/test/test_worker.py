@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from types import SimpleNamespace
 
@@ -46,7 +47,7 @@ class CountingTrainer:
     def ingest(self, item):
         self.received += 1
 
-    def work(self, max_updates):
+    def work(self, max_updates, halt):
         done = min(self.owed, max_updates)
         self.owed -= done
         self.updates += done
@@ -152,6 +153,46 @@ def test_stop_waits_for_the_job_in_hand(made):
     assert done
 
 
+def test_stop_does_not_wait_for_the_updates_and_commits_that_are_left(made):
+    """On a busy machine a niced learner has a twentieth of a core."""
+    worker, trainer, _ = made
+    begun = threading.Event()
+
+    def work(max_updates, halt):
+        begun.set()
+        wait_for(halt)  # a trainer that would go on for ever
+        return 1
+
+    trainer.work = work
+    worker.learning = True
+    worker.report()
+    begun.wait()
+    stopping = threading.Thread(target=worker.stop)
+    stopping.start()
+    stopping.join(10.0)
+    assert not stopping.is_alive()
+
+
+def test_stop_leaves_what_was_not_taken_in_to_the_log(made):
+    worker, trainer, _ = made
+    begun, asked = threading.Event(), threading.Event()
+
+    def slow():
+        begun.set()
+        asked.wait(10.0)
+
+    worker.submit(slow)
+    begun.wait()
+    for seq in range(1, 100):
+        worker.submit(commit(seq, Commit.INSERT))
+    stopping = threading.Thread(target=worker.stop)
+    stopping.start()
+    wait_for(worker._stopping.is_set)
+    asked.set()
+    stopping.join(10.0)
+    assert trainer.received == 0
+
+
 class RestoredTrainer(CountingTrainer):
     """Stands for a trainer that goes on from version 4 and lacks two commits of its replay."""
 
@@ -161,10 +202,10 @@ class RestoredTrainer(CountingTrainer):
         self.looked = 0
         self.agent = SimpleNamespace(actor_state=lambda: {"after": self.updates})
 
-    def work(self, max_updates):
+    def work(self, max_updates, halt):
         self.rebuilding = self.received < 2
         self.looked += self.received
-        return 0 if self.rebuilding else super().work(max_updates)
+        return 0 if self.rebuilding else super().work(max_updates, halt)
 
     def status(self):
         return SimpleNamespace(
