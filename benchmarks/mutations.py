@@ -80,7 +80,7 @@ TOOL = ("rlt_policy/test_tool_pose",)
 OUTPUTS = ("rlt_policy/test_outputs",)
 AUDIENCE = ("rlt_policy/test_audience",)
 SOURCES = ("rlt_policy/test_sources",)
-RIVALS = ("rlt_policy/test_rivals",)
+RIVALS = ("rlt_node/test_rivals",)
 WEIGHTS = ("rlt_policy/test_weights",)
 STREAM = ("rlt_core/test_stream", "rlt_core/test_trainer")
 LOG = ("rlt_core/test_log",)
@@ -142,9 +142,15 @@ MUTANTS = (
         "self.trouble = self.conflict or self._state_trouble",
         "self.trouble = self._state_trouble", CONTROL,
     ),
-    never("rivals: another publisher of a command topic", "rlt_policy/rivals", "certain", RIVALS),
+    never("control: a leader that is silent", "rlt_core/control",
+          "self._running and (leaderless := self._leader_trouble(now)) is not None", CONTROL),
     Mutant(
-        "rivals: a second controller of the same name", "rlt_policy/rivals",
+        "control: a silent leader latches", "rlt_core/control",
+        "            self._fault = leaderless\n", "", CONTROL,
+    ),
+    never("rivals: another publisher of a command topic", "rlt_node/rivals", "certain", RIVALS),
+    Mutant(
+        "rivals: a second controller of the same name", "rlt_node/rivals",
         "others + (own if len(own) > 1 else [])", "others", RIVALS,
     ),
     never("audience: nobody hears", "rlt_policy/audience",

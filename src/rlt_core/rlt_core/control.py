@@ -30,8 +30,11 @@ EARLY_CHUNKS = 4
 """Chunks of an episode that this loop has not heard of yet; more would be a policy gone wild."""
 TRIP_CHUNKS = 3
 """So many chunks in a row that are refused for what they contain end the policy's turn."""
-LATCHED = ("jump", "state")
-"""Troubles of the robot after which only a new episode moves it again."""
+LATCHED = ("jump", "state", "leader")
+"""Troubles after which only a new episode moves the robot again."""
+LEADER_SILENCE_S = 0.35
+"""Real time: so long whoever leads the episodes may be silent, s. Its word comes ten times a
+second, and half a second after the last one the robot stands still."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,7 @@ class ControlLoop:
         self._next_tick = 0
         self._early: deque[ActionChunk] = deque(maxlen=EARLY_CHUNKS)
         self._state: RobotState | None = None
+        self._led_at = -np.inf
         self._fault: Rejection | None = None
         self._refused = 0
         self._sequence = -1
@@ -132,8 +136,14 @@ class ControlLoop:
                 "stale", "no robot state has come yet: start the robot driver or remap its topics"
             )
         else:
-            self.trouble = self.conflict or self._state_trouble(state, None, now)
+            self.trouble = (
+                self.conflict or self._leader_trouble(now) or self._state_trouble(state, None, now)
+            )
         return self.trouble
+
+    def hear_leader(self, now: float) -> None:
+        """Real time: whoever leads the episodes has spoken at the monotonic time `now`, s."""
+        self._led_at = now
 
     def start(self, episode: EpisodeState, measured: NDArray[np.float64]) -> None:
         """Begin an episode at rest, with the measured position (A,) as the set-point sent last.
@@ -279,6 +289,9 @@ class ControlLoop:
             return self.conflict
         if self.pace.trouble is not None:
             return self.pace.trouble
+        if self._running and (leaderless := self._leader_trouble(now)) is not None:
+            self._fault = leaderless
+            return leaderless
         rejection = self._state_trouble(state, self._state, now)
         if rejection is None:
             self._state = state
@@ -286,6 +299,18 @@ class ControlLoop:
         if rejection.code in LATCHED:
             self._fault = rejection
         return self._refuse("state", rejection)
+
+    def _leader_trouble(self, now: float) -> Rejection | None:
+        """Why nobody may move the robot although nothing is wrong with it: its leader is gone."""
+        silence = now - self._led_at
+        if not self._real_time or silence <= LEADER_SILENCE_S:
+            return None
+        return Rejection(
+            "leader",
+            f"no episode_state has come for {silence:.2f} s, more than {LEADER_SILENCE_S:g} s: the "
+            "episodes node has ended or hangs; the controller holds until the next episode: start "
+            "the launch again",
+        )
 
     def _state_trouble(
         self, state: RobotState, previous: RobotState | None, now: float

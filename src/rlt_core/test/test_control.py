@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from rlt_core.contract import Contract, Normaliser, VectorSpec
-from rlt_core.control import ControlLoop, HumanInput
+from rlt_core.control import LEADER_SILENCE_S, ControlLoop, HumanInput
 from rlt_core.gate import Rejection
 from rlt_core.records import ActionChunk, EpisodeKind, EpisodeState, Phase, RobotState, Source
 from rlt_core.settings import ChunkSettings, GuardSettings
@@ -451,9 +451,16 @@ def make_real_time():
     return loop
 
 
-def beat(loop, tick, now):
+def beat_step(loop, tick, now, led=True):
+    """One tick of real time, in which the leader speaks or does not."""
     loop.pace.beat(now)
-    return loop.step(tick, RobotState(tick, np.zeros(2), now), now).source
+    if led:
+        loop.hear_leader(now)
+    return loop.step(tick, RobotState(tick, np.zeros(2), now), now)
+
+
+def beat(loop, tick, now, led=True):
+    return beat_step(loop, tick, now, led).source
 
 
 def test_a_conflict_holds_everybody_until_it_is_over_and_a_fresh_chunk_has_come():
@@ -508,6 +515,67 @@ def test_after_a_stall_the_policy_waits_for_a_fresh_chunk():
         acting = beat(loop, tick, 11.98 + 0.02 * tick)
         assert acting is (Source.ACTOR if tick == 8 else Source.HOLD)
     assert loop.trouble is None
+
+
+def drive(loop, ticks, now, led=lambda tick: True):
+    """Tick in time with fresh chunks; return the sources."""
+    acted = []
+    for tick in range(ticks):
+        if tick % CHUNK == 0:
+            loop.offer_chunk(make_chunk(tick))
+        acted.append(beat(loop, tick, now + tick * CONTRACT.dt, led(tick)))
+    return acted
+
+
+def test_a_leader_that_falls_silent_is_a_hold_until_the_next_episode():
+    loop = make_real_time()
+    acted = drive(loop, 60, 10.0, led=lambda tick: tick == 0 or tick >= 40)
+    longest = int(LEADER_SILENCE_S / CONTRACT.dt)
+    assert acted == [Source.ACTOR] * (longest + 1) + [Source.HOLD] * (59 - longest)
+    assert loop.trouble.code == "leader" and "no episode_state" in loop.trouble.message
+    assert "leader" in beat_step(loop, 60, 11.2).limited, "the episode is judged by nobody"
+    loop.start(make_episode(2, start=64), np.zeros(2))
+    loop.offer_chunk(make_chunk(64, episode=2))
+    assert beat(loop, 64, 11.28) is Source.ACTOR
+
+
+def test_a_leader_whose_word_comes_irregularly_stops_nobody():
+    loop = make_real_time()
+    every = int(LEADER_SILENCE_S / CONTRACT.dt)
+    assert set(drive(loop, 100, 10.0, led=lambda tick: tick % every == 0)) == {Source.ACTOR}
+
+
+def test_without_a_leader_not_even_a_person_moves_the_robot_and_no_episode_starts():
+    loop = make_real_time()
+    for tick in range(40):
+        taken = tick >= 2
+        loop.offer_human(make_human(tick, takeover=taken, received=10.0 + tick * CONTRACT.dt))
+        source = beat(loop, tick, 10.0 + tick * CONTRACT.dt, led=tick < 10)
+        if tick == 9:
+            assert source is Source.HUMAN
+    assert source is Source.HOLD and loop.trouble.code == "leader"
+    state = RobotState(40, np.zeros(2), 11.0)
+    assert loop.unfit(state, 11.0).code == "leader"
+    loop.hear_leader(11.0)
+    assert loop.unfit(state, 11.0) is None
+
+
+def test_between_episodes_nobody_needs_a_leader():
+    loop = make_real_time()
+    loop.stop()
+    drive(loop, 40, 10.0, led=lambda tick: tick == 0)
+    assert loop.trouble is None
+
+
+def test_a_controller_that_stood_still_itself_does_not_blame_its_leader():
+    loop = make_real_time()
+    drive(loop, 4, 10.0)
+    assert beat(loop, 4, 12.0, led=False) is Source.HOLD
+    for tick in range(5, 14):
+        if tick % CHUNK == 0:
+            loop.offer_chunk(make_chunk(tick))
+        acting = beat(loop, tick, 11.92 + tick * CONTRACT.dt, led=tick >= 6)
+    assert acting is Source.ACTOR and loop.health().holds == {"stall": 1}
 
 
 def test_ticks_that_are_late_again_and_again_are_a_hold():
@@ -601,6 +669,7 @@ def test_human_axes_in_another_order_are_brought_into_ours():
 def test_real_time_measures_age_in_seconds():
     loop = ControlLoop(CONTRACT, LIMITS, ChunkSettings(), real_time=True)
     loop.start(make_episode(), np.zeros(2))
+    loop.hear_leader(1000.0)
     loop.offer_chunk(make_chunk(0))
     fresh = RobotState(0, np.zeros(2), received=1000.0)
     with pytest.raises(ValueError, match="now"):
@@ -681,6 +750,8 @@ def test_whatever_comes_in_what_is_sent_is_finite_and_inside_the_limits(data):
             )
         if real_time:
             loop.pace.beat(now)
+            if data.draw(st.integers(0, 3), "leader silent unless 0") == 0 or tick == 0:
+                loop.hear_leader(now)
         state = RobotState(
             tick,
             data.draw(st.one_of(st.just(last), wild), "position"),

@@ -6,7 +6,6 @@ real time it owns the tick and counts it 50 times a second in a thread of its ow
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from dataclasses import dataclass
@@ -40,12 +39,11 @@ from rlt_node.priority import claim_priority
 from rlt_node.process import Refused
 from rlt_policy.command_topics import CommandTopics
 from rlt_policy.health import controller_health, source_of
+from rlt_policy.observed import Observed
 from rlt_policy.outputs import load_output
 
 Vector = NDArray[np.float64]
 CLOSE_SECONDS = 0.2
-UNOBSERVED_SECONDS = 0.2
-ANSWER_SECONDS = 1.0  # of observations without an answer, before the policy is said to be silent
 
 
 @dataclass(frozen=True)
@@ -82,7 +80,7 @@ class ChunkControllerNode(GuardedNode):
             0 if lockstep else int(time.monotonic() * contract.rate_hz)
         )
         self._answered_at = time.monotonic()
-        self._observed_at = self._observed_since = -math.inf
+        self._observed = Observed()
         self._unseen_fault = ""
         self._notices, self._rate = Notices(self.get_logger()), Rate()
         self._wall = WallClock()
@@ -107,8 +105,10 @@ class ChunkControllerNode(GuardedNode):
             self.create_timer(0.5, self._watch)
             return
         self.create_subscription(
-            Observation, "observation", self._on_observation, qos.COMMAND, raw=True
+            Observation, "observation", lambda _: self._observed.hear(time.monotonic()),
+            qos.COMMAND, raw=True,
         )
+        self.create_subscription(EpisodeMessage, "episode_heartbeat", self._on_word, qos.COMMAND)
         self.create_timer(0.5, self._check)
         self._counter = threading.Thread(target=self._count, name="control", daemon=True)
         self._counter.start()
@@ -148,12 +148,11 @@ class ChunkControllerNode(GuardedNode):
         if rejection is not None:
             self._tell("human_command", rejection, "human_command from operator")
 
-    def _on_observation(self, message: bytes) -> None:
-        """Only note that there is one: what it holds is the policy's affair."""
-        now = time.monotonic()
-        if now - self._observed_at > UNOBSERVED_SECONDS:
-            self._observed_since = now
-        self._observed_at = now
+    def _on_word(self, message: EpisodeMessage) -> None:
+        """Note that our leader lives: what it says has come as `episode_state`."""
+        with self._lock:
+            if self._episode is not None and message.run == self._episode.run:
+                self._control.hear_leader(time.monotonic())
 
     def _on_episode(self, message: EpisodeMessage) -> None:
         with self._lock:
@@ -279,9 +278,7 @@ class ChunkControllerNode(GuardedNode):
     def _tell_trouble(self, trouble: Rejection) -> None:
         """Say why the robot holds; the observer says why a policy has nothing to answer."""
         source, now = source_of(trouble.code, self._output.state.heard), time.monotonic()
-        observed = now - self._observed_at <= UNOBSERVED_SECONDS
-        answerable = observed and now - self._observed_since > ANSWER_SECONDS
-        if trouble.code == "silent" and self._observed_at > -math.inf and not answerable:
+        if trouble.code == "silent" and self._observed.unanswerable(now):
             return
         self._tell(source, trouble, f"holding: {source}")
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from rlt_core.gate import Rejection
+from rlt_node.rivals import Rivals
 from rlt_policy.audience import Audience
-from rlt_policy.rivals import Rivals
 
 
 class CommandTopics:
@@ -19,7 +19,8 @@ class CommandTopics:
     """
 
     def __init__(self, node: Any, publishers: Sequence[Any]) -> None:
-        self._rivals = Rivals(node, [each.topic_name for each in publishers])
+        topics = [each.topic_name for each in publishers]
+        self._rivals = Rivals(node, topics, "the controller holds until it is gone")
         self._audience = Audience(node, publishers)
         self._conflict = self._audience.look()
 

@@ -11,7 +11,8 @@ from rlt_node.diagnostics import Health, Level
 MILLI = 1e3
 # The topic, or what else, is behind a trouble; any other trouble is in what the robot says.
 SOURCES = {
-    "restart": "episode_state", "rival": "robot command", "unheard": "robot command",
+    "restart": "episode_state", "leader": "episode_state", "rival": "robot command",
+    "unheard": "robot command",
     "silent": "action_chunk", "trip": "action_chunk",
     "operator": "human_command", "device": "human_command", "silence": "human_command",
     "held": "human_command",

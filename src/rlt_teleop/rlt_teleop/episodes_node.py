@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from rlt_core.episodes import EpisodeMachine, Reply
-from rlt_core.records import EpisodeState, Phase, Source
+from rlt_core.records import Phase, Source
 from rlt_core.settings import ScheduleSettings
 from rlt_interfaces.msg import ControlStep, PolicyInfo, RecorderStatus, TaskState
-from rlt_interfaces.msg import EpisodeState as EpisodeMessage
 from rlt_interfaces.srv import Abort, Discard, Handover, LabelSuccess
 from rlt_node import qos
-from rlt_node.conversions import episode_to_msg, stamp_of_tick
 from rlt_node.diagnostics import Diagnostics, Health
 from rlt_node.graph import GraphSettings
 from rlt_node.learner_watch import LearnerWatch
@@ -24,6 +22,7 @@ from rlt_node.process import Finished, Lost, Refused
 from rlt_node.reset import RobotReset
 from rlt_teleop.health import episodes_health
 from rlt_teleop.job import EpisodesSettings, schedule_of
+from rlt_teleop.lead import Lead
 from rlt_teleop.progress import progress_line, summary_lines
 from rlt_teleop.readiness import Patience, waiting_for_learning
 from rlt_teleop.record import RunRecord, earlier_episodes, first_facts, last_facts
@@ -81,7 +80,10 @@ class EpisodesNode(GuardedNode):
             raise Lost(f"the record lacks the last episodes, without {self._record.trouble}")
 
     def _connect(self) -> None:
-        self._publisher = self.create_publisher(EpisodeMessage, "episode_state", qos.BARRIER)
+        self._lead = Lead(
+            self, self._machine.state, lambda: self._policy is not None,
+            self._contract.rate_hz, self._graph.lockstep,
+        )
         self._reset = RobotReset(self, self._begin)
         for message, topic, profile, name in (
             (PolicyInfo, "policy_info", qos.LATCHED, "_policy"),
@@ -99,7 +101,6 @@ class EpisodesNode(GuardedNode):
         self._serve(Handover, "handover", lambda r: machine.handover(r.to_actor))
         self.create_timer(0.1, self._advance)
         Diagnostics(self, self._health)
-        self._publish(machine.state)
 
     def _keeper(self, name: str) -> Callable[[Any], None]:
         def keep(message: Any) -> None:
@@ -122,9 +123,9 @@ class EpisodesNode(GuardedNode):
         self.get_logger().info(reply.message)
         if reply.state is not None:
             self._note_end()
-            self._publish(reply.state)
+            self._lead.publish(reply.state)
             if reply.state.episode != self._machine.state.episode:  # a correction of an older one
-                self._publish(self._machine.state)  # is not what a late joiner must find
+                self._lead.publish(self._machine.state)  # is not what a late joiner must find
 
     # ---- While an episode runs ----------------------------------------------------------------
 
@@ -158,7 +159,7 @@ class EpisodesNode(GuardedNode):
         if state.phase is Phase.ENDED:
             self._note_end()
         if self._graph.lockstep or changed:
-            self._publish(state)
+            self._lead.publish(state)
 
     def _note_end(self) -> None:
         """Record an ended episode and say how the run goes."""
@@ -220,6 +221,8 @@ class EpisodesNode(GuardedNode):
         if self._record.trouble or self._policy is None:
             return self._record.trouble or "the policy to load its model"
         self._contract.require(self._policy.contract_hash, "the policy")
+        if not self._lead.sure:
+            return "others that may lead in this namespace to be heard of"
         if not self._graph.lockstep and self._last_tick is None:
             return "the chunk_controller, which counts the ticks"
         if self._machine.human_acting and self._machine.upcoming is not None:
@@ -245,7 +248,7 @@ class EpisodesNode(GuardedNode):
             self._began = time.monotonic()
         self._moved = time.monotonic()
         state = self._machine.next()
-        self._publish(state)
+        self._lead.publish(state)
         self._reset.ask(state.seed, self._contract.chunk)
 
     def _begin(self, start_tick: int) -> None:
@@ -263,7 +266,7 @@ class EpisodesNode(GuardedNode):
             chunk = self._contract.chunk
             start_tick = (self._next_tick // chunk + 2) * chunk  # the controller owns the tick
         self._moved = time.monotonic()
-        self._publish(self._machine.begin(start_tick))
+        self._lead.publish(self._machine.begin(start_tick))
         if self._graph.lockstep and self._task.tick == start_tick:
             self._observe(start_tick)
 
@@ -273,21 +276,12 @@ class EpisodesNode(GuardedNode):
         self._record.update(last_facts(wall, robot, self._recorder, self._learner.status))
         if self._record.trouble:
             return
-        self._publish(self._machine.next())
+        self._lead.publish(self._machine.next())
         for line in summary_lines(self._machine.results):
             print(line, flush=True)
         raise Finished
 
     # ---- Record -------------------------------------------------------------------------------
-
-    def _publish(self, state: EpisodeState) -> None:
-        message = episode_to_msg(state)
-        message.header.stamp = (
-            stamp_of_tick(state.tick, self._contract.rate_hz)
-            if self._graph.lockstep
-            else self.get_clock().now().to_msg()
-        )
-        self._publisher.publish(message)
 
     def _robot_seconds(self) -> float:
         return sum(result.steps for result in self._machine.results) * self._contract.dt

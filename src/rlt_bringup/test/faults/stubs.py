@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import numpy as np
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
 from rlt_core.contract import Contract
@@ -17,6 +18,7 @@ from rlt_interfaces.msg import ActionChunk, Features, Observation, PolicyInfo
 from rlt_interfaces.msg import EpisodeState as EpisodeMessage
 from rlt_node import qos
 from rlt_node.conversions import chunk_to_msg, episode_to_msg, features_to_msg, vector
+from rlt_teleop.lead import BEAT_SECONDS
 
 SPEED = 0.0005  # m per tick, half of the simulated robot's limit
 CIRCLE_TICKS = 200
@@ -140,9 +142,14 @@ class EpisodeDriver:
     def __init__(self, node: Node, contract: Contract, run: str) -> None:
         self._chunk = contract.chunk
         self._publisher = node.create_publisher(EpisodeMessage, "episode_state", qos.BARRIER)
+        self._beats = node.create_publisher(EpisodeMessage, "episode_heartbeat", qos.COMMAND)
         self.state = EpisodeState(
             run=run, episode=0, kind=EpisodeKind.UNKNOWN, phase=Phase.IDLE, acting=Source.BASE,
             explore=False, seed=0, tick=0, start_tick=0,
+        )
+        node.create_timer(
+            BEAT_SECONDS, lambda: self._beats.publish(episode_to_msg(self.state)),
+            clock=Clock(clock_type=ClockType.STEADY_TIME),
         )
 
     def begin(self, next_tick: int, kind: EpisodeKind = EpisodeKind.TRAIN) -> EpisodeState:

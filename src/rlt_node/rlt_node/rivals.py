@@ -1,4 +1,4 @@
-"""Others that command the robot, too: found in the ROS graph, by the publishers of its topics."""
+"""Others that say what one node alone may say: found in the ROS graph, by their publishers."""
 
 from __future__ import annotations
 
@@ -10,24 +10,26 @@ from rlt_node.publishers import UNKNOWN, described, full_name, gid
 
 
 class Rivals:
-    """Looks for publishers that a command topic must not have: with two masters nobody guards.
+    """Looks for publishers that a topic must not have, such as those that command the robot.
 
     A rival that is killed stays in the graph until the middleware gives it up, with Fast DDS's
-    defaults after 20 s. A controller that is started after such a node never hears of it.
+    defaults after 20 s. A node that is started after such a rival never hears of it.
 
     Args:
-        node: The node that alone may command the robot.
-        topics: Its command topics, fully resolved.
+        node: The node that alone may publish there, each topic once.
+        topics: Its topics, fully resolved.
+        consequence: What comes of a rival, for the sentence that names it.
     """
 
-    def __init__(self, node: Any, topics: Sequence[str]) -> None:
+    def __init__(self, node: Any, topics: Sequence[str], consequence: str) -> None:
         self._node = node
         self._topics = topics
+        self._consequence = consequence
         self._own = (node.get_namespace(), node.get_name())
         self._nameless: set[str] = set()
 
     def look(self) -> Rejection | None:
-        """Why the robot must not be moved now; None if nobody else commands it.
+        """Who else publishes there, and what comes of it; None if nobody does.
 
         A publisher without a name counts from the second look on: most get one in between.
         """
@@ -41,7 +43,7 @@ class Rivals:
                 conflict = conflict or Rejection(
                     "rival",
                     f"{topic} is published by {' and by '.join(map(described, certain))}, too: end "
-                    "that node or remap its topic; the controller holds until it is gone",
+                    f"that node or remap its topic; {self._consequence}",
                 )
         return conflict
 

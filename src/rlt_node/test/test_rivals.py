@@ -10,7 +10,7 @@ from geometry_msgs.msg import PoseStamped
 from rclpy.context import Context
 
 from rlt_node import qos
-from rlt_policy.rivals import Rivals
+from rlt_node.rivals import Rivals
 
 PATIENCE_S = 30.0
 LOOK_S = 0.5  # as often as the controller looks
@@ -45,7 +45,7 @@ def wait_for(condition):
 
 def test_another_publisher_is_a_conflict_until_it_is_gone(make_node):
     controller = make_node("chunk_controller")
-    rivals = Rivals(controller, ("/rlt/target_pose",))
+    rivals = Rivals(controller, ("/rlt/target_pose",), "the robot holds")
     assert rivals.look() is None
     other = make_node("planner")
     found = wait_for(rivals.look)
@@ -56,6 +56,7 @@ def test_another_publisher_is_a_conflict_until_it_is_gone(make_node):
     )
     assert found.code == "rival"
     assert f"/rlt/target_pose is published by /rlt/planner (GID {gid}), too" in found.message
+    assert found.message.endswith("; the robot holds")
     other.destroy_node()
     wait_for(lambda: rivals.look() is None)
 
@@ -63,7 +64,7 @@ def test_another_publisher_is_a_conflict_until_it_is_gone(make_node):
 def test_a_second_controller_is_a_conflict_for_both(make_node):
     nodes = [make_node("chunk_controller") for _ in range(2)]
     for node in nodes:
-        rivals = Rivals(node, ("/rlt/target_pose",))
+        rivals = Rivals(node, ("/rlt/target_pose",), "the robot holds")
         found = wait_for(lambda rivals=rivals: rivals.look())
         assert found.message.count("/rlt/chunk_controller (GID ") == 2
 
@@ -71,7 +72,7 @@ def test_a_second_controller_is_a_conflict_for_both(make_node):
 def test_publishers_of_other_topics_are_nobodys_rivals(make_node):
     controller = make_node("chunk_controller")
     other = make_node("planner")
-    own = Rivals(controller, ("/rlt/position_commands",))
+    own = Rivals(controller, ("/rlt/position_commands",), "the robot holds")
     wait_for(lambda: controller.count_publishers("/rlt/target_pose") == 2)
     assert own.look() is None
     assert other.count_publishers("/rlt/position_commands") == 0
