@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -23,6 +24,7 @@ from rlt_core.records import Commit, EpisodeKind, Source
 from rlt_learner.log_summary import LogSummary
 from rlt_learner.page import render, training_curve
 from rlt_learner.run_folder import COUNTS, RunFolder, RunFolderError, read_run
+from rlt_node import launched
 
 MUST_AGREE = ("task", "contract_hash", "privileged_pretraining", "versions")
 """What runs must have in common to be pooled."""
@@ -115,6 +117,7 @@ def main() -> int:
         "--runs", type=path_of, nargs="+", help="output folders of the runs to pool into one report"
     )
     arguments = parser.parse_args()
+    launched.follow(lambda: os._exit(1))  # no file is ever half written
     try:
         report = write_report(arguments.output, arguments.runs or [arguments.output])
     except RunFolderError as error:

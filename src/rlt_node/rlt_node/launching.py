@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from socket import socket
 from typing import Any
 
 import yaml
@@ -27,8 +28,10 @@ from rlt_core.run_files import (
     require_checkpoint,
     require_folder,
 )
+from rlt_node import launched
 from rlt_node.arguments import DEFAULT_NAMESPACE, DEVICES, SCHEDULE, argument, flag, whole
 from rlt_node.around import namespace_here, overruled
+from rlt_node.claims import claim_graph, full_name
 from rlt_node.endings import (
     NOBODY,
     RESPAWN_SECONDS,
@@ -44,7 +47,25 @@ from rlt_node.parameter_files import FILE_FLAG, sections
 from rlt_node.profiles import find_profile
 
 REAL_TIME_DELAY_TICKS = 2
+CLAIMS: list[socket] = []
+"""What this launch has claimed, until it ends."""
+
 AGAIN = {"respawn": True, "respawn_delay": RESPAWN_SECONDS}
+
+
+class GraphNode(Node):
+    """A node that ends with its launch, and that a launch claims before it starts anything.
+
+    Attributes:
+        full_name: Its name with its namespace.
+    """
+
+    def __init__(self, name: str, namespace: str, **options: Any) -> None:
+        """As launch_ros's, with the name and the namespace known beforehand."""
+        super().__init__(
+            name=name, namespace=namespace, additional_env=following_this_launch(), **options
+        )
+        self.full_name = full_name(name, namespace)
 
 
 @dataclass(frozen=True)
@@ -191,11 +212,11 @@ class Graph:
         decided = {key: value for key, value in (parameters or {}).items() if value is not None}
         self.said.extend(overruled(self.context, f"{self.namespace.rstrip('/')}/{name}", decided))
         defaults = [self.share / "config" / "rlt.yaml", self.robot_file, *files]
-        return Node(
+        return GraphNode(
+            name,
+            self.namespace,
             package=package,
             executable=name,
-            name=name,
-            namespace=self.namespace,
             # Among the program's own arguments the files come before what SetParameter and
             # SetParametersFromFile have set around this launch file, which wins over them.
             ros_arguments=[
@@ -325,6 +346,7 @@ class Graph:
                 executable_of(self.context, "rlt_learner", "report"), "--output", str(self.output)
             ],
             output="screen",
+            additional_env=following_this_launch(),
         )
         return [
             *self.greeting,
@@ -404,7 +426,7 @@ def _occasion(configurations: Mapping[str, str], namespace: str) -> str:
 
 
 def with_context(function: Callable[[LaunchContext], list[Action]]) -> OpaqueFunction:
-    """Launch what a function returns once the arguments are known.
+    """Launch what a function returns once the arguments are known, if none of it runs already.
 
     What it raises is raised a moment later, when all actions before this one are under way: a
     launch that ends within them would not know of the processes that they have started.
@@ -412,8 +434,16 @@ def with_context(function: Callable[[LaunchContext], list[Action]]) -> OpaqueFun
 
     def attempt(context: LaunchContext) -> list[Action]:
         try:
-            return function(context)
+            actions = function(context)
+            nodes = [action.full_name for action in actions if isinstance(action, GraphNode)]
+            CLAIMS.extend(claim_graph(nodes))
+            return actions
         except Exception as error:
             return [TimerAction(period=0.0, actions=[raising(error)])]
 
     return OpaqueFunction(function=attempt)
+
+
+def following_this_launch() -> dict[str, str]:
+    """What the environment of a process holds that is to end with this launch."""
+    return {launched.VARIABLE: launched.passport()}

@@ -1,26 +1,33 @@
 """The one way in and out of a node's process: signals, errors and exit codes.
 
 Exit code 0 means that the node has done its work or was asked to end (SIGINT, SIGTERM, at any
-moment); 1 means that it could not work, and 3 that it has ended with something lost, with one
-sentence that says why. Nothing here imports rclpy before the signals are taken care of, since those
-imports take half a second.
+moment, or the end of its launch); 1 means that it could not work, and 3 that it has ended with
+something lost, with one sentence that says why. Nothing here imports rclpy before the signals are
+taken care of, since those imports take half a second.
 """
 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import ctypes
 import gc
 import importlib
 import os
+import re
 import signal
 import sys
 import threading
+import time
 import traceback
 from types import FrameType
 from typing import Any
 
+from rlt_node import launched
+from rlt_node.claims import claim_node, remapped_name
+
 MASKED = (signal.SIGINT, signal.SIGTERM)
+ORPHAN_SECONDS = 5.0  # as long as a launch waits after SIGINT
 WAKE_SECONDS = 1e6  # a spin without any time-out does not dispatch in rclpy 7.1
 
 
@@ -46,15 +53,20 @@ class _StopRequest:
 
     Before `begin` a signal ends the process at once, since there is nothing to clean up; after
     it, whatever the main thread does is finished first. A second signal never waits.
+
+    The end of the launch is such a request. Nobody is left then to become impatient: a signal that
+    comes with it is none more, and a node that has not ended after `ORPHAN_SECONDS` is ended.
     """
 
     def __init__(self) -> None:
         self.requested = False
+        self._orphaned = False
         self._begun = False
         self._executor: Any = None
         signal.signal(signal.SIGINT, _ignored)  # a background shell hands SIGINT down as ignored
         signal.pthread_sigmask(signal.SIG_BLOCK, MASKED)
         threading.Thread(target=self._wait, name="signals", daemon=True).start()
+        launched.follow(self._orphan)
 
     def begin(self) -> None:
         """From now on a signal is a request."""
@@ -67,11 +79,24 @@ class _StopRequest:
     def _wait(self) -> None:
         while True:
             signal.sigwait(MASKED)
-            if not self._begun or self.requested:
+            if self.requested and not self._orphaned:
                 os._exit(0)
-            self.requested = True
-            if self._executor is not None:
-                self._executor.create_task(lambda: None)
+            self._request()
+
+    def _orphan(self) -> None:
+        self._orphaned = True
+        with contextlib.suppress(OSError):  # nobody may be left to read it
+            print("the launch has ended, and this node with it", file=sys.stderr, flush=True)
+        self._request()
+        time.sleep(ORPHAN_SECONDS)
+        os._exit(1)
+
+    def _request(self) -> None:
+        if not self._begun:
+            os._exit(0)
+        self.requested = True
+        if self._executor is not None:
+            self._executor.create_task(lambda: None)
 
 
 def _ignored(number: int, frame: FrameType | None) -> None:
@@ -89,10 +114,11 @@ def run(target: str) -> None:
     """
     stop = _StopRequest()
     end = _End()
-    name = target.partition(":")[0].rpartition(".")[2].removesuffix("_node")
+    name = _node_name(target)
     code = 0
     try:
-        _live(target, stop)
+        with claim_node(remapped_name(name, sys.argv)):
+            _live(target, stop)
     except Exception as error:
         if not isinstance(error, Finished):
             _report(name, error)
@@ -125,6 +151,12 @@ class _End:
         sys.stderr.flush()
         ctypes.CDLL(None).fflush(None)
         os._exit(self.code)
+
+
+def _node_name(target: str) -> str:
+    """The name that a class gives its node: `ChunkControllerNode` makes `chunk_controller`."""
+    words = re.findall("[A-Z][a-z]+", target.partition(":")[2].removesuffix("Node"))
+    return "_".join(words).lower()
 
 
 def _live(target: str, stop: _StopRequest) -> None:
