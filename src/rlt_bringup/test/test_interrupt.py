@@ -6,21 +6,18 @@ a KeyboardInterrupt; from then on no signal causes a traceback.
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import random
 import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import launch
 import pytest
-
-from rlt_core import checkpoint
+from launches import Launch, check_files, processes_in_domain, wait_for
 
 ROOT = Path(__file__).resolve().parents[3]
 MODEL = ROOT / "models" / "ethernet"
@@ -36,92 +33,30 @@ END_CPU_S = 0.25
 RUNNING = re.compile(r'rlt_node/process\.py", line \d+, in [^<]')  # in `run` or what it calls
 
 
-def wait_for(condition: Callable[[], bool], what: str) -> None:
-    """Wait until the condition holds."""
-    deadline = time.monotonic() + 60.0
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.005)
-
-
-def processes_in_domain(domain: int) -> list[str]:
-    """Command lines of the processes whose environment names the ROS domain."""
-    wanted = f"ROS_DOMAIN_ID={domain}".encode()
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if wanted in (folder / "environ").read_bytes().split(b"\0"):
-                found.append((folder / "cmdline").read_text().replace("\0", " "))
-        except OSError:
-            continue  # it has just ended, or belongs to somebody else
-    return found
-
-
-def check_files(output: Path) -> None:
-    """Every file that the run left is whole."""
-    if not output.exists():
-        return
-    assert not list(output.rglob("*.part"))
-    if (output / "run.json").exists():
-        assert json.loads((output / "run.json").read_text())["run"] == output.name
-        for line in (output / "episodes.jsonl").read_text().splitlines():
-            assert json.loads(line)["outcome"] in ("success", "failure")
-    if (output / "checkpoint").exists():
-        checkpoint.load(output / "checkpoint")
-
-
-class Training:
-    """A training launch whose output goes to a file."""
-
-    def __init__(self, folder: Path) -> None:
-        self.output = folder / "run"
-        self._log = folder / "launch.log"
-        with open(self._log, "wb") as log:
-            self._launch = subprocess.Popen(
-                ["ros2", "launch", "rlt_bringup", "train.launch.py", *TRAIN,
-                 f"output:={self.output}"],
-                stdout=log, stderr=log, start_new_session=True,
-            )
-
-    @property
-    def printed(self) -> str:
-        return self._log.read_text()
-
-    @property
-    def started(self) -> bool:
-        """Whether every node has been started."""
-        return self.printed.count("process started with pid") >= NODES
-
-    def interrupt(self) -> int:
-        """Press Ctrl-C; the exit code."""
-        os.killpg(self._launch.pid, signal.SIGINT)  # as a terminal does: to every process at once
-        return self._launch.wait(60.0)
-
-    def end(self) -> None:
-        """Kill what is left of it."""
-        with contextlib.suppress(ProcessLookupError):  # nothing is
-            os.killpg(self._launch.pid, signal.SIGKILL)
-        self._launch.wait()
+def started(training: Launch) -> bool:
+    """Whether every node has been started."""
+    return training.printed.count("process started with pid") >= NODES
 
 
 @pytest.fixture
-def training(tmp_path: Path) -> Iterator[Training]:
-    made = Training(tmp_path)
+def training(domain: int, tmp_path: Path) -> Iterator[Launch]:
+    made = Launch("train.launch.py", domain, tmp_path / "run", *TRAIN)
     yield made
-    made.end()
+    made.kill()
 
 
-def check_interrupted(training: Training, domain: int, moment: float) -> None:
-    code, printed = training.interrupt(), training.printed
+def check_interrupted(training: Launch, domain: int, moment: float) -> None:
+    os.killpg(training.process.pid, signal.SIGINT)  # as a terminal does: to every process at once
+    code, printed = training.ended(60.0), training.printed
     assert code == 0, f"after {moment:.2f} s:\n{printed}"
     assert not RUNNING.search(printed), f"after {moment:.2f} s:\n{printed}"
-    assert processes_in_domain(domain) == []
+    assert not processes_in_domain(domain)
     check_files(training.output)
 
 
 @pytest.mark.parametrize("moment", [0.5, 4.0, 9.0])
 def test_a_launch_interrupted_once_its_nodes_are_started(training, domain, moment):
-    wait_for(lambda: training.started, "all nodes to be started")
+    wait_for(lambda: started(training), "all nodes to be started")
     moment *= random.uniform(0.7, 1.3)  # another moment in every run of the tests
     time.sleep(moment)
     check_interrupted(training, domain, moment)

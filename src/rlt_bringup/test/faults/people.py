@@ -116,9 +116,10 @@ def silent_with_stick_held(make: Make) -> str:
     return needs_a_new_press(bench, hand, fault, "joy", "silent", detection=DEVICE_S)
 
 
-def labelled(make: Make) -> Bench:
-    """Real episodes that a person labels, in the first of them."""
+def labelled(make: Make, **environment: str) -> Bench:
+    """Real episodes that a person labels, in the first of them; what their environment adds."""
     bench = make(episodes=False)
+    bench.graph.environment |= environment
     bench.start("chunk_controller")
     bench.wait(lambda: bench.steps, "the controller's first tick")
     start_episodes(bench)

@@ -7,6 +7,7 @@ from . import (
     drivers,
     ends,
     learning,
+    life,
     people,
     processes,
     sensors,
@@ -15,6 +16,6 @@ from . import (
 from .rows import ROWS, Row
 
 MODULES = (
-    chunks, sensors, processes, people, devices, disk, learning, strangers, ends, drivers,
+    chunks, sensors, processes, people, devices, disk, learning, strangers, ends, drivers, life,
 )
 TABLE: dict[int, Row] = dict(sorted(ROWS.items()))
