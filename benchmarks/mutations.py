@@ -296,8 +296,32 @@ MUTANTS = (
     ),
     never("observer: age of a source", "rlt_policy/sources", "ages[source] > limit", SOURCES),
     never("observer: frozen camera", "rlt_policy/sources", "camera.frozen", SOURCES),
+    never("observer: a message that was refused", "rlt_policy/sources",
+          "fault is not None and now - refused <= self._settings.max_age_s", SOURCES),
     Mutant(
-        "observer: skew of the sources", "rlt_policy/sources", "if skew <= limit:", "if True:",
+        "observer: latency of a source", "rlt_policy/sources", "if abs(behind[odd]) <= limit:",
+        "if True:", SOURCES,
+    ),
+    Mutant(
+        "observer: latency is measured by the robot's state", "rlt_policy/sources",
+        "base = robot or latencies", "base = latencies", SOURCES,
+    ),
+    Mutant(
+        "observer: skew of the sources", "rlt_policy/sources", "if skews[worst] <= limit:",
+        "if True:", SOURCES,
+    ),
+    Mutant(
+        "observer: what was measured together", "rlt_policy/history",
+        "return min(reversed(self._samples), key=lambda sample: abs(measured(sample) - moment))",
+        "return self.newest", SOURCES,
+    ),
+    Mutant(
+        "observer: without a stamp, receipt counts", "rlt_policy/sources",
+        "return sample.stamp + offset if sample.stamp else sample.received",
+        "return sample.stamp + offset", SOURCES,
+    ),
+    Mutant(
+        "observer: memory of a fast source", "rlt_policy/history", "deque(maxlen=most)", "deque()",
         SOURCES,
     ),
     never("operator: debounce", "rlt_teleop/buttons", "now - self._since < debounce_s", BUTTONS),

@@ -46,8 +46,7 @@ def serialised(message: Any) -> bytes:
 
 def stamp_of_tick(tick: int, rate_hz: float) -> Time:
     """Simulated time of a control tick."""
-    seconds, rest = divmod(round(tick * NANOSECONDS / rate_hz), NANOSECONDS)
-    return Time(sec=seconds, nanosec=rest)
+    return _stamp(round(tick * NANOSECONDS / rate_hz))
 
 
 def tick_of_stamp(stamp: Time, rate_hz: float) -> int:
@@ -58,6 +57,16 @@ def tick_of_stamp(stamp: Time, rate_hz: float) -> int:
 def seconds(stamp: Time) -> float:
     """A stamp in seconds."""
     return float(stamp.sec + stamp.nanosec / NANOSECONDS)
+
+
+def stamp_of(seconds: float) -> Time:
+    """Inverse of `seconds`, to the microsecond that a float resolves."""
+    return _stamp(round(seconds * NANOSECONDS))
+
+
+def _stamp(nanoseconds: int) -> Time:
+    whole, rest = divmod(nanoseconds, NANOSECONDS)
+    return Time(sec=whole, nanosec=rest)
 
 
 # ---- Arrays and images ------------------------------------------------------------------------

@@ -2,28 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from rlt_core.joint_states import JointStates
 from rlt_core.pose import tool_yaw
 
 POSE, WRENCH, JOINTS = "tcp_pose", "tcp_wrench", "joint_states"
+VELOCITY = ".velocity"
 
 
 @dataclass(frozen=True)
 class Element:
-    """One element of proprioception: which source has it, and how it is read."""
+    """One element of proprioception.
+
+    Attributes:
+        name: Its name in the contract.
+        topic: Where it comes from.
+        read: Takes its value out of a part of that topic, see `Parts`.
+        joint: The joint that it is of, empty if it is of the tool.
+    """
 
     name: str
-    source: str
+    topic: str
     read: Callable[[Any], float]
+    joint: str = ""
+
+    @property
+    def source(self) -> str:
+        """Name of the part that it is read from."""
+        return _of(self.joint) if self.joint else self.topic
 
     @property
     def is_position(self) -> bool:
         """Whether it tells where the robot is, in m or rad without a turn's jump."""
-        joint = self.source == JOINTS and "." not in self.name
-        return joint or (self.source == POSE and self.name != "yaw")
+        return self.name == self.joint or (self.topic == POSE and self.name != "yaw")
+
+
+class Parts:
+    """Takes messages apart into what is measured, and ages, on its own.
+
+    That is the whole message, and of joint_states each joint: an arm's driver and its gripper's may
+    both publish there, each its own joints.
+
+    Args:
+        elements: What is read from the parts.
+    """
+
+    def __init__(self, elements: Iterable[Element]) -> None:
+        self._joints = JointStates(element.joint for element in elements if element.joint)
+
+    def of(self, topic: str, message: Any, stamp: float, now: float) -> dict[str, Any]:
+        """The parts of a message, by name: none if it holds nothing that is wanted.
+
+        Args:
+            topic: Where it came from.
+            message: The message.
+            stamp: Its stamp, s.
+            now: When it was received, monotonic s.
+
+        Raises:
+            ValueError: If joint_states is malformed.
+        """
+        if topic != JOINTS:
+            return {topic: message}
+        news = self._joints.merge(message.name, message.position, message.velocity, stamp, now)
+        return {_of(joint): self._joints.samples[joint] for joint in news}
 
 
 def element_of(name: str) -> Element:
@@ -40,16 +85,15 @@ def element_of(name: str) -> Element:
         return Element(name, WRENCH, lambda message: getattr(message.wrench.force, name[1]))
     if name in ("tx", "ty", "tz"):
         return Element(name, WRENCH, lambda message: getattr(message.wrench.torque, name[1]))
-    joint, _, quantity = name.partition(".")
-    return Element(name, JOINTS, lambda message: _joint(message, joint, quantity or "position"))
+    if name.endswith(VELOCITY):
+        return Element(name, JOINTS, lambda joint: joint.velocity, name.removesuffix(VELOCITY))
+    return Element(name, JOINTS, lambda joint: joint.position, name)
+
+
+def _of(joint: str) -> str:
+    return f"{joint} in {JOINTS}"
 
 
 def _yaw(message: Any) -> float:
     turn = message.pose.orientation
     return tool_yaw(turn.x, turn.y, turn.z, turn.w)
-
-
-def _joint(message: Any, joint: str, quantity: str) -> float:
-    if joint not in message.name:
-        raise LookupError(joint)
-    return float(getattr(message, quantity)[list(message.name).index(joint)])

@@ -1,14 +1,16 @@
 """The observer: cameras and robot state in, one `Observation` per stride tick out.
 
 It never waits for a camera. In lockstep the observation of a tick is complete when every source
-has delivered that tick; in real time it takes the newest of each source when the controller
-counts a stride tick, and names a source that is stale, skewed or frozen.
+has delivered that tick; in real time it takes, when the controller counts a stride tick, what the
+sources measured at one moment, the newest that all cameras show, and names a source that is silent,
+late, skewed or frozen.
 """
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,22 +22,26 @@ from rlt_core.contract import CameraSpec
 from rlt_core.rates import Rate, Spread
 from rlt_interfaces.msg import ControlStep, Observation
 from rlt_node import qos
-from rlt_node.conversions import image_from_msg, image_to_msg, seconds, tick_of_stamp
+from rlt_node.conversions import image_from_msg, image_to_msg, seconds, stamp_of
 from rlt_node.diagnostics import Diagnostics, Health, Level
 from rlt_node.graph import GraphSettings
 from rlt_node.node import GuardedNode
 from rlt_node.parameters import declare, refuse_unknown
 from rlt_node.process import Refused
 from rlt_policy.backlog import Backlog
-from rlt_policy.elements import JOINTS, POSE, WRENCH, element_of
+from rlt_policy.elements import JOINTS, POSE, WRENCH, Parts, element_of
 from rlt_policy.faults import Fault, Faults
-from rlt_policy.sources import ObserverSettings, Sources, Vector
+from rlt_policy.frozen import Vector
+from rlt_policy.history import Sample
+from rlt_policy.sources import Moment, ObserverSettings, Sources
 
 START_SECONDS = 5.0  # in which drivers may still be starting
 SILENT_SECONDS = 2.0  # without a control step
 MESSAGES = {POSE: PoseStamped, WRENCH: WrenchStamped, JOINTS: JointState}
 IMAGES = "/image_raw"
-REFUSALS = ("missing", "age", "skew", "frozen", "queued", "nonfinite", "names", "image")
+REFUSALS = (
+    "missing", "age", "latency", "skew", "frozen", "queued", "nonfinite", "joints", "image",
+)
 LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -45,7 +51,7 @@ class Collection:
 
     tick: int = -1
     since: float = 0.0
-    messages: dict[str, Any] = field(default_factory=dict)
+    samples: dict[str, Sample] = field(default_factory=dict)
     sent: bool = False
 
 
@@ -61,23 +67,29 @@ class ObserverNode(GuardedNode):
         self._contract = contract = self._graph.contract()
         self._elements = [element_of(name) for name in contract.proprio.names]
         self._cameras = {camera_topic(spec): spec for spec in contract.cameras}
-        robot = [s for s in MESSAGES if any(element.source == s for element in self._elements)]
-        self._names = [*self._cameras, *robot]
+        self._parts = Parts(self._elements)
+        robot = [topic for topic in MESSAGES if any(e.topic == topic for e in self._elements)]
+        self._topics = {topic: [topic] for topic in self._cameras} | {
+            topic: list(dict.fromkeys(e.source for e in self._elements if e.topic == topic))
+            for topic in robot
+        }
+        self._names = [name for names in self._topics.values() for name in names]
         self._sources = Sources(self._names, self._cameras, settings)
+        self._max_age = settings.max_age_s
         self._backlog = Backlog(contract.dt, settings.max_age_s)
         self._collection = Collection()
         self._faults = Faults(time.monotonic() + START_SECONDS)
-        self._problem = ""
+        self._problem, self._since = "", math.inf  # why nothing is published, and since when
         self._stepped_at = time.monotonic()
-        self._rates = {source: Rate() for source in self._names}
+        self._rates = {topic: Rate() for topic in self._topics}
         self._published = Rate()
-        self._age = Spread()
+        self._age, self._skew = Spread(), Spread()
         self._publisher = self.create_publisher(Observation, "observation", qos.BARRIER)
         profile = qos.sensor(self._graph.lockstep)
         receive = self._collect if self._graph.lockstep else self._keep
-        for source in self._names:
+        for topic in self._topics:
             self.create_subscription(
-                MESSAGES.get(source, Image), source, self._receiver(receive, source), profile
+                MESSAGES.get(topic, Image), topic, self._receiver(receive, topic), profile
             )
         if self._graph.lockstep:
             self.create_timer(0.5, self._watch)
@@ -87,30 +99,39 @@ class ObserverNode(GuardedNode):
         Diagnostics(self, self._health)
 
     def _receiver(
-        self, receive: Callable[[str, Any, float], None], source: str
+        self, receive: Callable[[str, dict[str, Sample]], None], topic: str
     ) -> Callable[[Any], None]:
-        def count_and_receive(message: Any) -> None:
-            now = time.monotonic()
-            self._rates[source].count(now)
-            receive(source, message, now)
+        def take_apart(message: Any) -> None:
+            now, stamp = time.monotonic(), seconds(message.header.stamp)
+            self._rates[topic].count(now)
+            try:
+                parts = self._parts.of(topic, message, stamp, now)
+            except ValueError as error:
+                if self._graph.lockstep:
+                    raise Refused(str(error)) from error
+                self._sources.refuse(Fault("joints", topic, str(error)), now)
+                return
+            if parts:
+                receive(topic, {name: Sample(part, stamp, now) for name, part in parts.items()})
 
-        return count_and_receive
+        return take_apart
 
     # ---- Lockstep: everything of one tick -----------------------------------------------------
 
-    def _collect(self, source: str, message: Any, now: float) -> None:
-        tick = tick_of_stamp(message.header.stamp, self._contract.rate_hz)
+    def _collect(self, topic: str, samples: dict[str, Sample]) -> None:
+        sample = next(iter(samples.values()))
+        tick = round(sample.stamp * self._contract.rate_hz)
         if tick % self._contract.stride:
             return
         if tick > self._collection.tick:
-            self._collection = Collection(tick, now)
+            self._collection = Collection(tick, sample.received)
         if tick < self._collection.tick:
             return
-        messages = self._collection.messages
-        messages[source] = message
-        if len(messages) == len(self._names):
+        collected = self._collection.samples
+        collected |= samples
+        if len(collected) == len(self._names):
             self._collection.sent = True
-            fault = self._publish(tick, messages)
+            fault = self._publish(tick, collected)
             if fault:
                 raise Refused(fault.message)
 
@@ -118,26 +139,26 @@ class ObserverNode(GuardedNode):
         """End the run if a source keeps everybody waiting."""
         collection = self._collection
         waited = time.monotonic() - collection.since
-        if collection.messages and not collection.sent and waited > self._graph.silence_s:
-            missing = [source for source in self._names if source not in collection.messages]
+        if collection.samples and not collection.sent and waited > self._graph.silence_s:
+            missing = [name for name in self._names if name not in collection.samples]
             raise Refused(
-                f"nothing came on {', '.join(missing)} for tick {collection.tick} within "
+                f"nothing came of {', '.join(missing)} for tick {collection.tick} within "
                 f"{self._graph.silence_s:g} s, while other sources did: start that driver or remap "
                 "the topic"
             )
 
-    # ---- Real time: the newest of everything --------------------------------------------------
+    # ---- Real time: what belongs to one moment ------------------------------------------------
 
-    def _keep(self, source: str, message: Any, now: float) -> None:
-        stamp = seconds(message.header.stamp)
-        position = self._position() if source in self._cameras else None
-        self._sources.keep(source, message, stamp, now, position)
+    def _keep(self, topic: str, samples: dict[str, Sample]) -> None:
+        position = self._position() if topic in self._cameras else None
+        for name, sample in samples.items():
+            self._sources.keep(name, sample, position)
 
     def _position(self) -> Vector | None:
         """Measured place of the tool and of the joints, None until all of it is known."""
         try:
             return np.array([
-                element.read(self._sources.newest[element.source])
+                element.read(self._sources.newest(element.source))
                 for element in self._elements
                 if element.is_position
             ])
@@ -152,55 +173,61 @@ class ObserverNode(GuardedNode):
         if not live:
             self._faults.counts["queued"] += 1
             return
-        fault = self._sources.fault(now) or self._publish(step.tick, self._sources.newest)
+        for remark in self._sources.remarks(self._contract):
+            self.get_logger().warning(remark)
+        moment = self._sources.moment(now)
+        fault = self._publish(step.tick, moment.samples) if isinstance(moment, Moment) else moment
         if fault:
-            again, self._problem = bool(self._problem), f"no observation: {fault.message}"
-            if fault.code == "skew" and not again:  # a clock that is set skews one observation
-                self._faults.counts[fault.code] += 1
-            elif self._faults.note(fault, now):
-                self.get_logger().error(self._problem)
+            self._refuse(fault, now)
             return
-        self._problem = ""
-        self._age.add(max(self._sources.ages(now).values()))
+        self._problem, self._since = "", math.inf
+        self._age.add(moment.age)
+        self._skew.add(moment.skew)
         for source in self._faults.work(now):
             self.get_logger().info(f"observations come again: {source} is well")
 
+    def _refuse(self, fault: Fault, now: float) -> None:
+        self._problem, self._since = f"no observation: {fault.message}", min(self._since, now)
+        # A clock that is set puts its source out of step until each has sent something once more.
+        if fault.code in ("latency", "skew") and now - self._since <= self._max_age:
+            self._faults.counts[fault.code] += 1
+        elif self._faults.note(fault, now):
+            self.get_logger().error(self._problem)
+
     # ---- Both ---------------------------------------------------------------------------------
 
-    def _publish(self, tick: int, messages: dict[str, Any]) -> Fault | None:
+    def _publish(self, tick: int, samples: Mapping[str, Sample]) -> Fault | None:
         """Publish the observation of a tick; return why not, None if it was published."""
         proprio = []
         for element in self._elements:
-            source, name = element.source, element.name
-            try:
-                value = element.read(messages[source])
-            except LookupError:
-                return Fault(
-                    "names", source, f"{source} carries no {name}: check the robot's driver"
-                )
+            value = element.read(samples[element.source].message)
             if not abs(value) <= LARGEST:
                 return Fault(
-                    "nonfinite", source,
-                    f"{name} in {source} is {value} at tick {tick}: check the robot's driver",
+                    "nonfinite", element.topic,
+                    f"{element.name} in {element.topic} is {value} at tick {tick}: check the "
+                    "robot's driver",
                 )
             proprio.append(value)
         images = []
-        for source, spec in self._cameras.items():
+        for topic, spec in self._cameras.items():
             try:
-                images.append(self._fitted(messages[source], spec))
+                images.append(self._fitted(samples[topic].message, spec))
             except ValueError as error:
-                return Fault("image", source, f"{source} at tick {tick}: {error}")
-        stamps = [messages[source].header.stamp for source in self._names]
+                return Fault("image", topic, f"{topic} at tick {tick}: {error}")
+        stamps = {
+            topic: min(samples[name].stamp for name in names)
+            for topic, names in self._topics.items()
+        }
         observation = Observation(
             tick=tick,
             camera_names=[spec.name for spec in self._cameras.values()],
             images=images,
             proprio_names=self._contract.proprio.names,
             proprio=proprio,
-            source_names=self._names,
-            source_stamps=stamps,
+            source_names=list(stamps),
+            source_stamps=[stamp_of(stamp) for stamp in stamps.values()],
         )
-        observation.header.stamp = min(stamps, key=lambda stamp: (stamp.sec, stamp.nanosec))
+        observation.header.stamp = stamp_of(min(filter(None, stamps.values()), default=0.0))
         self._publisher.publish(observation)
         self._published.count(time.monotonic())
         return None
@@ -208,17 +235,19 @@ class ObserverNode(GuardedNode):
     def _health(self) -> Health:
         """Rates of the sources and of the observations, and what was refused."""
         now, lockstep = time.monotonic(), self._graph.lockstep
-        ages = {} if lockstep else self._sources.ages(now)
         values: dict[str, object] = {}
-        for source, rate in self._rates.items():
-            short = source.removesuffix(IMAGES)
+        for topic, rate in self._rates.items():
+            short = topic.removesuffix(IMAGES)
             values |= rate.summary(short, now)
-            if source in ages:
-                values[f"{short}_age_ms"] = 1e3 * ages[source]
+            for what, by_source in (
+                ("age", self._sources.ages(now)), ("latency", self._sources.latencies()),
+            ):
+                found = [by_source[name] for name in self._topics[topic] if name in by_source]
+                values |= {f"{short}_{what}_ms": 1e3 * max(found)} if found else {}
         values |= self._published.summary("observation", now)
         if not lockstep:
             values |= self._age.summary("observation_age_ms", 1e3)
-            values["skew_ms"] = 1e3 * self._sources.skew()
+            values |= self._skew.summary("skew_ms", 1e3)
         values["published"] = self._published.total
         values |= {f"refused_{code}": self._faults.counts[code] for code in REFUSALS}
         if not lockstep and now - self._stepped_at > SILENT_SECONDS:

@@ -9,7 +9,7 @@ from sensor_msgs.msg import JointState
 
 from rlt_core.contract import CameraSpec
 from rlt_node.conversions import fill_pose, image_from_msg, image_to_msg, stamp_of_tick
-from rlt_policy.elements import element_of
+from rlt_policy.elements import Parts, element_of
 from rlt_policy.observer_node import ObserverNode
 
 
@@ -30,11 +30,20 @@ def test_wrench_elements():
 
 
 def test_joint_elements_go_by_name():
+    elements = [element_of("wrist"), element_of("elbow.velocity")]
     joints = JointState(name=["elbow", "wrist"], position=[1.0, 2.0], velocity=[3.0, 4.0])
-    assert element_of("wrist").read(joints) == 2.0
-    assert element_of("elbow.velocity").read(joints) == 3.0
-    with pytest.raises(LookupError):
-        element_of("knee").read(joints)
+    parts = Parts(elements).of("joint_states", joints, 7.0, 100.0)
+    assert [element.read(parts[element.source]) for element in elements] == [2.0, 3.0]
+    assert element_of("left.elbow.velocity").joint == "left.elbow"  # names may have dots
+
+
+def test_a_message_of_one_joint_is_a_part_and_one_of_others_none():
+    parts = Parts([element_of("wrist"), element_of("finger"), element_of("x")])
+    finger = JointState(name=["finger"], position=[0.04])
+    assert set(parts.of("joint_states", finger, 7.0, 100.0)) == {"finger in joint_states"}
+    assert parts.of("joint_states", JointState(name=["door"], position=[1.0]), 7.0, 100.0) == {}
+    pose = PoseStamped()
+    assert parts.of("tcp_pose", pose, 7.0, 100.0) == {"tcp_pose": pose}
 
 
 def test_an_image_that_fits_is_not_touched():

@@ -1,0 +1,192 @@
+"""Drivers at their own pace around a real observer: cameras, the robot's state, joints, ticks."""
+
+from __future__ import annotations
+
+import heapq
+import json
+import os
+import time
+from bisect import bisect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rclpy
+from faults.arm import urgent
+from geometry_msgs.msg import PoseStamped, WrenchStamped
+from rclpy.experimental import EventsExecutor
+from sensor_msgs.msg import Image, JointState
+
+from rlt_interfaces.msg import ControlStep, Observation
+from rlt_node import qos
+from rlt_node.conversions import fill_pose, image_to_msg, stamp_of
+from rlt_policy import observer_node
+
+MODEL = Path(__file__).resolve().parents[3] / "models" / "ethernet"
+PATIENCE_S = 120.0
+TICK_S, STATE_S = 0.02, 0.01
+PUNCTUAL_S = 0.015  # a driver of the test that was later than this says nothing about the observer
+MEMORY_S = 0.3  # for which a late driver's message still matters
+
+
+def changed_model(folder: Path, **changes: Any) -> Path:
+    """Make a model folder whose contract differs; the observer reads no more of it."""
+    contract = json.loads((MODEL / "contract.json").read_text()) | changes
+    (folder / "contract.json").write_text(json.dumps(contract))
+    return folder
+
+
+@dataclass(frozen=True)
+class Camera:
+    """How often a camera takes an image, how late it is sent, and what its clock adds, s.
+
+    Without a clock it sets no stamps.
+    """
+
+    period: float
+    latency: float = 0.0
+    clock: float | None = 0.0
+
+
+@dataclass
+class Joints:
+    """A driver of some joints, whose positions are the time, s.
+
+    Attributes:
+        names: The joints; the messages name them in turns from the front and from the back.
+        period: How often it measures, s.
+        has_velocity: Whether it tells their velocity, 1 per second.
+        silent: Whether it says nothing.
+        lost: How many positions its messages lack.
+    """
+
+    names: list[str]
+    period: float
+    has_velocity: bool = False
+    silent: bool = False
+    lost: int = 0
+
+
+class Drivers:
+    """A robot's state at 100 Hz, cameras and joints at their own pace, and the controller's ticks.
+
+    Everything moves at 1 m/s or 1 rad/s, so that where it is tells when it was measured.
+
+    Args:
+        model: Folder of the contract.
+        cameras: By name.
+        joints: Drivers that publish on joint_states.
+    """
+
+    def __init__(
+        self, model: Path, cameras: dict[str, Camera], joints: Iterable[Joints] = ()
+    ) -> None:
+        rclpy.init(args=["--ros-args", "-p", f"model:={model}", "-p", "mode:=real_time"])
+        self.observer = observer_node.ObserverNode()
+        self.driver = rclpy.create_node("driver", use_global_arguments=False)
+        self.executor = EventsExecutor()
+        for node in (self.observer, self.driver):
+            self.executor.add_node(node)
+        publisher = self.driver.create_publisher
+        self.poses = publisher(PoseStamped, "tcp_pose", qos.SENSOR)
+        self.wrenches = publisher(WrenchStamped, "tcp_wrench", qos.SENSOR)
+        self.images = {name: publisher(Image, f"{name}/image_raw", qos.SENSOR) for name in cameras}
+        self.joints = publisher(JointState, "joint_states", qos.SENSOR)
+        self.steps = publisher(ControlStep, "control_step", qos.LOG)
+        self.seen: dict[int, Observation] = {}
+        self.driver.create_subscription(Observation, "observation", self._see, qos.BARRIER)
+        urgent()  # as drivers are; so is the observer, which runs in this thread too
+        self.began = time.monotonic()
+        self.epoch = 1000.0 + self.began  # of the drivers' clocks, s
+        self.sent: dict[int, float] = {}  # when each control step was sent
+        self.late: list[float] = []  # when a driver was
+        self.events: list[tuple[float, int, Callable[[float], None]]] = []
+        self._every(STATE_S, 0.0, self._send_state)
+        self._every(TICK_S, 0.003, self._send_step)
+        for number, (name, camera) in enumerate(cameras.items()):
+            self._every(camera.period, camera.latency, self._camera(name, camera, number))
+        for driver in joints:
+            self._every(driver.period, 0.0, self._joint_driver(driver))
+
+    def _see(self, message: Observation) -> None:
+        self.seen[message.tick] = message
+
+    def _every(self, period: float, late: float, send: Callable[[float], None]) -> None:
+        """Call with the time of each event, `late` after it."""
+        number = len(self.events)
+
+        def again(due: float) -> None:
+            send(due - late)
+            later = max(due + period, time.monotonic())  # nothing is made up for
+            heapq.heappush(self.events, (later, number, again))
+
+        heapq.heappush(self.events, (self.began + late, number, again))
+
+    def stamp(self, at: float) -> float:
+        """What the drivers' clocks show at a moment, s."""
+        return self.epoch + at - self.began
+
+    def _send_state(self, at: float) -> None:
+        pose, wrench = PoseStamped(), WrenchStamped()
+        pose.header.stamp = wrench.header.stamp = stamp_of(self.stamp(at))
+        fill_pose(pose, (at - self.began, 0.0, 0.1, 0.0))
+        self.poses.publish(pose)
+        self.wrenches.publish(wrench)
+
+    def _send_step(self, at: float) -> None:
+        tick = len(self.sent)
+        self.sent[tick] = time.monotonic()
+        self.steps.publish(ControlStep(tick=tick))
+
+    def _camera(self, name: str, camera: Camera, seed: int) -> Callable[[float], None]:
+        noise = np.random.default_rng(seed)
+
+        def send(at: float) -> None:
+            picture = noise.integers(0, 255, (64, 64, 3), np.uint8)
+            stamp = 0.0 if camera.clock is None else self.stamp(at) + camera.clock
+            self.images[name].publish(image_to_msg(picture, stamp_of(stamp), name))
+
+        return send
+
+    def _joint_driver(self, driver: Joints) -> Callable[[float], None]:
+        def send(at: float) -> None:
+            driver.names.reverse()
+            count = len(driver.names)
+            message = JointState(
+                name=driver.names, position=[at - self.began] * (count - driver.lost),
+                velocity=[1.0] * count * driver.has_velocity,
+            )
+            message.header.stamp = stamp_of(self.stamp(at))
+            if not driver.silent:
+                self.joints.publish(message)
+
+        return send
+
+    def run_until(self, condition: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while not condition():
+            due, _, send = heapq.heappop(self.events)
+            while (left := due - time.monotonic()) > 0:
+                self.executor.spin_once(timeout_sec=left)
+            now = time.monotonic()
+            assert now < deadline, f"waited in vain for {what}: {self.observer._health()}"
+            if now - due > PUNCTUAL_S:
+                self.late.append(now)
+            send(due)
+        assert self.observer.ending is None
+
+    def judged(self, stride: int) -> list[bool]:
+        """Of every observation due that no late driver spoilt: whether it came."""
+        late = [self.began, *self.late, time.monotonic()]  # nor what is begun or under way
+        return [
+            tick in self.seen for tick, at in self.sent.items()
+            if tick % stride == 0 and late[bisect(late, at - MEMORY_S)] > at + MEMORY_S
+        ]
+
+    def close(self) -> None:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+        for node in (self.observer, self.driver):
+            node.destroy_node()
+        rclpy.shutdown()

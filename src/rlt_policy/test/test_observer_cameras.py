@@ -1,0 +1,79 @@
+"""Cameras as they are: slow, late, jittering. The observer must make what can be made of them."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import pytest
+from desk import MODEL, Camera, Drivers, changed_model
+
+from rlt_node.conversions import seconds
+from rlt_policy import observer_node
+
+CAMERAS = ("wrist", "scene")
+MAX_SKEW_S = 0.05
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    monkeypatch.setattr(observer_node, "START_SECONDS", 2.0)
+
+
+@pytest.mark.parametrize(
+    ("stride", "cameras"),
+    [
+        (2, (Camera(1 / 30), Camera(1 / 30))),
+        (2, (Camera(1 / 30, 0.03), Camera(1 / 30, 0.03))),
+        (2, (Camera(1 / 30, 0.06), Camera(1 / 30, 0.01))),
+        (5, (Camera(1 / 15, 0.06), Camera(1 / 30, 0.03))),
+    ],
+)
+def test_cameras_that_are_slow_and_late_make_the_observations_that_are_due(
+    tmp_path, capfd, stride, cameras
+):
+    model = changed_model(tmp_path, stride=stride)
+    with closing(Drivers(model, dict(zip(CAMERAS, cameras, strict=True)))) as drivers:
+        drivers.run_until(lambda: len(drivers.judged(stride)) >= 50, "observations due")
+        came = drivers.judged(stride)
+        assert sum(came) >= 0.95 * len(came), drivers.observer._health()
+        for observation in list(drivers.seen.values())[10:]:
+            stamps = dict(zip(observation.source_names, observation.source_stamps, strict=True))
+            pose = seconds(stamps["tcp_pose"])
+            assert observation.proprio[0] == pytest.approx(pose - drivers.epoch, abs=1e-3)
+            apart = [abs(seconds(stamps[f"{name}/image_raw"]) - pose) for name in CAMERAS]
+            assert max(apart) <= 2 * MAX_SKEW_S, apart
+    assert "[WARN]" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("camera", "words"),
+    [
+        (Camera(1 / 30, 0.15), ("is 0.1", "s behind tcp_", "set max_latency_s to 0.")),
+        (Camera(1 / 30, clock=-0.4), ("is 0.4", "s behind tcp_", "synchronise their clocks")),
+        (Camera(1 / 30, clock=5.5), ("is 5.", "s ahead of tcp_", "synchronise their clocks")),
+        (Camera(1 / 7), ("it comes only every 0.1", "set max_age_s to 0.")),
+    ],
+)
+def test_a_camera_that_cannot_work_is_said_once_with_the_remedy(tmp_path, capfd, camera, words):
+    model = changed_model(tmp_path, stride=10)
+    with closing(Drivers(model, {"wrist": camera, "scene": Camera(1 / 30)})) as drivers:
+        drivers.run_until(lambda: len(drivers.sent) > 250, "five seconds of control steps")
+    printed = capfd.readouterr().err
+    errors = [line for line in printed.splitlines() if "[ERROR]" in line]
+    assert len(errors) == 1, printed
+    assert all(word in errors[0] for word in ("wrist/image_raw", *words)), printed
+
+
+@pytest.mark.parametrize(
+    ("camera", "words"),
+    [
+        (Camera(1 / 15), "an observation is due every 0.04 s (stride 2): some show"),
+        (Camera(1 / 30, clock=None), "wrist/image_raw carries no stamps"),
+    ],
+)
+def test_what_is_no_fault_and_still_to_be_known_is_said_once(capfd, camera, words):
+    with closing(Drivers(MODEL, {"wrist": camera, "scene": Camera(1 / 30)})) as drivers:
+        drivers.run_until(lambda: len(drivers.judged(2)) >= 50, "observations due")
+        assert sum(drivers.judged(2)) >= 45, drivers.observer._health()
+    printed = capfd.readouterr().err
+    assert printed.count(words) == 1 and printed.count("[WARN]") == 1, printed
