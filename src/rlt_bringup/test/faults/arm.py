@@ -57,6 +57,7 @@ class LoggingArm:
         tampering: Topic -> fault.
         paused: Whether the whole robot, with its clock, stands still and says nothing.
         clock_offset: Added to the wall clock in stamps, s.
+        image_every: Ticks between two images of a camera.
         worst_lateness: Longest delay of one of its own ticks so far, s: beyond a few
             tens of milliseconds it is the machine that was stalled, and nothing can be judged.
     """
@@ -68,6 +69,7 @@ class LoggingArm:
         self.tampering: dict[str, Tampering] = {}
         self.paused = False
         self.clock_offset = 0.0
+        self.image_every = IMAGE_EVERY
         self.worst_lateness = 0.0
         self._period = contract.dt
         self._position = np.array(HOME)
@@ -165,7 +167,7 @@ class LoggingArm:
         self._send("tcp_pose", pose)
         self._send("tcp_wrench", wrench)
         self._send("joint_states", joints)
-        if tick % IMAGE_EVERY == 0:
+        if tick % self.image_every == 0:
             for topic, image in self._images.items():
                 # The noise of a camera: no two frames are alike.
                 image[tick % len(image)] = self._rng.integers(0, 255, image.shape[1:], np.uint8)

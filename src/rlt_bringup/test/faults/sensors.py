@@ -1,4 +1,4 @@
-"""Faults 7 and 13 to 19: sensors that stop, freeze, jump or lie, and clocks that jump."""
+"""Faults 7, 13 to 19 and 50: sensors that stop, freeze, jump, lie or are late; jumping clocks."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import signal
 import struct
 import subprocess
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from sensor_msgs.msg import Image, JointState
 from rlt_core.records import EpisodeKind, Source
 from rlt_interfaces.msg import Features, LearnerStatus, Observation, Transition
 from rlt_node import qos
+from rlt_node.conversions import seconds
 
 from .arm import silence
 from .bench import Bench
@@ -83,7 +85,8 @@ def camera_frozen(make: Make) -> str:
     return no_observation(bench, WRIST, freeze, "identical", detection=ten_frames + 2 * TICK_S)
 
 
-@row(15, "one camera lags by 300 ms", "skew error; the observation is refused", "bad sensor")
+@row(15, "one camera lags by 300 ms", "it is named as late; the observation is refused",
+     "bad sensor")
 def camera_lags(make: Make) -> str:
     bench = with_observer(make)
     def stamped(message: Image) -> Image:
@@ -91,7 +94,49 @@ def camera_lags(make: Make) -> str:
         message.header.stamp.sec, message.header.stamp.nanosec = divmod(nanoseconds, 10**9)
         return message
 
-    return no_observation(bench, WRIST, stamped, "max_skew_s", detection=2 * TICK_S)
+    return no_observation(bench, WRIST, stamped, "max_latency_s", detection=2 * TICK_S)
+
+
+class Late:
+    """Tampering: a camera of 30 Hz whose images are sent so much later than they are taken, s."""
+
+    def __init__(self, latency: float) -> None:
+        self._latency = latency
+        self._due = 0.0
+        self._waiting: deque[Image] = deque()
+
+    def __call__(self, message: Image) -> Image | None:
+        now = seconds(message.header.stamp)
+        if now >= self._due:
+            self._due = max(self._due, now - TICK_S) + 1.0 / 30.0
+            self._waiting.append(message)
+        taken = seconds(self._waiting[0].header.stamp) if self._waiting else math.inf
+        return self._waiting.popleft() if now - taken > self._latency - 0.5 * TICK_S else None
+
+
+@row(50, "cameras of 30 Hz: one 160 ms late from the start; then 40 and 60 ms late",
+     "refused, with the number that would work; then no hold, at least 95 % of the observations",
+     "bad sensor", ci=True)
+def cameras_are_late(make: Make) -> str:
+    bench = make(observed=True)
+    bench.arm.image_every = 1
+    bench.arm.tampering |= {WRIST: Late(0.16), "scene/image_raw": Late(0.04)}
+    observations = bench.heard(Observation, "observation", qos.BARRIER)
+    bench.start("observer", "chunk_controller")
+    line = bench.said_once("observer", WRIST, "max_latency_s 0.1", "set max_latency_s to 0.")
+    assert not observations, "a late camera made observations"
+    bench.arm.tampering[WRIST] = Late(0.06)
+    bench.drive()
+    bench.pass_ticks(15 * CHUNK)
+    steps = bench.since(bench.marked_at)
+    held = [step.tick for step in steps if step.source is Source.HOLD]
+    assert not held, f"held at ticks {held}"
+    due = [step.tick for step in steps[: -2 * CHUNK] if step.tick % bench.contract.stride == 0]
+    came = {message.tick for message in observations}.intersection(due)
+    assert len(came) >= 0.95 * len(due), f"{len(came)} of {len(due)} observations came"
+    assert not bench.errors(), bench.errors()
+    bench.judge()
+    return f"{quoted(line, 260)}; then no tick held, {len(came)} of {len(due)} observations came"
 
 
 @row(16, "joint_states stop", "hold within 100 ms of detection; no motion before they are fresh",
