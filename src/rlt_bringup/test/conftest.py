@@ -117,6 +117,12 @@ class Watcher:
             assert time.monotonic() < deadline, f"waited in vain for {what}"
             self.executor.spin_once(timeout_sec=0.1)
 
+    def close(self) -> None:
+        """Leave the graph."""
+        self.executor.shutdown()
+        self.node.destroy_node()
+        rclpy.shutdown(context=self.context)
+
 
 @pytest.fixture
 def graph(domain: int, tmp_path: Path) -> Iterator[Graph]:
@@ -130,6 +136,4 @@ def graph(domain: int, tmp_path: Path) -> Iterator[Graph]:
 def watcher(domain: int) -> Iterator[Watcher]:
     made = Watcher(domain)
     yield made
-    made.executor.shutdown()
-    made.node.destroy_node()
-    rclpy.shutdown(context=made.context)
+    made.close()
