@@ -130,6 +130,8 @@ MUTANTS = (
           "rejection is not None or now - state.received <= self._max_age", CONTROL),
     never("control: a joint fault latches", "rlt_core/control", "rejection.code in LATCHED",
           CONTROL),
+    never("control: the robot does not follow", "rlt_core/control", "self._response.still",
+          CONTROL),
     never("control: refused chunks trip", "rlt_core/control", "self._refused >= TRIP_CHUNKS",
           CONTROL),
     Mutant(

@@ -22,6 +22,7 @@ from rlt_core.records import (
     RobotState,
     Source,
 )
+from rlt_core.response import PATIENCE_S, Response
 from rlt_core.scheduler import NOTHING, ChunkScheduler, Planned
 from rlt_core.settings import ChunkSettings, GuardSettings
 from rlt_core.takeover import Grip, Takeover
@@ -103,6 +104,7 @@ class ControlLoop:
         self.rejections: Counter[str] = Counter()
         self._guard = Guard(contract.action, contract.dt, limits)
         self._gate = Gate(contract, self._guard.max_increment, self._guard.leash)
+        self._response = Response(self._guard.leash, contract.action.circular, contract.dt)
         self._scheduler = ChunkScheduler(contract, chunks)
         self._human_silence = chunks.human_silence_ticks * unit
         self._takeover = Takeover(self._human_silence)
@@ -152,6 +154,7 @@ class ControlLoop:
             ValueError: If the measured position is no finite vector of A elements.
         """
         self._guard.start(measured)
+        self._response.begin(measured)
         self._scheduler.start(episode)
         self._episode = episode.episode
         self._running = True
@@ -347,6 +350,13 @@ class ControlLoop:
                 f"{TRIP_CHUNKS} action chunks in a row were refused: the policy does not act until "
                 "the next episode; check the policy's model and units",
             )
+        if self._response.still:
+            return Rejection(
+                "still",
+                "the robot has not moved since the episode began, with its set-point a leash away "
+                f"for {PATIENCE_S:g} s: check that its driver is enabled and does what it hears, "
+                "and that the robot is free; the policy acts again once it has moved",
+            )
         absent = self._takeover.absent(now) if self._operator_required else ""
         if not absent:
             return None
@@ -399,6 +409,8 @@ class ControlLoop:
     ) -> ControlStep:
         """Guard what was chosen and make the record of it."""
         command = self._guard.limit(planned.increment, measured)
+        if measured is not None:
+            self._response.see(command.setpoint, measured)
         limited = command.limited
         if self.trouble is not None and self.trouble.code in (*LATCHED, "trip"):
             limited = (*limited, self.trouble.code)

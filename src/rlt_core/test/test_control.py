@@ -254,6 +254,21 @@ def test_a_yaw_that_really_jumps_latches_a_hold():
     assert arm.loop.trouble.code == "jump" and "yaw moved by 1" in arm.loop.trouble.message
 
 
+def test_a_robot_that_hears_and_does_not_follow_holds_the_policy_until_it_moves():
+    arm = Arm()
+    there = np.zeros(2)
+
+    def stuck(tick):
+        return RobotState(tick, there, float(tick))
+
+    steps = arm.run(100, state=stuck)
+    first = next(tick for tick, step in enumerate(steps) if step.source is Source.HOLD)
+    assert 50 < first < 90 and arm.loop.trouble.code == "still"
+    assert sources(steps[first:]) == [Source.HOLD] * (100 - first)
+    arm.position = np.array([0.002, 0.0])  # its driver was enabled
+    assert sources(arm.run(2 * CHUNK))[-1] is Source.ACTOR
+
+
 def press(tick, since=0):
     return make_human(tick, takeover=tick >= since)
 

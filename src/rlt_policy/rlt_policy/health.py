@@ -12,7 +12,7 @@ MILLI = 1e3
 # The topic, or what else, is behind a trouble; any other trouble is in what the robot says.
 SOURCES = {
     "restart": "episode_state", "leader": "episode_state", "rival": "robot command",
-    "unheard": "robot command",
+    "unheard": "robot command", "still": "robot",
     "silent": "action_chunk", "trip": "action_chunk",
     "operator": "human_command", "device": "human_command", "silence": "human_command",
     "held": "human_command",

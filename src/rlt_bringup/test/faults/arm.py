@@ -55,6 +55,7 @@ class LoggingArm:
         path: Where the arm was at every tick: (monotonic seconds, float64 (4,)).
         resets: How often it was reset.
         tampering: Topic -> fault.
+        stuck: Whether it hears set-points and stands still, as with its brakes on.
         paused: Whether the whole robot, with its clock, stands still and says nothing.
         clock_offset: Added to the wall clock in stamps, s.
         image_every: Ticks between two images of a camera.
@@ -67,7 +68,7 @@ class LoggingArm:
         self.path: list[tuple[float, NDArray[np.float64]]] = []
         self.resets = 0
         self.tampering: dict[str, Tampering] = {}
-        self.paused = False
+        self.paused = self.stuck = False
         self.clock_offset = 0.0
         self.image_every = IMAGE_EVERY
         self.worst_lateness = 0.0
@@ -148,7 +149,7 @@ class LoggingArm:
 
     def _tick(self, tick: int, now: float) -> None:
         setpoint = self._setpoint
-        if setpoint is not None and now - self._heard < COMMAND_TIMEOUT_S:
+        if not self.stuck and setpoint is not None and now - self._heard < COMMAND_TIMEOUT_S:
             self._position = setpoint
         self.path.append((now, self._position))
         self._publish(tick)

@@ -22,6 +22,7 @@ from .rows import Make, row
 from .sensors import MAX_AGE_S
 
 LOOK_S = 0.5  # the controller looks at the graph twice a second
+STILL_S = 3.0
 GRIPPER_S = 0.005  # between two messages of the gripper's driver
 
 
@@ -84,9 +85,10 @@ def another_frame(make: Make) -> str:
     return not_answered(make, base, "'base'", "'base_link'")
 
 
-@row(48, "nobody hears the command topic: from the start, and from the middle of an episode on",
-     "no episode begins, hold; topic and remedy are named, in the diagnostics, too; nothing is "
-     "recorded as executed", "driver's word", ci=True)
+@row(48, "nobody hears the command topic, from the start and from the middle of an episode on; a "
+     "robot hears and stands still", "no episode begins, hold; topic and remedy are named, in the "
+     "diagnostics, too; nothing is recorded as executed; what stands still is found in 2 s",
+     "driver's word", ci=True)
 def nobody_hears(make: Make) -> str:
     bench = make()
     bench.arm.deafen()
@@ -114,10 +116,28 @@ def nobody_hears(make: Make) -> str:
     bench.resumes(back)
     bench.steady()
     line = bench.said_once("chunk_controller", "no driver hears /rlt/target_pose")
+    bench.end_episode()
+    bench.pass_ticks(5)
+    bench.mark()
+    bench.arm.stuck = True
+    began = time.monotonic()
+    bench.begin()
+    bench.resumes(began)
+    driven = next(step.at for step in bench.since(began) if step.source in POLICY)
+    bench.wait(bench.errors, "a line", STILL_S)
+    bench.said_once("chunk_controller", "has not moved", "driver is enabled")
+    bench.pass_ticks(CHUNK)
+    still = next(step.at for step in bench.since(driven) if step.source is Source.HOLD)
+    bench.no_policy(still)
+    bench.arm.stuck = False
+    freed = time.monotonic()
+    bench.resumes(freed)
+    bench.steady()
     bench.judge()
     return (
         f"no tick of an episode before the driver came; hold {hold.delay:.3f} s after it had gone, "
-        f"after {len(deaf)} ticks of the policy: {quoted(line)}"
+        f"after {len(deaf)} ticks of the policy: {quoted(line)}; a robot that stood still was held "
+        f"{still - driven:.1f} s after the policy's first tick"
     )
 
 
