@@ -141,8 +141,8 @@ MUTANTS = (
     never("control: a conflict holds", "rlt_core/control", "self.conflict is not None", CONTROL),
     Mutant(
         "control: no episode starts in a conflict", "rlt_core/control",
-        "self.trouble = self.conflict or self._state_trouble",
-        "self.trouble = self._state_trouble", CONTROL,
+        "self.conflict or self._leader_trouble(now) or self._state_trouble(state, None, now)",
+        "self._leader_trouble(now) or self._state_trouble(state, None, now)", CONTROL,
     ),
     never("control: a leader that is silent", "rlt_core/control",
           "self._running and (leaderless := self._leader_trouble(now)) is not None", CONTROL),
