@@ -81,6 +81,9 @@ OUTPUTS = ("rlt_policy/test_outputs",)
 AUDIENCE = ("rlt_policy/test_audience",)
 SOURCES = ("rlt_policy/test_sources",)
 RIVALS = ("rlt_node/test_rivals",)
+LEAD = ("rlt_teleop/test_lead",)
+CLAIMS = ("rlt_node/test_claims",)
+LAUNCHED = ("rlt_node/test_launched",)
 WEIGHTS = ("rlt_policy/test_weights",)
 STREAM = ("rlt_core/test_stream", "rlt_core/test_trainer")
 LOG = ("rlt_core/test_log",)
@@ -149,6 +152,41 @@ MUTANTS = (
     Mutant(
         "control: a silent leader latches", "rlt_core/control",
         "            self._fault = leaderless\n", "", CONTROL,
+    ),
+    Mutant(
+        "controller: the leader of another run", "rlt_policy/chunk_controller_node",
+        "self._episode is not None and message.run == self._episode.run",
+        "self._episode is not None", ("rlt_policy/test_disagreement",),
+    ),
+    never("episodes: others that lead", "rlt_teleop/lead", "rival is not None", LEAD),
+    Mutant(
+        "episodes: nothing is said before the lookout has ended", "rlt_teleop/lead",
+        "        if self.sure:\n", "        if True:\n", LEAD,
+    ),
+    Mutant(
+        "episodes: the lookout lasts until the policy is heard", "rlt_teleop/lead",
+        " or not self._heard():", ":", LEAD,
+    ),
+    Mutant(
+        "node: a name that another process has", "rlt_node/claims",
+        "    if claim is None:\n        raise Taken(_running(name))\n", "", CLAIMS,
+    ),
+    never("launch: a node that runs already", "rlt_node/claims", '_holder("node", name)', CLAIMS),
+    Mutant(
+        "node: the end of its launch", "rlt_node/process", "launched.follow(self._orphan)", "pass",
+        LAUNCHED,
+    ),
+    Mutant(
+        "node: a process that has its launch's number", "rlt_node/launched",
+        "if _begun(int(pid)) == begun:", "if True:", LAUNCHED,
+    ),
+    Mutant(
+        "node: no end in the midst of its work", "rlt_node/launched",
+        "    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, 0)\n", "", LAUNCHED,
+    ),
+    Mutant(
+        "node: a second signal at the launch's end is no hurry", "rlt_node/process",
+        "if self.requested and not self._orphaned:", "if self.requested:", LAUNCHED,
     ),
     never("rivals: another publisher of a command topic", "rlt_node/rivals", "certain", RIVALS),
     Mutant(

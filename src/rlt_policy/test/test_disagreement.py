@@ -162,6 +162,24 @@ def test_a_closed_controller_ticks_no_more(bench):
     assert not bench.node._counter.is_alive()
 
 
+@pytest.mark.parametrize("bench", [(ChunkControllerNode, "real_time")], indirect=True)
+def test_only_the_own_runs_leader_is_heard(bench, monkeypatch):
+    heard: list[float] = []
+    monkeypatch.setattr(bench.node._control, "hear_leader", heard.append)
+    bench.send(IDLE, "episode_state", qos.BARRIER)
+    bench.wait_for(lambda: bench.node._episode is not None)
+    words: list[EpisodeState] = []
+    bench.other.create_subscription(EpisodeState, "episode_heartbeat", words.append, qos.COMMAND)
+    publisher = bench.other.create_publisher(EpisodeState, "episode_heartbeat", qos.COMMAND)
+    bench.wait_for(lambda: publisher.get_subscription_count() == 2)
+    for run in ("another", "another", IDLE.run):
+        count = len(words)
+        publisher.publish(EpisodeState(run=run))
+        bench.wait_for(lambda count=count: len(words) > count)
+    bench.wait_for(lambda: heard)
+    assert len(heard) == 1
+
+
 @pytest.mark.parametrize("bench", [(ChunkControllerNode, "lockstep")], indirect=True)
 def test_the_clock_does_not_wait_for_a_message_to_be_converted(bench, monkeypatch):
     locked = {}

@@ -125,11 +125,17 @@ def second_recorder(make: Make) -> str:
     records.wait(lambda: records.recorder.run == "run", "the recorder")
     records.run_episode(1)
     records.closed(1)
-    for elsewhere in (records.output, records.output.with_name("another_machine")):
-        records.start("recorder", output=str(elsewhere))
+    there = {
+        "model": MODEL, "mode": "real_time",
+        "output": records.output.with_name("another_machine"),
+    }
+    words = [word for name, value in there.items() for word in ("-p", f"{name}:={value}")]
+    # Where a claim does not reach, as none of this machine does beyond it: under another name.
+    for arguments, named in ((), ":"), (("-r", "__node:=elsewhere", *words), " on "):
+        records.start("recorder", *arguments)
         assert records.graph.ended("recorder") == 1
         said = records.graph.log("recorder").splitlines()[-1]
-        assert f"process {first.pid} on" in said, said
+        assert f"process {first.pid}{named}" in said, said
     records.graph.processes["recorder"] = first
     records.run_episode(2)
     records.closed(2)
