@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 
+CLAIM = "\0rlt-test-time-critical"
 PRIORITY = 5  # below the controller's
 STALL_S = 0.05  # a machine that was this late says nothing about the product
 ATTEMPTS = 4  # at having the machine's attention
@@ -33,7 +34,7 @@ def alone() -> Iterator[None]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as claim:
         while True:
             try:
-                claim.bind("\0rlt-test-time-critical")
+                claim.bind(CLAIM)
             except OSError:
                 time.sleep(0.05)
             else:
