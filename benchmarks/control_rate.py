@@ -18,6 +18,7 @@ table; exits with 1 if a goal is missed with isolation on.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 import tempfile
@@ -142,8 +143,9 @@ def _ordinary(process: int) -> None:
     """Put a process that has lowered its own priority back among all others."""
     try:
         for task in Path(f"/proc/{process}/task").iterdir():
-            os.sched_setscheduler(int(task.name), os.SCHED_OTHER, os.sched_param(0))
-            os.setpriority(os.PRIO_PROCESS, int(task.name), 0)
+            with contextlib.suppress(ProcessLookupError):  # a thread that has just ended
+                os.sched_setscheduler(int(task.name), os.SCHED_OTHER, os.sched_param(0))
+                os.setpriority(os.PRIO_PROCESS, int(task.name), 0)
     except PermissionError:
         print("the learner's niceness cannot be taken back: only realtime_priority is off")
 
