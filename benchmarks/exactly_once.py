@@ -19,14 +19,13 @@ import itertools
 import os
 import re
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,13 +48,14 @@ from seeded_robot import (
     start_recorder,
     trained_on,
 )
+from small_disk import small_disk
 
 from conftest import Graph
 
 EVERY_S = 20.0  # a fault begins so often
 OUTAGE_S = 10.0  # and lasts so long, where it is not over at once
 TOPIC_KEEPS = 1000  # records, for a recorder that is away: an episode of so many ticks is safe
-DISK_MB = 100
+DISK_MIB = 100
 SETTLE_S = 300.0
 
 
@@ -199,19 +199,6 @@ def missed(recorder_log: str) -> int:
     return sum(n for n, after in itertools.pairwise([*counts, 0]) if after <= n)
 
 
-@contextmanager
-def disk(folder: Path) -> Iterator[Path]:
-    """A small disk of its own."""
-    folder.mkdir()
-    subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "rlt", str(folder)], check=True
-    )
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
 def run(
     folder: Path, rate: float, count: int, ticks: int, kinds: list[str]
 ) -> tuple[Faults, Findings, float]:
@@ -237,7 +224,8 @@ def run(
         graph = Graph(domain, folder)
         stack.callback(graph.end)
         graph.places = {"recorder": machines.robot.command, "learner": machines.trainer.command}
-        recorded, learnt = stack.enter_context(disk(folder / "robot")) / "run", folder / "trainer"
+        disk = stack.enter_context(small_disk(folder / "robot", DISK_MIB))
+        recorded, learnt = disk / "run", folder / "trainer"
         stack.enter_context(machines.robot.entered())
         robot = Robot(domain, contract, ticks=ticks, rate_hz=tick_rate)
         stack.callback(robot.close)

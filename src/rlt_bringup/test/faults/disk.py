@@ -11,7 +11,6 @@ import random
 import resource
 import shutil
 import signal
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from typing import Any
 
 import torch
 from seeded_robot import AGENT, content, new_trainer, same
+from small_disk import small_disk
 
 from rlt_core import checkpoint
 from rlt_core.durable_log import LOG_FILE, DurableLog, StoredLog
@@ -329,11 +329,10 @@ def _fill(folder: Path, pid: int) -> Callable[[], None]:
      ci=True)
 def full_disk(make: Make) -> str:
     bench = make(episodes=False)
-    disk = bench.graph.folder / "disk"
-    disk.mkdir()
-    size = ("-t", "tmpfs", "-o", f"size={DISK_MIB}m", "tmpfs")
-    if not subprocess.run(["mount", *size, str(disk)], stderr=subprocess.DEVNULL).returncode:
-        bench.closing.append(lambda: subprocess.run(["umount", "--lazy", str(disk)], check=True))
+    disk, mounted = bench.graph.folder / "disk", contextlib.ExitStack()
+    bench.closing.append(mounted.close)
+    with contextlib.suppress(PermissionError):  # `_fill` then takes another way
+        mounted.enter_context(small_disk(disk, DISK_MIB))
     labels = bench.node("judge").create_client(LabelSuccess, "label_success")
     commits = bench.heard(Transition, "transitions", qos.LOG)
     features = bench.heard(Features, "features", qos.LOG)
