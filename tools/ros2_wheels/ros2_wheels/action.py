@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ros2_wheels.graph import settle, temporary_node
+from ros2_wheels.parser import add_verbs
 
 GOAL_SERVICE = "/_action/send_goal"
 GOAL_TYPE = "_SendGoal"
@@ -12,9 +13,7 @@ GOAL_TYPE = "_SendGoal"
 
 def add_to(commands: Any) -> None:
     """Add `action` and its verb to the commands."""
-    verbs = commands.add_parser("action", help="actions").add_subparsers(
-        title="verbs", metavar="verb", required=True
-    )
+    verbs = add_verbs(commands, "action", help="actions")
     parser = verbs.add_parser("list", help="names of all actions")
     parser.add_argument("-t", "--show-types", action="store_true")
     parser.add_argument("-c", "--count-actions", action="store_true")

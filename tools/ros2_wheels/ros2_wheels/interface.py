@@ -8,6 +8,7 @@ from typing import Any
 from ament_index_python.resources import get_resource, get_resources
 
 from ros2_wheels.errors import CommandError
+from ros2_wheels.parser import Parser, add_verbs
 
 RESOURCE = "rosidl_interfaces"  # where the ament index keeps what a package defines
 KINDS = {"msg": "Messages", "srv": "Services", "action": "Actions"}
@@ -15,9 +16,7 @@ KINDS = {"msg": "Messages", "srv": "Services", "action": "Actions"}
 
 def add_to(commands: Any) -> None:
     """Add `interface` and its verbs to the commands."""
-    verbs = commands.add_parser("interface", help="interface types").add_subparsers(
-        title="verbs", metavar="verb", required=True
-    )
+    verbs = add_verbs(commands, "interface", help="interface types", parser_class=Parser)
     parser = verbs.add_parser("list", help="names of all types")
     for kind in KINDS:
         parser.add_argument(

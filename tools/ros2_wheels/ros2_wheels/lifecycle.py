@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from ros2_wheels.errors import CommandError
 from ros2_wheels.graph import full_node_names, require_node, settle, temporary_node
+from ros2_wheels.parser import add_verbs
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -15,9 +16,7 @@ TRANSITION_S = 120.0  # how long a transition may take: configuring loads models
 
 def add_to(commands: Any) -> None:
     """Add `lifecycle` and its verbs to the commands."""
-    verbs = commands.add_parser("lifecycle", help="managed nodes").add_subparsers(
-        title="verbs", metavar="verb", required=True
-    )
+    verbs = add_verbs(commands, "lifecycle", help="managed nodes")
     parser = verbs.add_parser("nodes", help="names of all managed nodes")
     parser.set_defaults(run=list_nodes)
 

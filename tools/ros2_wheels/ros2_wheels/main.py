@@ -4,7 +4,6 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
 from ros2_wheels import (
     action,
@@ -19,21 +18,9 @@ from ros2_wheels import (
     topic,
 )
 from ros2_wheels.errors import CommandError
+from ros2_wheels.parser import Parser
 
 COMMANDS = (action, interface, launch_command, lifecycle, node, param, package, run, service, topic)
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser that says of a missing command where it can be found."""
-
-    def error(self, message: str) -> NoReturn:
-        """Print usage and one sentence, then exit with code 2."""
-        if "invalid choice" in message:
-            message += (
-                ". This machine's ROS 2 comes from Python wheels, whose `ros2` is a subset; "
-                "a ROS 2 Jazzy installation has the rest"
-            )
-        super().error(message)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -56,6 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 for success, also after Ctrl-C; 1 after one sentence that says why not.
     """
+    for stream in (sys.stdout, sys.stderr):  # a screen without UTF-8 shows another sign
+        stream.reconfigure(errors="backslashreplace")
     arguments = make_parser().parse_args(argv)
     try:
         return int(arguments.run(arguments) or 0)

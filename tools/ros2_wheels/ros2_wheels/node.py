@@ -12,13 +12,12 @@ from ros2_wheels.graph import (
     split_node_name,
     temporary_node,
 )
+from ros2_wheels.parser import add_verbs
 
 
 def add_to(commands: Any) -> None:
     """Add `node` and its verbs to the commands."""
-    verbs = commands.add_parser("node", help="nodes").add_subparsers(
-        title="verbs", metavar="verb", required=True
-    )
+    verbs = add_verbs(commands, "node", help="nodes")
     parser = verbs.add_parser("list", help="names of all nodes")
     parser.add_argument("-a", "--all", action="store_true", help="also hidden nodes")
     parser.add_argument("-c", "--count-nodes", action="store_true")

@@ -4,13 +4,12 @@ import argparse
 from typing import Any
 
 from ros2_wheels.packages import executables, package_names, package_prefix
+from ros2_wheels.parser import Parser, add_verbs
 
 
 def add_to(commands: Any) -> None:
     """Add `pkg` and its verbs to the commands."""
-    verbs = commands.add_parser("pkg", help="packages").add_subparsers(
-        title="verbs", metavar="verb", required=True
-    )
+    verbs = add_verbs(commands, "pkg", help="packages", parser_class=Parser)
     parser = verbs.add_parser("list", help="names of all packages")
     parser.set_defaults(run=list_packages)
 

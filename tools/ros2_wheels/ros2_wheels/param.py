@@ -10,6 +10,7 @@ import yaml
 from ros2_wheels.errors import CommandError
 from ros2_wheels.graph import full_node_names, require_node, settle, temporary_node
 from ros2_wheels.interfaces import to_plain
+from ros2_wheels.parser import add_verbs
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -43,9 +44,7 @@ TYPE_NAMES = (
 
 def add_to(commands: Any) -> None:
     """Add `param` and its verbs to the commands."""
-    verbs = commands.add_parser("param", help="parameters").add_subparsers(
-        title="verbs", metavar="verb", required=True
-    )
+    verbs = add_verbs(commands, "param", help="parameters")
     parser = verbs.add_parser("list", help="names of the parameters of one node, or of all")
     parser.add_argument("node_name", nargs="?")
     parser.set_defaults(run=list_parameters)

@@ -8,13 +8,12 @@ import yaml
 from ros2_wheels.errors import CommandError
 from ros2_wheels.graph import absolute, is_hidden, settle, temporary_node, wait_for
 from ros2_wheels.interfaces import from_plain, get_interface
+from ros2_wheels.parser import add_verbs
 
 
 def add_to(commands: Any) -> None:
     """Add `service` and its verbs to the commands."""
-    verbs = commands.add_parser("service", help="services").add_subparsers(
-        title="verbs", metavar="verb", required=True
-    )
+    verbs = add_verbs(commands, "service", help="services")
     parser = verbs.add_parser("list", help="names of all services")
     parser.add_argument("-t", "--show-types", action="store_true")
     parser.add_argument("-c", "--count-services", action="store_true")

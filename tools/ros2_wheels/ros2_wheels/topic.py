@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from ros2_wheels import topic_streams
 from ros2_wheels.errors import CommandError
 from ros2_wheels.graph import absolute, is_hidden, settle, temporary_node, wait_for
+from ros2_wheels.parser import add_verbs
 
 if TYPE_CHECKING:
     from rclpy.topic_endpoint_info import TopicEndpointInfo
@@ -13,9 +14,7 @@ if TYPE_CHECKING:
 
 def add_to(commands: Any) -> None:
     """Add `topic` and its verbs to the commands."""
-    verbs = commands.add_parser("topic", help="topics").add_subparsers(
-        title="verbs", metavar="verb", required=True
-    )
+    verbs = add_verbs(commands, "topic", help="topics")
     parser = verbs.add_parser("list", help="names of all topics")
     parser.add_argument("-t", "--show-types", action="store_true")
     parser.add_argument("-c", "--count-topics", action="store_true")

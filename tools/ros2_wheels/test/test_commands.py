@@ -167,3 +167,38 @@ def test_what_the_command_lacks_is_said_in_a_sentence(ros2):
         code, text = ros2(*words)
         assert code == 2
         assert "a ROS 2 Jazzy installation has the rest" in text
+
+
+@pytest.mark.parametrize("words", [("topic", "list"), ("node", "list"), ("param", "list")])
+def test_what_people_type_by_habit_is_taken(node, ros2, words):
+    code, text = ros2(*words, "--no-daemon", "--spin-time", "2")
+    assert code == 0, text
+    assert "/lab" in text
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("topic", "echo", "/lab/greeting", "--csv"),
+        ("run", "--prefix", "gdb", "rlt_learner", "report"),
+        ("launch", "--print", "some.launch.py"),
+        ("bag", "record"),
+        ("topic", "bw", "/lab/greeting"),
+    ],
+)
+def test_what_only_the_original_has_is_said_in_one_sentence(ros2, words):
+    code, text = ros2(*words)
+    assert code == 2
+    assert text.count("\n") == 1
+    assert "a ROS 2 Jazzy installation has the rest" in text
+    assert next(word for word in words[::-1] if word in text)  # it names what is not here
+
+
+def test_a_screen_without_utf_8_loses_a_sign_and_not_the_rest(node, start):
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    pub = start(
+        "ros2", "topic", "pub", "--once", "-w", "0", "/lab/words", "std_msgs/msg/String",
+        '{data: "caf\\u00e9"}', **ascii_only,
+    )
+    assert pub.end() == 0, pub.text
+    assert "String(data='caf\\xe9')" in pub.text
