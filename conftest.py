@@ -89,7 +89,7 @@ def _participants() -> int:
 
 def _name(thread: Path) -> str:
     with contextlib.suppress(OSError):  # it has just ended
-        return (thread / "comm").read_text()
+        return (thread / "comm").read_text(encoding="utf-8")
     return ""
 
 

@@ -107,7 +107,7 @@ def main() -> int:
     print(_table(lines))
     page = _lines_of_the_page() | lines
     if set(page) == set(rows):
-        PAGE.write_text(TEXT.format(table=_table(page), kills=KILLS))
+        PAGE.write_text(TEXT.format(table=_table(page), kills=KILLS), encoding="utf-8")
         print(f"written to {PAGE.relative_to(ROOT)}")
     failed = [number for number, result in sorted(tried.items()) if not result.passed]
     print(f"{len(tried) - len(failed)} of {len(tried)} rows passed; open: {failed or 'none'}")
@@ -154,7 +154,7 @@ def _line(row: Any, result: Tried) -> str:
 
 def _lines_of_the_page() -> dict[int, str]:
     """The rows that the page shows already, by number."""
-    text = PAGE.read_text() if PAGE.exists() else ""
+    text = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
     return {int(line.split()[1]): line for line in text.splitlines() if line[2:3].isdigit()}
 
 

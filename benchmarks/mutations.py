@@ -474,7 +474,8 @@ def killed_by(mutant: Mutant) -> str:
             (copy / name).symlink_to(ROOT / name)
         file = copy / "src" / mutant.path
         try:
-            file.write_text(mutant.applied(file.read_text()))
+            text = mutant.applied(file.read_text(encoding="utf-8"))
+            file.write_text(text, encoding="utf-8")
         except ValueError as error:
             print(error, file=sys.stderr)
             return ""
@@ -491,7 +492,7 @@ def _first_failure(copy: Path, tests: Iterable[str]) -> str:
             [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider",
              *files],
             cwd=copy, env=os.environ | {"PYTHONPATH": path}, timeout=LIMIT_S,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8",
         )
     except subprocess.TimeoutExpired:
         return f"no end within {LIMIT_S:g} s"

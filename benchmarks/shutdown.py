@@ -75,9 +75,9 @@ def ended(
         )
     episodes = folder / "run" / "episodes.jsonl"
     deadline = time.monotonic() + PATIENCE_S
-    while not episodes.exists() or episodes.read_text().count("\n") < EPISODES:
+    while not episodes.exists() or episodes.read_text(encoding="utf-8").count("\n") < EPISODES:
         if time.monotonic() > deadline or launch.poll() is not None:
-            sys.exit(f"the launch did not come to its episodes:\n{log.read_text()}")
+            sys.exit(f"the launch did not come to its episodes:\n{log.read_text(encoding='utf-8')}")
         time.sleep(0.1)
     others = [subprocess.Popen([sys.executable, "-c", SPIN]) for _ in range(busy)]
     try:
@@ -91,7 +91,7 @@ def ended(
                 if gone(pid):
                     times.setdefault(name, []).append(time.monotonic() - started)
                     del nodes[name]
-        return launch.wait(PATIENCE_S), log.read_text()
+        return launch.wait(PATIENCE_S), log.read_text(encoding="utf-8")
     finally:
         for other in others:
             other.kill()
@@ -100,7 +100,7 @@ def ended(
 
 def running(parent: int) -> dict[str, int]:
     """The launch's nodes: name -> process."""
-    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text(encoding="utf-8").split()
     commands = {pid: Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0") for pid in children}
     return {
         word.decode().removeprefix("__node:="): int(pid)
@@ -113,7 +113,8 @@ def running(parent: int) -> dict[str, int]:
 def gone(pid: int) -> bool:
     """Whether a process has ended; its parent may not have asked for its exit code yet."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+        return stat.rpartition(")")[2].split()[0] in "ZX"
     except FileNotFoundError:
         return True
 

@@ -235,7 +235,7 @@ def main() -> int:
                 done = subprocess.run(
                     [sys.executable, __file__, "--role", measure, str(number)],
                     env=plain | chosen | {"ROS_DOMAIN_ID": str(domain)},
-                    stdout=subprocess.PIPE, text=True, check=True,
+                    stdout=subprocess.PIPE, encoding="utf-8", check=True,
                 )
             cells.append(done.stdout.strip())
         print(f"| {name} | {' | '.join(cells)} |", flush=True)

@@ -184,7 +184,7 @@ def _manifest(path: Path) -> Any:
     size = path.stat().st_size
     if size > MAX_MANIFEST_BYTES:
         raise ValueError(f"{size} bytes, expected at most {MAX_MANIFEST_BYTES}")
-    return json.loads(path.read_text())
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _file_name(manifest: Any) -> str:

@@ -197,7 +197,7 @@ class Contract:
 
     def save(self, path: Path) -> None:
         """Write the contract as readable JSON."""
-        path.write_text(json.dumps(_plain(self), indent=1) + "\n")
+        path.write_text(json.dumps(_plain(self), indent=1) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, path: Path) -> Contract:
@@ -211,7 +211,7 @@ class Contract:
             command = f"ros2 run rlt_learner pretrain --task {path.parent.name}"
             raise FileNotFoundError(f"no contract at {path}: run `{command}`")
         try:
-            raw = json.loads(path.read_text())
+            raw = json.loads(path.read_text(encoding="utf-8"))
             if raw["schema"] != SCHEMA:
                 raise ValueError(f"schema {raw['schema']}, expected {SCHEMA}")
             raw["cameras"] = tuple(CameraSpec(**camera) for camera in raw["cameras"])

@@ -73,7 +73,7 @@ def read_facts(folder: Path) -> dict[str, Any]:
             "run's folder with output:="
         )
     try:
-        facts = dict(json.loads(path.read_text()))
+        facts = dict(json.loads(path.read_text(encoding="utf-8")))
         facts["run"] = str(facts["run"])
     except (KeyError, TypeError, ValueError) as error:
         raise damaged(folder, error) from error

@@ -22,7 +22,7 @@ NODE_LINES = 300
 def imported_roots(path: Path) -> set[str]:
     """First names of everything that the module imports, wherever in the file."""
     roots = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             roots |= {name.name.split(".")[0] for name in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
@@ -100,6 +100,40 @@ def test_nodes_are_where_the_method_meets_ros():
     modules = [path for path in SRC.glob("*/rlt_*/**/*.py") if "rclpy" in imported_roots(path)]
     assert modules
     assert [str(path.relative_to(SRC)) for path in modules if not allowed.search(str(path))] == []
+
+
+def text_without_encoding(source: str) -> list[int]:
+    """The lines that open, read or write a text file in whatever encoding the locale has."""
+    lines = []
+    for call in (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)):
+        words = ast.unparse(call)
+        name = ast.unparse(call.func).rpartition(".")[2]
+        mode = re.search(r"\((?:.*, )?(?:mode=)?'([rwxabt+]+)'", words)
+        opens = name == "open" and (words.startswith("open(") or mode)
+        binary = opens and mode and "b" in mode[1]
+        if (opens or name in ("read_text", "write_text")) and not binary:
+            if "encoding" not in {word.arg for word in call.keywords}:
+                lines.append(call.lineno)
+    return lines
+
+
+def test_a_text_file_without_encoding_would_be_found():
+    text = (
+        "open(p)\nopen(p, 'w')\nopen(p, 'rb')\np.open('a')\np.read_text()\np.write_text('x')\n"
+        "open(p, encoding='utf-8')\nos.open(p, os.O_RDONLY)\np.read_text(encoding='utf-8')\n"
+    )
+    assert text_without_encoding(text) == [1, 2, 4, 5, 6]
+
+
+def test_text_files_name_their_encoding():
+    folders = [SRC, *(SRC.parent / name for name in ("tools", "launch", "benchmarks"))]
+    modules = [path for folder in folders for path in folder.rglob("*.py")]
+    found = {
+        str(path.relative_to(SRC.parent)): lines
+        for path in modules
+        if "/test/" not in str(path) and (lines := text_without_encoding(path.read_text("utf-8")))
+    }
+    assert len(modules) > 100 and found == {}
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.name)

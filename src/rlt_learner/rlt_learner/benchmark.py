@@ -247,7 +247,7 @@ def main(arguments: list[str] | None = None) -> None:
             comparison = against(results["rlt"], results["rlt_person"], limit)
             next(row for row in rows if row["row"] == "rlt_person")["against_rlt"] = comparison
         if options.output:
-            options.output.write_text(json.dumps(rows, indent=1) + "\n")
+            options.output.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     except (OSError, ValueError) as error:
         sys.exit(f"benchmark: error: {error}")
     print("\n\n".join(filter(None, (table(rows), training_table(rows)))))

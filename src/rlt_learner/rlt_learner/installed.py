@@ -58,7 +58,7 @@ def installed(task: str) -> Installed:
     if not path.is_file():
         known = sorted(file.stem for file in path.parent.glob("*.yaml"))
         raise ValueError(f"unknown task {task!r}; known tasks: {', '.join(known)}")
-    content = yaml.safe_load(path.read_text())
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
     defaults = _parameters(share / "config" / "rlt.yaml")
     robot = _parameters(share / "config" / "robots" / "sim.yaml")
     learner, episodes = defaults["learner"], defaults["episodes"]
@@ -77,7 +77,7 @@ def installed(task: str) -> Installed:
 
 def _parameters(path: Path) -> dict[str, dict[str, Any]]:
     """A ROS parameter file as node name -> parameters."""
-    nodes = yaml.safe_load(path.read_text())
+    nodes = yaml.safe_load(path.read_text(encoding="utf-8"))
     return {name.rpartition("/")[2]: body["ros__parameters"] for name, body in nodes.items()}
 
 

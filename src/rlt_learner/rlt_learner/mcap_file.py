@@ -82,7 +82,7 @@ def definition(package: str, name: str) -> str:
     for kind in types:  # grows
         package, name = kind
         share = Path(get_package_share_directory(package))
-        texts.append((share / "msg" / f"{name}.msg").read_text())
+        texts.append((share / "msg" / f"{name}.msg").read_text(encoding="utf-8"))
         fields = getattr(import_module(f"{package}.msg"), name).get_fields_and_field_types()
         nested = [pair for each in fields.values() for pair in re.findall(r"(\w+)/(\w+)", each)]
         types += [pair for pair in dict.fromkeys(nested) if pair not in types]

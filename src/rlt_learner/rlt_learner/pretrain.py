@@ -118,7 +118,7 @@ def pretrain(
             "budget": asdict(budget),
             "versions": _versions(),
         }
-        (folder / RECORD_FILE).write_text(json.dumps(record, indent=1) + "\n")
+        (folder / RECORD_FILE).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         _replace(folder, output)
         return record
     finally:

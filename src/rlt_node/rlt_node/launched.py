@@ -62,4 +62,4 @@ def _open(passport: str) -> int | None:
 
 def _begun(pid: int) -> str:
     """When a process began, in clock ticks since the machine did."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]

@@ -127,7 +127,7 @@ class Graph:
         files = {path.stem: path for path in (share / "config" / "tasks").glob("*.yaml")}
         if name not in files:
             raise ValueError(f"unknown task {name!r}; known tasks: {', '.join(sorted(files))}")
-        task = yaml.safe_load(files[name].read_text())
+        task = yaml.safe_load(files[name].read_text(encoding="utf-8"))
         configurations = context.launch_configurations
         robot = robot or configurations.get("robot", "sim")
         supervisor = configurations.get("supervisor", "") if supervisor is None else supervisor
@@ -395,7 +395,7 @@ class Graph:
         path = Path(self.agreed["model"]) / "pretrain.json"
         if not path.is_file():
             return None
-        said = json.loads(path.read_text()).get("privileged_pretraining")
+        said = json.loads(path.read_text(encoding="utf-8")).get("privileged_pretraining")
         return None if said is None else bool(said)
 
 

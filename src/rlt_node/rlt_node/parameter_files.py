@@ -29,7 +29,7 @@ def sections(path: Path) -> dict[str, dict[str, Any]]:
         ValueError: If ROS cannot read it.
     """
     try:
-        content = yaml.safe_load(path.read_text()) or {}
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"parameter file {path} cannot be read ({reason}): mend it") from error

@@ -61,7 +61,7 @@ def ros_arguments(argv: Sequence[str], *options: str) -> list[str]:
 def _parameters(file: Path) -> Iterator[str]:
     """The parameters of a profile as ROS arguments, whatever the node is called."""
     try:
-        section = yaml.safe_load(file.read_text())[SECTION]["ros__parameters"]
+        section = yaml.safe_load(file.read_text(encoding="utf-8"))[SECTION]["ros__parameters"]
     except (yaml.YAMLError, KeyError, TypeError) as error:
         raise ValueError(f"{file} is no profile: expected {SECTION}: ros__parameters: …") from error
     for name, value in _flat(section):

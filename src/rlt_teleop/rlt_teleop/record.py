@@ -90,7 +90,7 @@ class RunRecord:
         """Take over the facts of an earlier process, and its episodes."""
         path, found = self._folder / RUN_FILE, read_facts(self._folder)
         try:
-            lines = (self._folder / EPISODES_FILE).read_text().splitlines()
+            lines = (self._folder / EPISODES_FILE).read_text(encoding="utf-8").splitlines()
             self.lines = [dict(json.loads(line)) for line in lines]
         except (TypeError, ValueError) as error:
             raise damaged(self._folder, error) from error

@@ -20,7 +20,9 @@ class Console:
         folder = log_folder() / time.strftime(f"%Y-%m-%d-%H-%M-%S-launch-{os.getpid()}")
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._file = (folder / "launch.log").open("a", buffering=1, errors="replace")
+            self._file = (folder / "launch.log").open(
+                "a", buffering=1, encoding="utf-8", errors="replace"
+            )
         except OSError as error:
             self._file = None
             self.warning("launch", f"no log file, since {folder} cannot be written: {error}")
@@ -57,6 +59,6 @@ class Console:
             try:
                 print(line, flush=True)
             except (BrokenPipeError, ValueError):  # nobody reads any more: the log file does
-                sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+                sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
         if self._file:
             self._file.write(f"{time.time():.6f} {line}\n")

@@ -72,7 +72,7 @@ class ParameterFile:
             raise FileNotFoundError(f"no parameter file at '{path}'")
         if not self.allow_substs:
             return path
-        with open(path) as file:
+        with open(path, encoding="utf-8") as file:
             return write_parameters(context, perform_in_text(context, file.read()))
 
 
@@ -97,7 +97,7 @@ def perform_in_text(context: LaunchContext, text: str) -> str:
 def write_parameters(context: LaunchContext, text: str) -> str:
     """Write a parameter file that lives as long as the launch; return its path."""
     path = context.service.folder / f"parameters_{len(list(context.service.folder.iterdir()))}.yaml"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     return str(path)
 
 

@@ -86,7 +86,7 @@ def definition(name: str, comments: bool, depth: int = 0) -> Iterator[str]:
     try:
         _, prefix = get_resource(RESOURCE, package)
         path = Path(prefix) / "share" / package / kind / f"{type_name}.{kind}"
-        lines = path.read_text().splitlines()
+        lines = path.read_text(encoding="utf-8").splitlines()
     except (LookupError, ValueError, OSError):
         raise CommandError(f"type '{name}' not found; see `ros2 interface list`") from None
     for line in lines:

@@ -26,11 +26,11 @@ def mend(prefix: Path, include: str, site_packages: str) -> int:
     """
     changed = 0
     for path in sorted(prefix.glob("share/**/*.cmake")):
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
         mended = BUILDER_INCLUDE.sub(lambda _: include, text)
         mended = BUILDER_PACKAGES.sub(lambda _: site_packages, mended)
         if mended != text:
-            path.write_text(mended)
+            path.write_text(mended, encoding="utf-8")
             changed += 1
     return changed
 

@@ -363,3 +363,11 @@ def test_a_node_of_a_package_that_is_not_there_returns_1(ros2, launch_file):
     code, text = ros2("launch", launch_file("LogInfo(msg=ExecutableInPackage('x', 'rclpy'))"))
     assert code == 1
     assert "package 'rclpy' has no executable 'x'" in text
+
+
+def test_a_sign_that_the_screen_lacks_does_not_silence_a_launch(start, launch_file):
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    actions = r"LogInfo(msg='64 \u00d7 64'), LogInfo(msg='and after it')"
+    launch = start("ros2", "launch", launch_file(actions), **ascii_only)
+    assert launch.end() == 0, launch.text
+    assert r"64 \xd7 64" in launch.text and "and after it" in launch.text
