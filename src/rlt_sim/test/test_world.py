@@ -162,17 +162,30 @@ def test_a_machine_without_opengl_has_physics_and_says_what_to_install():
     assert "apt-get install" in done.stdout and "libegl1" in done.stdout
 
 
+def platform(**environment) -> subprocess.CompletedProcess:
+    """What a process that imports the world makes of MUJOCO_GL."""
+    return subprocess.run(
+        [sys.executable, "-c", "import os, rlt_sim.world; print(os.environ['MUJOCO_GL'])"],
+        env={
+            **{k: v for k, v in os.environ.items() if k not in ("PYOPENGL_PLATFORM", "DISPLAY",
+                                                                "WAYLAND_DISPLAY")},
+            "PYTHONPATH": os.pathsep.join(sys.path), **environment,
+        },
+        capture_output=True, text=True, timeout=120,
+    )
+
+
 def test_the_platform_is_chosen_and_the_users_choice_wins():
-    program = "import os, rlt_sim.world; print(os.environ['MUJOCO_GL'])"
-    chosen = {}
-    for wish in ("", "disable"):  # which needs no library, as every other choice does
-        environment = {**os.environ, "MUJOCO_GL": wish, "PYTHONPATH": os.pathsep.join(sys.path)}
-        environment.pop("PYOPENGL_PLATFORM", None)
-        done = subprocess.run(
-            [sys.executable, "-c", program], env=environment, capture_output=True, text=True,
-            timeout=120,
-        )
+    for wish, chosen in (("", ("egl", "osmesa")), ("disable", ("disable",))):
+        done = platform(MUJOCO_GL=wish)
         assert done.returncode == 0, done.stderr
-        chosen[wish] = done.stdout.strip()
-    assert chosen[""] in ("egl", "osmesa")
-    assert chosen["disable"] == "disable"
+        assert done.stdout.strip() in chosen
+
+
+@pytest.mark.parametrize(
+    ("wish", "reason"),
+    [("glfw", "there is no display"), ("elg", "MuJoCo knows egl, osmesa, glfw and disable")],
+)
+def test_a_choice_that_cannot_work_is_named(wish, reason):
+    said = platform(MUJOCO_GL=wish).stderr.splitlines()[-1]
+    assert f"MUJOCO_GL={wish} cannot render here: {reason}; mend or unset it" in said

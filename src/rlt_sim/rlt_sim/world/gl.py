@@ -6,9 +6,12 @@ MuJoCo reads ``MUJOCO_GL`` once, at import.  Without it, it assumes a desktop an
 import ctypes
 import ctypes.util
 import os
+import sys
 
-INSTALL_LINE = "apt-get install -y --no-install-recommends libegl1 libgl1 libosmesa6"
+INSTALL_LINE = "apt-get install -y --no-install-recommends libegl1 libgl1"
 
+_OFF = ("disable", "disabled", "off", "false", "0")
+_WINDOWS = ("glfw", "glx", "enable", "enabled", "on", "true", "1")
 _EGL_PLATFORM_DEVICE = 0x313F
 _MAX_DEVICES = 16
 
@@ -46,6 +49,24 @@ def _osmesa_works() -> bool:
     return ctypes.util.find_library("OSMesa") is not None
 
 
+def why_not(platform: str) -> str | None:
+    """Why a value of ``MUJOCO_GL`` cannot render on this machine; None where it can.
+
+    Args:
+        platform: the value; one that switches rendering off is what its user wants, and is fine.
+    """
+    if platform in _OFF:
+        return None
+    if platform == "egl":
+        return None if _egl_works() else "no EGL device answers"
+    if platform == "osmesa":
+        return None if _osmesa_works() else "libOSMesa is not installed"
+    if platform in _WINDOWS:
+        shown = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+        return None if shown else "there is no display"
+    return "MuJoCo knows egl, osmesa, glfw and disable"
+
+
 def select_gl_platform() -> str:
     """Set ``MUJOCO_GL`` to the platform that works here; the user's own setting wins.
 
@@ -56,10 +77,21 @@ def select_gl_platform() -> str:
     Returns:
         ``egl``, ``osmesa``, the user's value, or ``disable`` where nothing can render; physics
         then still works and ``World.render`` raises a `RuntimeError` that says what to install.
+
+    Raises:
+        RuntimeError: the user's value cannot work here.
     """
     os.environ.setdefault("LP_NUM_THREADS", "0")
-    if not os.environ.get("MUJOCO_GL"):
-        os.environ["MUJOCO_GL"] = (
-            "egl" if _egl_works() else "osmesa" if _osmesa_works() else "disable"
-        )
+    wish = os.environ.get("MUJOCO_GL", "").lower().strip()  # as MuJoCo reads it
+    if not wish:
+        os.environ["MUJOCO_GL"] = next(p for p in ("egl", "osmesa", "disable") if not why_not(p))
+    elif reason := why_not(wish):
+        raise RuntimeError(f"MUJOCO_GL={wish} cannot render here: {reason}; mend or unset it")
     return os.environ["MUJOCO_GL"]
+
+
+if __name__ == "__main__":  # env.sh asks before it installs anything
+    try:
+        select_gl_platform()
+    except RuntimeError as error:
+        sys.exit(str(error))
