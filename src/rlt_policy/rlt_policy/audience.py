@@ -44,10 +44,9 @@ class Audience:
                 found = found or Rejection("unheard", _unheard(topic, publisher, drivers))
         return found
 
-    def shrunk(self) -> bool:
-        """Whether fewer hear a topic than at the last look; cheap enough for every tick."""
-        counts = [each.get_subscription_count() for each in self._publishers]
-        return any(now < then for now, then in zip(counts, self._counts, strict=True))
+    def changed(self) -> bool:
+        """Whether others hear a topic than at the last look; cheap enough for every tick."""
+        return [each.get_subscription_count() for each in self._publishers] != self._counts
 
 
 def _unheard(topic: str, publisher: Any, misfits: Sequence[Any]) -> str:

@@ -22,14 +22,15 @@ class CommandTopics:
         topics = [each.topic_name for each in publishers]
         self._rivals = Rivals(node, topics, "the controller holds until it is gone")
         self._audience = Audience(node, publishers)
-        self._conflict = self._audience.look()
+        self._rival: Rejection | None = None
+        self._unheard = self._audience.look()
 
     def look(self) -> None:
         """Look at the ROS graph: now and then."""
-        self._conflict = self._rivals.look() or self._audience.look()
+        self._rival, self._unheard = self._rivals.look(), self._audience.look()
 
     def conflict(self) -> Rejection | None:
         """Why the robot must not be moved at this tick, None if it may: at every tick."""
-        if self._audience.shrunk():
-            self._conflict = self._conflict or self._audience.look()
-        return self._conflict
+        if self._audience.changed():
+            self._unheard = self._audience.look()
+        return self._rival or self._unheard
