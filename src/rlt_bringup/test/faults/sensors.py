@@ -22,7 +22,7 @@ from sensor_msgs.msg import Image, JointState
 from rlt_core.records import EpisodeKind, Source
 from rlt_interfaces.msg import Features, LearnerStatus, Observation, Transition
 from rlt_node import qos
-from rlt_node.conversions import seconds
+from rlt_node.conversions import seconds, stamp_of
 
 from .arm import silence
 from .bench import Bench
@@ -89,9 +89,10 @@ def camera_frozen(make: Make) -> str:
      "bad sensor")
 def camera_lags(make: Make) -> str:
     bench = with_observer(make)
+
     def stamped(message: Image) -> Image:
-        nanoseconds = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec - 3 * 10**8
-        message.header.stamp.sec, message.header.stamp.nanosec = divmod(nanoseconds, 10**9)
+        # A stamp of its own: the other camera's image shares the one that it has.
+        message.header.stamp = stamp_of(seconds(message.header.stamp) - 0.3)
         return message
 
     return no_observation(bench, WRIST, stamped, "max_latency_s", detection=2 * TICK_S)
@@ -123,6 +124,7 @@ def cameras_are_late(make: Make) -> str:
     bench.arm.tampering |= {WRIST: Late(0.16), "scene/image_raw": Late(0.04)}
     observations = bench.heard(Observation, "observation", qos.BARRIER)
     bench.start("observer", "chunk_controller")
+    bench.wait(bench.errors, "the observer's line about the late camera")
     line = bench.said_once("observer", WRIST, "max_latency_s 0.1", "set max_latency_s to 0.")
     assert not observations, "a late camera made observations"
     bench.arm.tampering[WRIST] = Late(0.06)
