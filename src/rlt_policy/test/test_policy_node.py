@@ -200,6 +200,7 @@ def test_a_chunk_that_took_longer_than_its_ticks_is_not_sent(bench):
     assert bench.skipped == 1 + late
 
 
+@pytest.mark.time_critical
 def test_at_rate_nothing_is_skipped(bench):
     bench.episode(Phase.RUNNING)
     for tick in range(0, 60, STRIDE):
