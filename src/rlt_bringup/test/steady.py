@@ -32,14 +32,31 @@ def alone() -> Iterator[None]:
     The claim is a bound abstract Unix socket, as for `domains.claimed_domain`.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as claim:
-        while True:
-            try:
-                claim.bind(CLAIM)
-            except OSError:
-                time.sleep(0.05)
-            else:
-                break
+        while not _taken(claim):
+            _wait_for_its_end()
         yield
+
+
+def _taken(claim: socket.socket) -> bool:
+    try:
+        claim.bind(CLAIM)
+    except OSError:
+        return False
+    claim.listen(100)
+    return True
+
+
+def _wait_for_its_end() -> None:
+    """Wait until whoever has the claim closes it, and with it our connection: woken at once.
+
+    Who only looked now and then would meet the next check of the same suite, and the next.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as waiting:
+        try:
+            waiting.connect(CLAIM)
+            waiting.recv(1)
+        except OSError:  # closed; or claimed by a process that does not listen yet
+            time.sleep(0.001)
 
 
 def urgent() -> None:
