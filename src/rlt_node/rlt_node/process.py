@@ -147,8 +147,9 @@ class _End:
     def _now(self) -> None:
         if self.code is None:
             return
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError):  # nobody may be left to read it
+                stream.flush()
         ctypes.CDLL(None).fflush(None)
         os._exit(self.code)
 
