@@ -116,7 +116,7 @@ def test_a_node_that_is_left_of_an_earlier_graph_is_named(launch, graph):
 
 
 def test_a_second_node_of_a_name_ends_before_it_has_said_anything(graph):
-    first = graph.start("recorder", model=str(MODEL))
+    graph.processes["first"] = first = graph.start("recorder", model=str(MODEL))
     wait_for(lambda: claimed("/rlt/recorder"), "the recorder")
     graph.start("recorder", model=str(MODEL))
     assert graph.ended("recorder") == 1
@@ -124,7 +124,7 @@ def test_a_second_node_of_a_name_ends_before_it_has_said_anything(graph):
         f"recorder: error: /rlt/recorder runs in ROS domain {graph.domain} already, as process "
         f"{first.pid}: end that process, or take another namespace"
     )
-    graph.processes["recorder"] = first
+    assert first.poll() is None
 
 
 def test_episodes_that_somebody_else_publishes_already_are_not_led(graph, watcher, tmp_path):

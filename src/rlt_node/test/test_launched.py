@@ -110,11 +110,11 @@ def test_what_the_kernel_would_do_at_the_launchs_end_is_taken_off(tmp_path):
     assert "closed" in (tmp_path / "log").read_text()
 
 
-@pytest.mark.parametrize("launch", ["999999999 1", "{own} 1"])
+@pytest.mark.parametrize("launch", ["999999999 1", "{pid} 1"])
 def test_a_launch_that_was_gone_before_or_whose_number_is_anothers_now_has_ended(
     monkeypatch, launch
 ):
-    monkeypatch.setenv(launched.VARIABLE, launch.format(own=os.getpid()))
+    monkeypatch.setenv(launched.VARIABLE, launch.format(pid=os.getpid()))
     told = threading.Event()
     launched.follow(told.set)
     assert told.wait(PATIENCE_S)
