@@ -130,9 +130,9 @@ def second_recorder(make: Make) -> str:
         "output": records.output.with_name("another_machine"),
     }
     words = [word for name, value in there.items() for word in ("-p", f"{name}:={value}")]
-    # Where a claim does not reach, as none of this machine does beyond it: under another name.
+    # A claim ends with this machine: under another name the second comes as from another one.
     for arguments, named in ((), ":"), (("-r", "__node:=elsewhere", *words), " on "):
-        records.start("recorder", *arguments)
+        records.graph.start("recorder", *arguments)
         assert records.graph.ended("recorder") == 1
         said = records.graph.log("recorder").splitlines()[-1]
         assert f"process {first.pid}{named}" in said, said
