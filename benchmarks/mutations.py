@@ -334,6 +334,8 @@ MUTANTS = (
         "guard: the turn of the yaw", "rlt_core/guard",
         "return near(value, reference) if self.circular else value", "return value", GUARD,
     ),
+    never("observer: another frame", "rlt_policy/elements", "fault",
+          ("rlt_policy/test_observer",)),
     never("observer: age of a source", "rlt_policy/sources", "ages[source] > limit", SOURCES),
     never("observer: frozen camera", "rlt_policy/sources", "camera.frozen", SOURCES),
     never("observer: a message that was refused", "rlt_policy/sources",

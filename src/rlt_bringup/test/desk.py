@@ -131,6 +131,7 @@ class Drivers:
     def _send_state(self, at: float) -> None:
         pose, wrench = PoseStamped(), WrenchStamped()
         pose.header.stamp = wrench.header.stamp = stamp_of(self.stamp(at))
+        pose.header.frame_id = wrench.header.frame_id = "base_link"
         fill_pose(pose, (at - self.began, 0.0, 0.1, 0.0))
         self.poses.publish(pose)
         self.wrenches.publish(wrench)

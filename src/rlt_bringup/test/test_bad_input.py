@@ -158,7 +158,7 @@ def test_nan_in_an_observation(graph, domain, broken):
         (PoseStamped, "tcp_pose", pose), (WrenchStamped, "tcp_wrench", wrench),
         (Image, "wrist/image_raw", image), (Image, "scene/image_raw", image),
     ):
-        message.header.stamp = stamp
+        message.header.stamp, message.header.frame_id = stamp, "base_link"
         robot.create_publisher(kind, topic, qos.BARRIER).publish(message)
     assert graph.ended("observer") == 1
     source = f"tcp_{broken}"

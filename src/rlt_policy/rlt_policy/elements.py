@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rlt_core.joint_states import JointStates
-from rlt_core.pose import tool_yaw
+from rlt_core.pose import frame_fault, tool_yaw
 
 POSE, WRENCH, JOINTS = "tcp_pose", "tcp_wrench", "joint_states"
 VELOCITY = ".velocity"
@@ -48,9 +48,11 @@ class Parts:
 
     Args:
         elements: What is read from the parts.
+        frame: Frame in which the tool's pose and wrench are wanted.
     """
 
-    def __init__(self, elements: Iterable[Element]) -> None:
+    def __init__(self, elements: Iterable[Element], frame: str) -> None:
+        self._frame = frame
         self._joints = JointStates(element.joint for element in elements if element.joint)
 
     def of(self, topic: str, message: Any, stamp: float, now: float) -> dict[str, Any]:
@@ -63,8 +65,13 @@ class Parts:
             now: When it was received, monotonic s.
 
         Raises:
-            ValueError: If joint_states is malformed.
+            ValueError: If joint_states is malformed, or the tool's pose or wrench is in another
+                frame.
         """
+        framed = topic in (POSE, WRENCH)
+        fault = frame_fault(topic, message.header.frame_id, self._frame) if framed else ""
+        if fault:
+            raise ValueError(fault)
         if topic != JOINTS:
             return {topic: message}
         news = self._joints.merge(message.name, message.position, message.velocity, stamp, now)

@@ -40,7 +40,8 @@ SILENT_SECONDS = 2.0  # without a control step
 MESSAGES = {POSE: PoseStamped, WRENCH: WrenchStamped, JOINTS: JointState}
 IMAGES = "/image_raw"
 REFUSALS = (
-    "missing", "age", "latency", "skew", "frozen", "queued", "nonfinite", "joints", "image",
+    "missing", "age", "latency", "skew", "frozen", "queued", "nonfinite", "joints", "frame",
+    "image",
 )
 LARGEST = float(np.finfo(np.float32).max)
 
@@ -67,7 +68,7 @@ class ObserverNode(GuardedNode):
         self._contract = contract = self._graph.contract()
         self._elements = [element_of(name) for name in contract.proprio.names]
         self._cameras = {camera_topic(spec): spec for spec in contract.cameras}
-        self._parts = Parts(self._elements)
+        self._parts = Parts(self._elements, contract.proprio.frame)
         robot = [topic for topic in MESSAGES if any(e.topic == topic for e in self._elements)]
         self._topics = {topic: [topic] for topic in self._cameras} | {
             topic: list(dict.fromkeys(e.source for e in self._elements if e.topic == topic))
@@ -109,7 +110,8 @@ class ObserverNode(GuardedNode):
             except ValueError as error:
                 if self._graph.lockstep:
                     raise Refused(str(error)) from error
-                self._sources.refuse(Fault("joints", topic, str(error)), now)
+                code = "joints" if topic == JOINTS else "frame"
+                self._sources.refuse(Fault(code, topic, str(error)), now)
                 return
             if parts:
                 receive(topic, {name: Sample(part, stamp, now) for name, part in parts.items()})

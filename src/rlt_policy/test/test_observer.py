@@ -32,18 +32,29 @@ def test_wrench_elements():
 def test_joint_elements_go_by_name():
     elements = [element_of("wrist"), element_of("elbow.velocity")]
     joints = JointState(name=["elbow", "wrist"], position=[1.0, 2.0], velocity=[3.0, 4.0])
-    parts = Parts(elements).of("joint_states", joints, 7.0, 100.0)
+    parts = Parts(elements, "base_link").of("joint_states", joints, 7.0, 100.0)
     assert [element.read(parts[element.source]) for element in elements] == [2.0, 3.0]
     assert element_of("left.elbow.velocity").joint == "left.elbow"  # names may have dots
 
 
 def test_a_message_of_one_joint_is_a_part_and_one_of_others_none():
-    parts = Parts([element_of("wrist"), element_of("finger"), element_of("x")])
+    parts = Parts([element_of("wrist"), element_of("finger"), element_of("x")], "base_link")
     finger = JointState(name=["finger"], position=[0.04])
     assert set(parts.of("joint_states", finger, 7.0, 100.0)) == {"finger in joint_states"}
     assert parts.of("joint_states", JointState(name=["door"], position=[1.0]), 7.0, 100.0) == {}
     pose = PoseStamped()
+    pose.header.frame_id = "base_link"
     assert parts.of("tcp_pose", pose, 7.0, 100.0) == {"tcp_pose": pose}
+
+
+@pytest.mark.parametrize(
+    ("topic", "message"), [("tcp_pose", PoseStamped()), ("tcp_wrench", WrenchStamped())]
+)
+@pytest.mark.parametrize("frame", ["tool0", ""])
+def test_a_pose_or_wrench_in_another_frame_is_refused(topic, message, frame):
+    message.header.frame_id = frame
+    with pytest.raises(ValueError, match=f"{topic} .*'base_link'"):
+        Parts([], "base_link").of(topic, message, 7.0, 100.0)
 
 
 def test_an_image_that_fits_is_not_touched():

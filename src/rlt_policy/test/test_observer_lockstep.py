@@ -44,7 +44,7 @@ class Robot:
         stamp = stamp_of_tick(tick, 50.0)
         pose = PoseStamped()
         fill_pose(pose, (float(tick), 0.0, 0.1, 0.0))
-        pose.header.stamp = stamp
+        pose.header.stamp, pose.header.frame_id = stamp, "base_link"
         self.poses.publish(pose)
         for publisher in self.images:
             publisher.publish(image_to_msg(PICTURE, stamp, "camera"))

@@ -47,7 +47,7 @@ class Robot:
         self.tick, self.place, self.picture = 0, 0.0, 0
         self.moving = True
         self.frozen = self.unplugged = self.late = self.torn = ""  # names of cameras
-        self.force = 0.0
+        self.force, self.wrench_frame = 0.0, "base_link"
         self.due = time.monotonic()
 
     def publish(self) -> None:
@@ -59,6 +59,7 @@ class Robot:
         fill_pose(pose, (self.place, 0.0, 0.1, 0.0))
         wrench.wrench.force.x = self.force
         pose.header.stamp = wrench.header.stamp = stamp
+        pose.header.frame_id, wrench.header.frame_id = "base_link", self.wrench_frame
         self.poses.publish(pose)
         self.wrenches.publish(wrench)
         if self.tick % 2 == 0:
@@ -133,6 +134,7 @@ def errors(printed: str, name: str) -> list[str]:
         ("latency", {"late": "wrist"}, "wrist/image_raw is 0.3"),
         ("image", {"torn": "scene"}, "scene/image_raw at tick"),
         ("nonfinite", {"force": float("nan")}, "fx in tcp_wrench is nan"),
+        ("frame", {"wrench_frame": "tool0"}, "tcp_wrench is in the frame 'tool0', the contract is"),
     ],
 )
 def test_a_broken_source_is_refused_said_once_and_taken_again(robot, capfd, code, broken, named):
