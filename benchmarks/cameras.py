@@ -88,7 +88,7 @@ def measure(
         watcher.wait_for(
             lambda: graph.processes["episodes"].poll() is not None, "the run to end", LIMIT_S
         )
-        lines = (folder / "run" / "episodes.jsonl").read_text().splitlines()
+        lines = (folder / "run" / "episodes.jsonl").read_text(encoding="utf-8").splitlines()
     finally:
         cameras.close()
         graph.end()
