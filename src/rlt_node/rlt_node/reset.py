@@ -24,6 +24,8 @@ from rlt_node.process import Refused
 from rlt_node.servers import rival_servers
 
 ABSENT = "the robot's reset action"
+NAMES_S = 1.0
+"""How long it must stay the same who offers the action to be said: names are known last."""
 
 
 class RobotReset:
@@ -56,6 +58,7 @@ class RobotReset:
             kinds.FeedbackMessage, "reset/_action/feedback", lambda _: None, qos.SENSOR
         )
         self._notices = Notices(node.get_logger())
+        self._seen = ("", 0.0)  # who offered it beside another, and since when
         self._asked_at: float | None = None
         self._wanted: Reset.Goal | None = None
         self._goal_id: UUID | None = None  # of the goal that was sent; None: it is still to be sent
@@ -91,15 +94,18 @@ class RobotReset:
             )
 
     def _look(self) -> str:
-        """What keeps a reset from being asked for; a second server is said at once."""
-        rivals = self._rivals()
+        """What keeps a reset from being asked for; a second server is said once it is named."""
+        rivals, now = self._rivals(), time.monotonic()
+        if rivals != self._seen[0]:
+            self._seen = rivals, now
         if rivals:
             obstacle = (
                 f"one node alone to offer the action reset, which {rivals} offer: end all but the "
                 "robot's own"
             )
-            said = f"no reset is asked for: waiting for {obstacle}"
-            self._notices.tell("reset", rivals, said, time.monotonic())
+            if now - self._seen[1] > NAMES_S:
+                said = f"no reset is asked for: waiting for {obstacle}"
+                self._notices.tell("reset", rivals, said, now)
             return obstacle
         ready = self._goals.service_is_ready() and self._results.service_is_ready()
         return "" if ready else ABSENT
