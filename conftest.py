@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -63,6 +64,8 @@ def domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """A ROS domain of the test's own, in which its nodes and processes are if told nothing else."""
     with claimed_domain() as claimed:
         monkeypatch.setenv("ROS_DOMAIN_ID", str(claimed))
+        # What tells its processes from those of another suite, which may be in any domain.
+        monkeypatch.setenv("RLT_TEST", f"domain {claimed} of process {os.getpid()}")
         yield claimed
 
 

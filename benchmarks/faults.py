@@ -57,10 +57,10 @@ one, and logs every set-point with the time of its receipt. The row passes only 
 
 In the rows 29, 33, 35, 40 and 41 the robot runs while something else than its input fails: what is
 said above holds there too, and where messages are larger than any machine takes in time (41) a hold
-until the ticks come in time again is allowed. Row 44 starts whole launches of the simulated robot, and
-compares what the first one records with a run alone. The other rows from 30 to 42 have no robot: a
-bench publishes the records of seeded episodes, 400 ticks a second, for a real recorder and a real
-learner. Such a row passes only if
+until the ticks come in time again is allowed. Row 44 starts whole launches of the simulated robot,
+and compares what the first one records with a run alone. The other rows from 30 to 42 have no
+robot: a bench publishes the records of seeded episodes, 400 ticks a second, for a real recorder and
+a real learner. Such a row passes only if
 
 1. the log holds exactly what was published, compared as sets by key and bit by bit: nothing lost,
    nothing doubled, nothing altered, and its numbers have no gap (36: a prefix of it);

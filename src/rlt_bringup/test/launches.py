@@ -56,18 +56,18 @@ class Launch:
         self.process.wait()
 
 
-def process_of(domain: int, executable: str) -> int:
-    """Number of the process of an executable in a ROS domain.
+def process_of(executable: str) -> int:
+    """Number of the test's process of an executable.
 
     Raises:
         LookupError: If there is none, or more than one.
     """
     found = [
-        pid for pid, command in processes_in_domain(domain).items()
+        pid for pid, command in processes_of_the_test().items()
         if any(Path(word).name == executable for word in command.split()[:2])
     ]
     if len(found) != 1:
-        raise LookupError(f"{len(found)} processes of {executable} in ROS domain {domain}")
+        raise LookupError(f"{len(found)} processes of {executable}")
     return found[0]
 
 
@@ -79,9 +79,9 @@ def wait_for(condition: Callable[[], bool], what: str) -> None:
         time.sleep(0.005)
 
 
-def processes_in_domain(domain: int) -> dict[int, str]:
-    """Command lines of the processes whose environment names the ROS domain, by number."""
-    wanted = f"ROS_DOMAIN_ID={domain}".encode()
+def processes_of_the_test() -> dict[int, str]:
+    """Command lines of the processes that the test has started, they or theirs, by number."""
+    wanted = f"RLT_TEST={os.environ['RLT_TEST']}".encode()
     found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:

@@ -129,7 +129,7 @@ def test_silent_camera_ends_the_run_and_is_named(graph, tmp_path):
     graph.start("simulator", "-r", "wrist/image_raw:=wrist/somewhere_else")
     graph.start("episodes", model=str(MODEL), output=str(tmp_path / "run"), job="evaluate_base")
     assert graph.ended("observer") == 1
-    assert "nothing came on wrist/image_raw" in graph.log("observer")
+    assert "nothing came of wrist/image_raw" in graph.log("observer")
     assert graph.stop("episodes") == 0
 
 

@@ -176,6 +176,7 @@ class Led(Robot):
 
     def __init__(self, domain: int, contract: Contract) -> None:
         super().__init__(domain, contract)
+        self._node.destroy_publisher(self._states)  # nobody leads beside the episodes node
         self.tick = 1000
         self.begun: dict[int, EpisodeState] = {}
         self._node.create_subscription(

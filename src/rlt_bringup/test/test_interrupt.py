@@ -17,7 +17,7 @@ from pathlib import Path
 
 import launch
 import pytest
-from launches import Launch, check_files, processes_in_domain, wait_for
+from launches import Launch, check_files, processes_of_the_test, wait_for
 
 ROOT = Path(__file__).resolve().parents[3]
 MODEL = ROOT / "models" / "ethernet"
@@ -45,29 +45,29 @@ def training(domain: int, tmp_path: Path) -> Iterator[Launch]:
     made.kill()
 
 
-def check_interrupted(training: Launch, domain: int, moment: float) -> None:
+def check_interrupted(training: Launch, moment: float) -> None:
     os.killpg(training.process.pid, signal.SIGINT)  # as a terminal does: to every process at once
     code, printed = training.ended(60.0), training.printed
     assert code == 0, f"after {moment:.2f} s:\n{printed}"
     assert not RUNNING.search(printed), f"after {moment:.2f} s:\n{printed}"
-    assert not processes_in_domain(domain)
+    assert not processes_of_the_test()
     check_files(training.output)
 
 
 @pytest.mark.parametrize("moment", [0.5, 4.0, 9.0])
-def test_a_launch_interrupted_once_its_nodes_are_started(training, domain, moment):
+def test_a_launch_interrupted_once_its_nodes_are_started(training, moment):
     wait_for(lambda: started(training), "all nodes to be started")
     moment *= random.uniform(0.7, 1.3)  # another moment in every run of the tests
     time.sleep(moment)
-    check_interrupted(training, domain, moment)
+    check_interrupted(training, moment)
 
 
 @pytest.mark.skipif(not OUR_LAUNCH, reason="the original launch does not mind signals at once")
 @pytest.mark.parametrize("moment", [0.4, 0.8])
-def test_a_launch_interrupted_as_it_starts(training, domain, moment):
+def test_a_launch_interrupted_as_it_starts(training, moment):
     moment *= random.uniform(0.7, 1.3)
     time.sleep(moment)
-    check_interrupted(training, domain, moment)
+    check_interrupted(training, moment)
 
 
 def minds_signals(process: subprocess.Popen[bytes]) -> bool:

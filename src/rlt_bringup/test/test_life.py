@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from launches import Launch, check_files, process_of, processes_in_domain, wait_for
+from launches import Launch, check_files, process_of, processes_of_the_test, wait_for
 
 from rlt_core.records import Phase
 from rlt_interfaces.msg import EpisodeState
@@ -39,7 +39,7 @@ def launch(domain, tmp_path) -> Iterator[Any]:
     yield start
     for each in made:
         each.kill()
-    wait_for(lambda: not processes_in_domain(domain), "the end of all nodes")
+    wait_for(lambda: not processes_of_the_test(), "the end of all nodes")
 
 
 @pytest.fixture(params=MODES)
@@ -58,19 +58,19 @@ def running(request, launch, watcher) -> Launch:
 
 
 @pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGTERM])
-def test_no_process_outlives_its_launch(running, domain, by):
-    assert len(processes_in_domain(domain)) >= 7
+def test_no_process_outlives_its_launch(running, by):
+    assert len(processes_of_the_test()) >= 7
     running.process.send_signal(by)
     running.ended()
     ended = time.monotonic()
-    wait_for(lambda: not processes_in_domain(domain), "the end of all nodes")
+    wait_for(lambda: not processes_of_the_test(), "the end of all nodes")
     assert time.monotonic() - ended < GONE_S
     assert "Traceback" not in running.printed
     check_files(running.output)
 
 
-def test_a_leader_that_hangs_stops_the_robot_in_both_modes(running, watcher, domain):
-    leader = process_of(domain, "episodes")
+def test_a_leader_that_hangs_stops_the_robot_in_both_modes(running, watcher):
+    leader = process_of("episodes")
     os.kill(leader, signal.SIGSTOP)
     moved_at = stopped = time.monotonic()
     watcher.steps.clear()

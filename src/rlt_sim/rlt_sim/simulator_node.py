@@ -255,6 +255,8 @@ class _RealTime:
                 self._closing.wait(due - time.monotonic())
         except Exception as error:
             self._failure = error
+        finally:
+            self._world.close()
 
     def _tick(self, tick: int) -> None:
         with self._lock:

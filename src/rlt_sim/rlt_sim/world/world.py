@@ -186,7 +186,10 @@ class World(abc.ABC):
         return self._render(camera, width, height, self._everything)
 
     def close(self) -> None:
-        """Free the OpenGL contexts; also done when the world is collected or Python exits."""
+        """Free the OpenGL contexts, in the thread that has rendered.
+
+        Also done when the world is collected or Python exits.
+        """
         _close_all(self._renderers)
 
     def _render(
