@@ -72,7 +72,7 @@ def tilted_tool(make: Make) -> str:
         turn.x, turn.y, turn.z, turn.w = math.cos(half), 0.0, 0.0, math.sin(half)
         return message
 
-    return not_answered(make, tilt, "0.524 rad (30 degrees)", "tool_tilt_max is 0.2")
+    return not_answered(make, tilt, "0.524 rad (30 degrees)", "tool_tilt_max is 0.1")
 
 
 @row(47, "the driver's pose is in another frame, with the same numbers", "refused and latched: "
