@@ -10,6 +10,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 import yaml
 
@@ -65,14 +66,23 @@ def read_log(output: Path) -> list[Transition]:
     return log.page(1, len(log))
 
 
-def test_a_killed_graph_goes_on_where_it_was(graph, tmp_path):
+def begun(output: Path) -> int:
+    path = output / "run.json"
+    return json.loads(path.read_text()).get("begun", 0) if path.exists() else 0
+
+
+@pytest.mark.parametrize(
+    ("episode", "later_s"),
+    [(5, 1.5), (7, 0.0)],  # somewhere in training; in the last one, after which nothing is to come
+)
+def test_a_killed_graph_goes_on_where_it_was(graph, tmp_path, episode, later_s):
     output = tmp_path / "run"
     start(graph, output, resume=False)
     deadline = time.monotonic() + PATIENCE_S
-    while len(lines(output)) < 4:  # base evaluation, warm-up, one episode of training
+    while begun(output) < episode:
         assert time.monotonic() < deadline, graph.log("episodes")
         time.sleep(0.01)
-    time.sleep(random.uniform(0.0, 1.5))
+    time.sleep(random.uniform(0.0, later_s))
     kill_everything(graph)
     before, done = read_log(output), len(lines(output))
 

@@ -176,8 +176,11 @@ class EpisodesNode(GuardedNode):
                 self._learner.trouble(version),
             )
             print(line, flush=True)
+        self._write_results()
+
+    def _write_results(self) -> None:
         self._record.write_episodes(
-            result.to_dict() | self._extra[result.episode] for result in results
+            result.to_dict() | self._extra[result.episode] for result in self._machine.results
         )
 
     # ---- Between episodes ---------------------------------------------------------------------
@@ -273,6 +276,7 @@ class EpisodesNode(GuardedNode):
     def _finish(self) -> None:
         """Close the record, say how the evaluations went, and end; later if the disk is full."""
         wall, robot = time.monotonic() - self._began, self._robot_seconds()
+        self._write_results()  # among them one in which an earlier process was killed
         self._record.update(last_facts(wall, robot, self._recorder, self._learner.status))
         if self._record.trouble:
             return
