@@ -83,12 +83,15 @@ def require_type(node: "Node", topic: str) -> str:
 def matching_qos(node: "Node", topic: str) -> "QoSProfile":
     """The most demanding QoS that every present publisher of the topic offers.
 
-    Reliable if all are; latched if all are, so that what was published before we came arrives.
+    Reliable if all are; latched if all are, so that what was published before we came arrives. Best
+    effort, which fits every publisher, if none has been heard of.
     """
     from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
     offered = [info.qos_profile for info in node.get_publishers_info_by_topic(topic)]
-    reliable = all(qos.reliability == ReliabilityPolicy.RELIABLE for qos in offered)
+    reliable = bool(offered) and all(
+        qos.reliability == ReliabilityPolicy.RELIABLE for qos in offered
+    )
     latched = bool(offered) and all(
         qos.durability == DurabilityPolicy.TRANSIENT_LOCAL for qos in offered
     )
