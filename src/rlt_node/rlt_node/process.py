@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import ctypes
+import faulthandler
 import gc
 import importlib
 import os
@@ -28,6 +29,7 @@ from rlt_node.claims import claim_node, remapped_name
 
 MASKED = (signal.SIGINT, signal.SIGTERM)
 ORPHAN_SECONDS = 5.0  # as long as a launch waits after SIGINT
+LEAVING_SECONDS = 4.0  # a launch would not wait much longer, and not say what it waits for
 WAKE_SECONDS = 1e6  # a spin without any time-out does not dispatch in rclpy 7.1
 
 
@@ -202,6 +204,8 @@ def _spin(node: Any, stop: _StopRequest) -> None:
             if hasattr(node, "close"):
                 node.close()
         finally:
+            # All that was to be kept is. A middleware that lets nobody go is told with its place.
+            faulthandler.dump_traceback_later(LEAVING_SECONDS, exit=True)
             node.destroy_node()  # while the executor lives: it crashes if it goes first
 
 

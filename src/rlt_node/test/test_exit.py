@@ -76,3 +76,33 @@ def test_nothing_is_lost_at_the_end(neighbour, why, code):
     assert sorted(printed.split()) == sorted("in C closed worked told".split())
     # Who dies without a word is in the graph for 20 s.
     wait_for(lambda: not neighbour.count_publishers("left"), 5.0)
+
+
+STUCK = """
+import time
+from std_msgs.msg import String
+from rlt_node.node import GuardedNode
+from rlt_node.process import run
+
+class Stuck(GuardedNode):
+    def __init__(self):
+        super().__init__("stuck")
+        self.create_publisher(String, "left", 1)
+    def close(self):
+        print("closed", flush=True)
+    def destroy_node(self):
+        time.sleep(1000.0)
+
+run("__main__:Stuck")
+"""
+
+
+def test_a_node_that_nothing_lets_go_says_where_it_stands_and_ends(neighbour):
+    process = subprocess.Popen(
+        [sys.executable, "-c", STUCK], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    wait_for(lambda: neighbour.count_publishers("left"))
+    process.send_signal(signal.SIGINT)
+    printed, errors = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 1 and "closed" in printed
+    assert "in destroy_node" in errors
