@@ -350,6 +350,15 @@ class Bench(Watch):
         first = next(s for s in later if s.source in POLICY)
         return first.tick - later[0].tick
 
+    def next_episode_drives(self) -> None:
+        """End the stub's episode, and wait until the policy drives steadily in the next one."""
+        self.end_episode()
+        self.pass_ticks(5)
+        began = time.monotonic()
+        self.begin()
+        self.resumes(began)
+        self.steady()
+
     def judge(self, killed: float = math.inf) -> None:
         """Judge everything that the robot received, and whether all could run in time.
 

@@ -171,12 +171,7 @@ def tenfold_scale(make: Make) -> str:
     bench.pass_ticks(4 * CHUNK)  # good chunks again: too late
     bench.no_policy(hold.at)
     line = bench.said_once("action chunk", "velocity limit", "until the next episode")
-    bench.end_episode()
-    bench.pass_ticks(5)
-    began = time.monotonic()
-    bench.begin()
-    bench.resumes(began)
-    bench.steady()
+    bench.next_episode_drives()
     bench.judge()
     return f"hold, latched; good chunks did not end it, the next episode did: {quoted(line)}"
 

@@ -19,7 +19,7 @@ from rlt_node import qos
 from .bench import POLICY, Bench, Limits
 from .chunks import CHUNK, TICK_S, quoted
 from .rows import Make, row
-from .sensors import MAX_AGE_S
+from .sensors import MAX_AGE_S, latched
 
 LOOK_S = 0.5  # the controller looks at the graph twice a second
 STILL_S = 3.0
@@ -42,19 +42,9 @@ def not_answered(
     del bench.arm.tampering["tcp_pose"]
     bench.pass_ticks(5)
     bench.drive()
-    fault = time.monotonic()
-    bench.arm.tampering["tcp_pose"] = tampering
-    hold = bench.held(fault, 2 * TICK_S, ticks=CHUNK)
-    del bench.arm.tampering["tcp_pose"]
-    bench.pass_ticks(4 * CHUNK)
-    bench.no_policy(hold.at)
+    hold = latched(bench, "tcp_pose", tampering)
     bench.said_once("chunk_controller", "tcp_pose", *words)
-    bench.end_episode()
-    bench.pass_ticks(5)
-    began = time.monotonic()
-    bench.begin()
-    bench.resumes(began)
-    bench.steady()
+    bench.next_episode_drives()
     bench.judge()
     return (
         f"nothing sent in an episode that begins so; in one that runs, hold after "

@@ -25,7 +25,7 @@ from rlt_node import qos
 from rlt_node.conversions import seconds, stamp_of
 
 from .arm import silence
-from .bench import Bench
+from .bench import Bench, Hold
 from .chunks import ANSWER_S, CHUNK, STRETCH, TICK_S, quoted
 from .rows import Make, row
 
@@ -166,6 +166,17 @@ def joints_stop(make: Make) -> str:
     return f"hold after {hold.delay:.3f} s, until {end}: {quoted(line)}"
 
 
+def latched(bench: Bench, topic: str, tampering: Callable[[Any], Any]) -> Hold:
+    """Have the arm's driver say what must hold the robot, and see that its end ends no hold."""
+    fault = time.monotonic()
+    bench.arm.tampering[topic] = tampering
+    hold = bench.held(fault, 2 * TICK_S, ticks=CHUNK)
+    del bench.arm.tampering[topic]
+    bench.pass_ticks(4 * CHUNK)
+    bench.no_policy(hold.at)
+    return hold
+
+
 @row(17, "joint_states jump by 0.5 rad", "implausible velocity; hold, latched until the next "
      "episode", "bad sensor", ci=True)
 def joints_jump(make: Make) -> str:
@@ -175,19 +186,9 @@ def joints_jump(make: Make) -> str:
         message.position[2] += 0.5
         return message
 
-    fault = time.monotonic()
-    bench.arm.tampering["joint_states"] = jump
-    hold = bench.held(fault, 2 * TICK_S, ticks=CHUNK)
-    del bench.arm.tampering["joint_states"]  # jumps back: the latch must not open
-    bench.pass_ticks(4 * CHUNK)
-    bench.no_policy(hold.at)
+    hold = latched(bench, "joint_states", jump)
     line = bench.said_once("chunk_controller", "elbow", "joint_states", "next episode")
-    bench.end_episode()
-    bench.pass_ticks(5)
-    began = time.monotonic()
-    bench.begin()
-    bench.resumes(began)
-    bench.steady()
+    bench.next_episode_drives()
     bench.judge()
     return f"hold after {hold.delay:.3f} s, latched; the next episode drove: {quoted(line)}"
 
