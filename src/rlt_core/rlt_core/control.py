@@ -117,7 +117,7 @@ class ControlLoop:
         self._next_tick = 0
         self._early: deque[ActionChunk] = deque(maxlen=EARLY_CHUNKS)
         self._state: RobotState | None = None
-        self._led_at = -np.inf
+        self._led_at = -math.inf
         self._fault: Rejection | None = None
         self._refused = 0
         self._sequence = -1
@@ -308,6 +308,12 @@ class ControlLoop:
         silence = now - self._led_at
         if not self._real_time or silence <= LEADER_SILENCE_S:
             return None
+        if silence == math.inf:
+            return Rejection(
+                "leader",
+                "no episode_heartbeat has come yet, without which no episode is driven: check that "
+                "whoever publishes episode_state publishes it, too",
+            )
         return Rejection(
             "leader",
             f"no episode_state has come for {silence:.2f} s, more than {LEADER_SILENCE_S:g} s: the "

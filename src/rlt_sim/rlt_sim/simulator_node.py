@@ -143,7 +143,9 @@ class _Driver:
         force, torque = self._wrench.wrench.force, self._wrench.wrench.torque
         force.x, force.y, force.z, torque.z = state.wrench.tolist()
         self._wrenches.publish(self._wrench)
-        self._publish_for_users(stamp, state)
+        self._publish_joints(stamp, state)
+        if self._clocks.get_subscription_count():  # for users: nobody here reads it
+            self._clocks.publish(Clock(clock=stamp))
 
     def _publish_task(self, tick: int) -> None:
         judgement = self._world.task_state()
@@ -155,16 +157,13 @@ class _Driver:
         self._task.offset = floats(judgement.offset)
         self._tasks.publish(self._task)
 
-    def _publish_for_users(self, stamp: Time, state: RobotState) -> None:
-        """Joints and clock: not every output needs them, so they are made only if asked for."""
-        if self._joints.get_subscription_count():
-            joints = JointState(name=state.joint_names)
-            joints.header.stamp, joints.header.frame_id = stamp, BASE_FRAME
-            joints.position = doubles(state.joint_positions)
-            joints.velocity = doubles(state.joint_velocities)
-            self._joints.publish(joints)
-        if self._clocks.get_subscription_count():
-            self._clocks.publish(Clock(clock=stamp))
+    def _publish_joints(self, stamp: Time, state: RobotState) -> None:
+        """Also before anybody listens: a controller that comes late waits for those of its tick."""
+        joints = JointState(name=state.joint_names)
+        joints.header.stamp, joints.header.frame_id = stamp, BASE_FRAME
+        joints.position = doubles(state.joint_positions)
+        joints.velocity = doubles(state.joint_velocities)
+        self._joints.publish(joints)
 
 
 class _Lockstep:

@@ -239,6 +239,7 @@ class Bench(Watch):
     def begin(self, kind: EpisodeKind = EpisodeKind.TRAIN) -> None:
         """Open an episode of the stub and wait until its first tick."""
         self.wait(lambda: self.steps, "the controller's first tick")
+        self.wait(lambda: self.episodes.followed, "the controller to hear its leader")
         state = self.episodes.begin(self.steps[-1].tick + 1, kind)
         if self.policy is not None:
             self.policy.follow(state)

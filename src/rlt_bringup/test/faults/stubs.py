@@ -152,6 +152,11 @@ class EpisodeDriver:
             clock=Clock(clock_type=ClockType.STEADY_TIME),
         )
 
+    @property
+    def followed(self) -> bool:
+        """Whether a controller listens for signs of life."""
+        return bool(self._beats.get_subscription_count())
+
     def begin(self, next_tick: int, kind: EpisodeKind = EpisodeKind.TRAIN) -> EpisodeState:
         """Open the next episode a little after `next_tick`."""
         start = (next_tick // self._chunk + 2) * self._chunk
