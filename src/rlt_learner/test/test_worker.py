@@ -141,14 +141,15 @@ def test_it_tells_that_it_lives_when_there_is_nothing_to_tell(made, monkeypatch)
 
 def test_stop_waits_for_the_job_in_hand(made):
     worker, _, _ = made
-    done = []
+    begun, done = threading.Event(), []
 
     def slow():
+        begun.set()
         time.sleep(0.05)
         done.append(True)
 
     worker.submit(slow)
-    wait_for(lambda: worker._inbox.empty())
+    wait_for(begun.is_set)
     worker.stop()
     assert done
 
