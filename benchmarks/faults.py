@@ -79,7 +79,7 @@ bench from running in time, nothing can be judged and the row is tried again.
 
 {table}
 
-Try it: `source env.sh && python benchmarks/faults.py` (all rows, about fifteen minutes, writes this
+Try it: `source env.sh && python benchmarks/faults.py` (all rows, about twenty minutes, writes this
 page). The tests marked * are part of the normal suite. That each guard is needed is shown by
 `python benchmarks/mutations.py`, which deletes them one by one until a test fails.
 """

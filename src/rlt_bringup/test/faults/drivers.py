@@ -14,6 +14,7 @@ from geometry_msgs.msg import PoseStamped
 from sensor_msgs.msg import JointState
 
 from rlt_core.records import Source
+from rlt_interfaces.msg import Observation
 from rlt_node import qos
 
 from .bench import POLICY, Bench, Limits
@@ -186,11 +187,13 @@ def yaw_passes_half_a_turn(make: Make) -> str:
     bench.limits = Limits.of(bench.guard, bench.contract.dt)
     bench.arm.place(0.5, 0.0, 0.06, 3.0)
     bench.policy.velocity = np.array([0.0, 0.0, 0.0, rate], np.float32)
+    observations = bench.heard(Observation, "observation", qos.BARRIER)
     bench.start("observer")
     bench.start(
         "chunk_controller", position_min=bench.guard.position_min,
         position_max=bench.guard.position_max,
     )
+    bench.wait(lambda: observations, "the observer")
     bench.begin()
     bench.wait(lambda: bench.steps[-1].setpoint[3] > math.pi + 0.3, "the way through half a turn")
     way = _driven(bench)
