@@ -49,7 +49,7 @@ def test_cameras_that_are_slow_and_late_make_the_observations_that_are_due(
     ("camera", "words"),
     [
         (Camera(1 / 30, 0.15), ("is 0.1", "s behind tcp_", "set max_latency_s to 0.")),
-        (Camera(1 / 30, clock=-0.4), ("is 0.4", "s behind tcp_", "synchronise their clocks")),
+        (Camera(1 / 30, clock=-0.4), ("is 0.", "s behind tcp_", "synchronise their clocks")),
         (Camera(1 / 30, clock=5.5), ("is 5.", "s ahead of tcp_", "synchronise their clocks")),
         (Camera(1 / 7), ("it comes only every 0.1", "set max_age_s to 0.")),
     ],
