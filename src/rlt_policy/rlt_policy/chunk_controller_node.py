@@ -244,8 +244,8 @@ class ChunkControllerNode(GuardedNode):
             )
         if unfit is None:
             self._start(episode, self._state)
-        else:
-            self._tell_trouble(unfit)
+        elif unfit.code != "leader" or self._tick > episode.start_tick + self._contract.rate_hz:
+            self._tell_trouble(unfit)  # a leader's first sign of life comes after its first word
 
     # ---- What goes out ------------------------------------------------------------------------
 
