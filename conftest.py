@@ -10,45 +10,63 @@ from pathlib import Path
 
 import pytest
 from domains import claimed_domain
-from steady import Machine, steady
+from steady import Lateness, MachineStalled, alone
 
-MACHINE = pytest.StashKey[Machine]()
+MACHINE = pytest.StashKey[Lateness]()
+ATTEMPTS = 4  # at a test that the machine keeps from running in time
 TURN_S = 900.0  # a check of time may have to wait for those of other suites
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare our markers."""
+    """Declare our marker, and begin to measure the machine."""
     config.addinivalue_line(
         "markers", "time_critical: a busy machine alone can make it fail, so only one runs at once"
     )
+    config.stash[MACHINE] = Lateness()
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Run again what fails on a stalled machine; leave a check of time the time for its turn."""
+    if not item.config.getoption("usepdb"):
+        again = pytest.mark.flaky(reruns=ATTEMPTS - 1, only_rerun=MachineStalled.__name__)
+        item.add_marker(again)  # of pytest-rerunfailures
+    if item.get_closest_marker("time_critical") and not item.get_closest_marker("timeout"):
+        item.add_marker(pytest.mark.timeout(TURN_S))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None]:
+    """Measure how late this process is while it tries the test."""
+    item.config.stash[MACHINE].begin()
+    with _excused_by_the_machine(item):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    """Say if it is the machine that made a test fail."""
+    with _excused_by_the_machine(item):
+        return (yield)
+
+
+@contextlib.contextmanager
+def _excused_by_the_machine(item: pytest.Item) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        item.config.stash[MACHINE].excuse(error)
+        raise
 
 
 @pytest.fixture(autouse=True)
 def machine(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Let no two checks of time run at once, and measure how late threads wake meanwhile."""
+    """Let no two checks of time run at once, and none begin while the machine is stalled."""
     if request.node.get_closest_marker("time_critical") is None:
         yield
         return
-    with steady() as measured:
-        request.node.stash[MACHINE] = measured
+    with alone():
+        request.config.stash[MACHINE].settle()
         yield
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item,
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Say with the failure of a check of time how the machine did."""
-    report = yield
-    if report.failed and MACHINE in item.stash:
-        report.sections.append(("the machine", str(item.stash[MACHINE])))
-    return report
-
-
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Leave a check of time the time to wait for its turn."""
-    if item.get_closest_marker("time_critical") and not item.get_closest_marker("timeout"):
-        item.add_marker(pytest.mark.timeout(TURN_S))
 
 
 @pytest.fixture(scope="session", autouse=True)

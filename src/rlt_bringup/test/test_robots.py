@@ -42,7 +42,8 @@ def start_learner(graph: Any, output: Path) -> Any:
 def wait_for(robots: dict[str, Robot], condition: Any, what: str) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while not condition():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        told = [robot.learner for robot in robots.values()]
+        assert time.monotonic() < deadline, f"waited in vain for {what}; the learner told {told}"
         for robot in robots.values():
             robot.spin(0.01)
 

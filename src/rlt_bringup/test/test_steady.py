@@ -1,8 +1,9 @@
 """Checks of time run one at a time, and say when it was the machine that was late."""
 
-import ctypes
 import os
+import re
 import select
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 import steady
 
+ROOT = Path(__file__).resolve().parents[3]
+TESTS = Path(steady.__file__).parent
 WAIT = """
 import steady
 steady.CLAIM = {0!r}
@@ -27,7 +30,7 @@ def claims_of_this_test_alone(monkeypatch):
 def test_a_check_of_time_waits_for_that_of_another_process():
     with steady.alone():
         other = subprocess.Popen(
-            [sys.executable, "-c", WAIT.format(steady.CLAIM)], cwd=Path(steady.__file__).parent,
+            [sys.executable, "-c", WAIT.format(steady.CLAIM)], cwd=TESTS,
             stdout=subprocess.PIPE, bufsize=0,
         )
         assert other.stdout.readline() == b"comes\n"
@@ -35,8 +38,42 @@ def test_a_check_of_time_waits_for_that_of_another_process():
     assert other.communicate(timeout=60)[0] == b"alone\n"
 
 
-def test_a_stall_is_measured_and_said():
-    with steady.steady() as machine:
-        ctypes.PyDLL(None).usleep(int(2e6 * steady.STALL_S))  # with the lock of the interpreter
-    assert machine.during.worst > steady.STALL_S
-    assert "run it with less beside it" in str(machine)
+STALLING = """
+import ctypes, time
+
+def stall():
+    ctypes.PyDLL(None).usleep(300_000)  # with the lock of the interpreter
+
+def test_fails_while_the_machine_is_in_time():
+    assert tried("{folder}/in_time") > 1
+
+def test_passes_once_the_machine_is_in_time():
+    if tried("{folder}/once") == 1:
+        stall()
+        assert False, "too late"
+
+def test_fails_on_a_stalled_machine_only(request):
+    tried("{folder}/always")
+    stall()
+    assert False, "always too late"
+
+def tried(path):
+    with open(path, "a") as file:
+        file.write("x")
+    return len(open(path).read())
+"""
+
+
+def test_what_fails_on_a_stalled_machine_is_run_again_and_nothing_else_is(tmp_path):
+    (tmp_path / "test_stalling.py").write_text(STALLING.format(folder=tmp_path), encoding="utf-8")
+    shutil.copy(ROOT / "conftest.py", tmp_path)
+    told = subprocess.run(
+        [sys.executable, "-m", "pytest", "-raR", "-p", "no:launch_testing", "-p", "no:launch_ros"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120,
+        env=os.environ | {"PYTHONPATH": f"{TESTS}:{os.environ.get('PYTHONPATH', '')}"},
+    ).stdout
+    assert "2 failed, 1 passed, 4 rerun" in told, told
+    tries = {name: len((tmp_path / name).read_text()) for name in ("in_time", "once", "always")}
+    assert tries == {"in_time": 1, "once": 2, "always": 4}
+    assert re.search(r"the machine let this process wait for up to \d{3} ms", told), told
+    assert "AssertionError: always too late" in told

@@ -74,6 +74,7 @@ class Feed:
         self._intake = Intake()
         self._newest: Transition | None = None
         self._doubted = False
+        self._turned_away = ""
         self._recorder = RecorderStatus()
         self._weights = node.create_publisher(PolicyWeights, f"{prefix}policy_weights", qos.LATCHED)
         self._statuses = node.create_publisher(
@@ -130,8 +131,8 @@ class Feed:
             raise ValueError(reason)
         if reason != self.refusal:
             self._node.get_logger().error(f"nothing is learnt from robot {self.robot}: {reason}")
-        self.refusal = reason
-        self._worker.report()
+            self.refusal = reason
+            self._worker.report()
 
     # ---- In -----------------------------------------------------------------------------------
 
@@ -148,16 +149,17 @@ class Feed:
         try:
             self._intake = self._roster.admit(run, self.robot)
         except ValueError as error:
+            self._turned_away = run
             self.refuse(str(error))
             return
-        self.run, self.refusal = run, ""
+        self.run, self.refusal, self._turned_away = run, "", ""
         self._on_recorder(self._recorder)  # which may have been quicker
         self._worker.submit(lambda: self._on_begin(self))
 
     def _on_recorder(self, message: RecorderStatus) -> None:
         """Hear how far the log reaches; ask for a proof where that may be another log."""
         before, self._recorder = self._recorder, message
-        if message.run and not (self.run or self.refusal or self._lockstep):
+        if message.run not in ("", self._turned_away) and not (self.run or self._lockstep):
             self._begin(message.run)  # between two episodes nobody else may tell it for long
             return
         if message.run != self.run:
@@ -208,7 +210,12 @@ class Feed:
     # ---- What was missed ----------------------------------------------------------------------
 
     def watch(self) -> None:
-        """Ask the recorder for what is missing, or for the proof of its log; call it often."""
+        """Ask the recorder for what is missing, or for the proof of its log; call it often.
+
+        A run that was turned away is tried again: another robot may have joined or left meanwhile.
+        """
+        if self._turned_away:
+            self._begin(self._turned_away)
         if self._doubted and self._newest is not None:
             self._ask(self._newest.seq, 1, self._judge)
         elif self.run and not self.refusal and self._intake.overdue(self._folded()):

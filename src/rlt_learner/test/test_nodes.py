@@ -463,6 +463,19 @@ class Log:
         return response
 
 
+def checkpoint_after(folder: Path, *commits: Transition) -> None:
+    """Leave the checkpoint of a learner that had learnt from these."""
+    trainer = Trainer(
+        CONTRACT, np.ones(4, np.float32), AgentSettings(), TrainingSettings(), seed=0
+    )
+    for commit in commits:
+        trainer.ingest(transition_from_msg(commit))
+    trainer.work()
+    saved = Checkpoints(folder / "checkpoint", trainer, CONTRACT, print)
+    assert saved.save_and_wait(lambda job: job()) == ""
+    saved.close()
+
+
 def test_a_learner_started_between_two_episodes_hears_of_the_run_from_the_recorder(make_bench):
     bench = make_bench(LearnerNode, mode="real_time")
     bench.node.autostart()
@@ -502,6 +515,31 @@ def test_two_robots_feed_one_learner_and_are_told_of_their_own_runs(
     bench.wait_for(lambda: told["left"][-1].received == 1)
     assert bench.node.ending is None
     assert capfd.readouterr().err.count("both record run") == 1
+
+
+def test_who_was_heard_of_before_the_run_of_the_checkpoint_is_admitted_after_it(
+    make_bench, tmp_path, capfd
+):
+    """A learner that is started again hears of its robots in any order."""
+    checkpoint_after(tmp_path, end_of(1, "l1"))
+    bench = make_bench(LearnerNode, mode="real_time", robots="[left,right]", output=tmp_path)
+    bench.node.autostart()
+    told = {
+        robot: bench.hear(LearnerStatus, f"{robot}/learner_status", qos.LATCHED)
+        for robot in ("left", "right")
+    }
+    Log(bench, [end_of(1, "l1")], "left/")
+    Log(bench, [end_of(1, "r1"), end_of(2, "r1")], "right/")
+    bench.send(RecorderStatus(run="r1", committed=2), "right/recorder_status", qos.LATCHED)
+    bench.wait_for(
+        lambda: told["right"]
+        and f"{tmp_path} holds the checkpoint of run 'l1'" in told["right"][-1].trouble
+    )
+    bench.send(RecorderStatus(run="l1", committed=1), "left/recorder_status", qos.LATCHED)
+    bench.wait_for(lambda: told["left"][-1].ingested_seq == 1)
+    bench.wait_for(lambda: told["right"][-1].ingested_seq == 2)
+    assert told["right"][-1].trouble == "" and bench.node.ending is None
+    assert capfd.readouterr().err.count("nothing is learnt from robot") == 1
 
 
 def test_a_robot_that_comes_late_is_given_the_weights_under_its_own_run(make_bench):
@@ -573,15 +611,7 @@ def test_a_log_that_went_back_is_refused_until_the_right_one_is_there(
     ],
 )
 def test_a_checkpoint_goes_on_with_its_own_log_only(make_bench, tmp_path, mode, served, finding):
-    trainer = Trainer(
-        CONTRACT, np.ones(4, np.float32), AgentSettings(), TrainingSettings(), seed=0
-    )
-    for seq in (1, 2, 3):
-        trainer.ingest(transition_from_msg(end_of(seq)))
-    trainer.work()
-    saved = Checkpoints(tmp_path / "checkpoint", trainer, CONTRACT, print)
-    assert saved.save_and_wait(lambda job: job()) == ""
-    saved.close()
+    checkpoint_after(tmp_path, *map(end_of, (1, 2, 3)))
     bench = make_bench(LearnerNode, mode=mode, output=tmp_path)
     bench.node.autostart()
     told = bench.hear(LearnerStatus, "learner_status", qos.LATCHED)

@@ -192,6 +192,7 @@ class Bench:
         deadline = time.monotonic() + PATIENCE_S
         while not condition():
             assert time.monotonic() < deadline, f"waited in vain for {what}"
+            assert self.node.ending is None, f"{self.node.ending} while it waited for {what}"
             self.executor.spin_once(timeout_sec=0.1)
 
     def connect(self):

@@ -147,19 +147,27 @@ def errors(printed: str) -> list[str]:
     return [line for line in printed.splitlines() if "[ERROR]" in line]
 
 
+def answered_after_a_stall(bench, begun: int) -> list[int]:
+    """Observe many ticks while the policy sleeps; return those that it answers, less `begun`."""
+    begun, _ = bench.observe_until_answered(begun)
+    bench.wait_for(lambda: bench.features and bench.features[-1].tick == begun)
+    features, skipped, answered = len(bench.features), bench.skipped, len(bench.chunks)
+    ticks = range(begun + STRIDE, begun + 88, STRIDE)
+    bench.observe(*ticks)
+    time.sleep(0.5)
+    bench.wait_for(lambda: bench.features[-1].tick == ticks[-1])
+    assert len(bench.features) - features == len(ticks) - (bench.skipped - skipped)
+    return [tick - begun for tick in bench.answered()[answered:]]
+
+
 def test_after_a_stall_the_newest_chunk_comes_first_and_the_old_ones_never(bench):
     bench.episode(Phase.RUNNING)
-    begun, _ = bench.observe_until_answered(0)
-    bench.wait_for(lambda: bench.features and bench.features[-1].tick == begun)
-    features, skipped = len(bench.features), bench.skipped
-    ticks = range(begun + STRIDE, begun + 88, STRIDE)
-    bench.observe(*ticks)  # all of them before the policy is awake again
-    time.sleep(0.5)
-    bench.wait_for(lambda: bench.features[-1].tick == begun + 86)
-    answered = bench.answered()
-    assert answered[-1] == begun + 80
-    assert len(answered) <= 4  # of nine: what had arrived when the first was taken counts
-    assert len(bench.features) - features == len(ticks) - (bench.skipped - skipped)
+    begun, answered = 0, []
+    while 80 not in answered:  # on a busy machine the newest, too, may be too late
+        answered = answered_after_a_stall(bench, begun)
+        assert len(answered) <= 3  # of eight: what had arrived when the first was taken counts
+        begun += 200
+    assert answered[-1] == 80
 
 
 def test_a_chunk_that_is_over_before_it_is_ready_is_not_sent(bench):
