@@ -25,6 +25,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[MACHINE] = Lateness()
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than there are cores: most tests wait rather than compute."""
+    return min(4, (os.cpu_count() or 1) + 1)
+
+
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Run again what fails on a stalled machine; leave a check of time the time for its turn."""
     if not item.config.getoption("usepdb"):
