@@ -16,6 +16,7 @@ setup(
         ('share/' + package_name, ['package.xml']),
     ],
     zip_safe=False,
+    install_requires=['safetensors'],  # rosdep does not know it
     extras_require={'test': ['pytest']},  # by this `colcon test` knows what runs the tests
     entry_points={
         'rlt.vla': [

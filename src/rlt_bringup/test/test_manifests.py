@@ -1,0 +1,93 @@
+"""Every package's manifest names what its code imports, and nothing else."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+PACKAGES = sorted(path.parent.name for path in (ROOT / "src").glob("*/setup.py"))
+# What is imported under another name than it is installed: rosdep's keys.
+ROSDEP = {
+    "cv2": "python3-opencv",
+    "hypothesis": "python3-hypothesis",
+    "jinja2": "python3-jinja2",
+    "matplotlib": "python3-matplotlib",
+    "mujoco": "python3-mujoco-pip",
+    "numpy": "python3-numpy",
+    "pytest": "python3-pytest",
+    "tensorboard": "python3-tensorboard-pip",
+    "torch": "python3-torch",
+    "tqdm": "python3-tqdm",
+    "yaml": "python3-yaml",
+}
+# What rosdep does not know: the names of the Python package index, for setup.py.
+PIP = {"mcap": "mcap", "safetensors": "safetensors", "sdl2": "pysdl2"}
+TEST_TOOLS = {"python3-pytest", "python3-pytest-timeout", "python3-pytest-xdist"}
+OUR_TEST_MODULES = {path.stem for path in Path(__file__).parent.rglob("*.py")} | {"faults"}
+
+
+def imported(folder: Path) -> set[str]:
+    """What is to be installed for the modules of a folder, as a manifest names it."""
+    ours = {path.stem for path in folder.rglob("*.py")} if folder.name == "test" else {folder.name}
+    found = set()
+    for path in folder.rglob("*.py"):
+        for name in _modules(ast.parse(path.read_text(encoding="utf-8"))):
+            top = "tensorboard" if name == "torch.utils.tensorboard" else name.partition(".")[0]
+            if top not in sys.stdlib_module_names and top not in ours:
+                found.add(ROSDEP.get(top, PIP.get(top, top)))
+    return found
+
+
+def _modules(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
+
+
+def declared(package: str, *kinds: str) -> set[str]:
+    """What package.xml declares."""
+    manifest = ElementTree.parse(ROOT / "src" / package / "package.xml")
+    return {str(item.text) for kind in kinds for item in manifest.iter(kind)}
+
+
+def required(package: str) -> set[str]:
+    """What setup.py requires from the Python package index."""
+    tree = ast.parse((ROOT / "src" / package / "setup.py").read_text(encoding="utf-8"))
+    lists = [
+        node.value for node in ast.walk(tree)
+        if isinstance(node, ast.keyword) and node.arg == "install_requires"
+    ]
+    return set(ast.literal_eval(lists[0])) - {"setuptools"} if lists else set()
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_package_declares_what_it_imports_and_nothing_else(package):
+    needed = imported(ROOT / "src" / package / package)
+    stated = declared(package, "depend", "exec_depend") | required(package)
+    assert needed - stated == set(), "imported, not declared"
+    assert stated - needed == set(), "declared, not imported"
+    assert required(package) <= set(PIP.values()), "rosdep knows it: declare it in package.xml"
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_its_tests_need_no_more_than_it_declares(package):
+    needed = imported(ROOT / "src" / package / "test") - OUR_TEST_MODULES
+    stated = declared(package, "test_depend")
+    run = declared(package, "depend", "exec_depend") | required(package) | {package}
+    assert needed - stated - run == set(), "imported by tests, not declared"
+    assert stated - needed - TEST_TOOLS == set(), "declared for tests, not imported by them"
+
+
+def test_bringup_declares_what_launch_files_and_its_tests_import():
+    stated = declared("rlt_bringup", "exec_depend")
+    assert imported(ROOT / "launch") - stated == set()
+    tests = imported(Path(__file__).parent) - OUR_TEST_MODULES
+    assert tests - stated - declared("rlt_bringup", "test_depend") == set()
