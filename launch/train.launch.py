@@ -24,7 +24,7 @@ def generate_launch_description() -> LaunchDescription:
         [
             *arguments(
                 "robot", "task", "full_task", "seed", "supervisor", "device", "profile", "output",
-                "resume", "algorithm", "namespace", "log_level", **SCHEDULE,
+                "resume", "namespace", "log_level", **SCHEDULE,
             ),
             with_context(nodes),
         ]

@@ -9,6 +9,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[3]
 PACKAGES = sorted(path.parent.name for path in (ROOT / "src").glob("*/setup.py"))
@@ -91,3 +92,11 @@ def test_bringup_declares_what_launch_files_and_its_tests_import():
     assert imported(ROOT / "launch") - stated == set()
     tests = imported(Path(__file__).parent) - OUR_TEST_MODULES
     assert tests - stated - declared("rlt_bringup", "test_depend") == set()
+
+
+def test_a_commit_is_checked_with_the_ruff_of_the_tests():
+    checks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    ruff = next(repo["rev"] for repo in checks["repos"] if repo["repo"].endswith("ruff-pre-commit"))
+    for pins in ("wheels", "jazzy"):
+        lines = (ROOT / "requirements" / f"{pins}.txt").read_text(encoding="utf-8").splitlines()
+        assert f"ruff=={ruff.removeprefix('v')}" in lines

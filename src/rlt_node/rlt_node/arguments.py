@@ -42,7 +42,6 @@ ARGUMENTS = {
     ),
     "output": ("", "folder for everything the run leaves; empty: runs/<task>-<time>-seed<seed>"),
     "resume": ("false", "true: go on with the run in the output folder; repeat its arguments"),
-    "algorithm": ("rlt", "the learning algorithm"),
     "namespace": ("rlt", "ROS namespace of all nodes; a PushRosNamespace goes before it"),
     "log_level": ("info", "how much the nodes log"),
 }
@@ -60,7 +59,6 @@ DEFAULT_NAMESPACE = "/" + ARGUMENTS["namespace"][0]
 CHOICES = {
     "supervisor": ["auto", "human"],
     "device": list(DEVICES),
-    "algorithm": ["rlt"],
     "log_level": ["debug", "info", "warn", "error", "fatal"],
 }
 TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
