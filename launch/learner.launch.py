@@ -6,9 +6,9 @@ It ends with Ctrl-C; with the output folder of before it goes on where it was.
 from launch import LaunchContext, LaunchDescription
 from launch.action import Action
 
-from rlt_node.arguments import arguments, namespaces
-from rlt_node.endings import UNTAUGHT, expendable
-from rlt_node.launching import Graph, with_context
+from rlt_bringup.arguments import arguments, namespaces
+from rlt_bringup.endings import UNTAUGHT, expendable
+from rlt_bringup.launching import Graph, with_context
 
 
 def nodes(context: LaunchContext) -> list[Action]:

@@ -3,9 +3,9 @@
 from launch import LaunchContext, LaunchDescription
 from launch.action import Action
 
-from rlt_node.arguments import arguments
-from rlt_node.endings import required
-from rlt_node.launching import Graph, with_context
+from rlt_bringup.arguments import arguments
+from rlt_bringup.endings import required
+from rlt_bringup.launching import Graph, with_context
 
 
 def nodes(context: LaunchContext) -> list[Action]:

@@ -3,8 +3,8 @@
 from launch import LaunchContext, LaunchDescription
 from launch.action import Action
 
-from rlt_node.arguments import SCHEDULE, arguments
-from rlt_node.launching import Graph, with_context
+from rlt_bringup.arguments import SCHEDULE, arguments
+from rlt_bringup.launching import Graph, with_context
 
 
 def nodes(context: LaunchContext) -> list[Action]:

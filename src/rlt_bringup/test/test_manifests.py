@@ -89,9 +89,16 @@ def test_its_tests_need_no_more_than_it_declares(package):
 
 def test_bringup_declares_what_launch_files_and_its_tests_import():
     stated = declared("rlt_bringup", "exec_depend")
-    assert imported(ROOT / "launch") - stated == set()
-    tests = imported(Path(__file__).parent) - OUR_TEST_MODULES
+    code = imported(ROOT / "launch") | imported(ROOT / "src" / "rlt_bringup" / "rlt_bringup")
+    assert code - stated - {"rlt_bringup"} == set()
+    tests = imported(Path(__file__).parent) - OUR_TEST_MODULES - {"rlt_bringup"}
     assert tests - stated - declared("rlt_bringup", "test_depend") == set()
+
+
+def test_what_nodes_share_needs_no_launch_and_no_package_above_it():
+    stated = declared("rlt_node", "depend", "exec_depend")
+    assert not stated & {"launch", "launch_ros"}
+    assert {name for name in stated if name.startswith("rlt_")} == {"rlt_core", "rlt_interfaces"}
 
 
 def test_a_commit_is_checked_with_the_ruff_of_the_tests():

@@ -12,15 +12,15 @@ from ament_index_python.packages import get_packages_with_prefixes
 from launch import LaunchContext
 from launch.actions import LogInfo
 
-from rlt_node.arguments import ARGUMENTS, SCHEDULE, flag, namespaces, whole
-from rlt_node.launching import Graph
+from rlt_bringup.arguments import ARGUMENTS, SCHEDULE, flag, namespaces, whole
+from rlt_bringup.launching import Graph
 from rlt_node.process import EXIT_LOST
 
 HEAD = """
 import sys
 from launch import LaunchDescription
 from launch.actions import ExecuteProcess, Shutdown
-from rlt_node.endings import Run, expendable, finally_, required
+from rlt_bringup.endings import Run, expendable, finally_, required
 
 def process(program, **options):
     return ExecuteProcess(cmd=[sys.executable, "-c", program], output="screen", **options)

@@ -8,8 +8,8 @@ from launch import LaunchContext
 from launch.actions import DeclareLaunchArgument
 from launch.substitutions import LaunchConfiguration
 
+from rlt_bringup.around import namespace_here
 from rlt_core.settings import ScheduleSettings, TrainingSettings
-from rlt_node.around import namespace_here
 
 DEVICES = {
     "gamepad": ("rlt_teleop", "gamepad", "xbox"),

@@ -20,19 +20,9 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import ExecutableInPackage, FindPackageShare
 
-from rlt_core.files import path_of
-from rlt_core.run_files import (
-    MANIFEST,
-    PREVIOUS,
-    require_beginning,
-    require_checkpoint,
-    require_folder,
-)
-from rlt_node import launched
-from rlt_node.arguments import DEFAULT_NAMESPACE, DEVICES, SCHEDULE, argument, flag, whole
-from rlt_node.around import namespace_here, overruled
-from rlt_node.claims import claim_graph, full_name
-from rlt_node.endings import (
+from rlt_bringup.arguments import DEFAULT_NAMESPACE, DEVICES, SCHEDULE, argument, flag, whole
+from rlt_bringup.around import namespace_here, overruled
+from rlt_bringup.endings import (
     NOBODY,
     RESPAWN_SECONDS,
     UNTAUGHT,
@@ -42,6 +32,16 @@ from rlt_node.endings import (
     raising,
     required,
 )
+from rlt_core.files import path_of
+from rlt_core.run_files import (
+    MANIFEST,
+    PREVIOUS,
+    require_beginning,
+    require_checkpoint,
+    require_folder,
+)
+from rlt_node import launched
+from rlt_node.claims import claim_graph, full_name
 from rlt_node.graph import GraphSettings
 from rlt_node.parameter_files import FILE_FLAG, sections
 from rlt_node.profiles import find_profile
