@@ -25,8 +25,8 @@ def generate_launch_description() -> LaunchDescription:
     return LaunchDescription(
         [
             *arguments(
-                "robot", "task", "full_task", "seed", "supervisor", "device", "profile", "output",
-                "namespace", "log_level",
+                "robot", "task", "model", "params_file", "full_task", "seed", "supervisor",
+                "device", "profile", "output", "namespace", "log_level",
                 policy=("base", "'base', or the folder of a checkpoint"),
                 episodes=("100", "evaluation episodes"),
             ),

@@ -23,7 +23,8 @@ def generate_launch_description() -> LaunchDescription:
     return LaunchDescription(
         [
             *arguments(
-                "robot", "task", "seed", "output", "namespace", "log_level",
+                "robot", "task", "model", "params_file", "seed", "output", "namespace",
+                "log_level",
                 robots=(
                     "",
                     "namespaces of the robots, separated by commas; a PushRosNamespace goes before "

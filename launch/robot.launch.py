@@ -21,8 +21,8 @@ def generate_launch_description() -> LaunchDescription:
     return LaunchDescription(
         [
             *arguments(
-                "robot", "task", "full_task", "seed", "supervisor", "device", "profile", "output",
-                "resume", "namespace", "log_level", **SCHEDULE,
+                "robot", "task", "model", "params_file", "full_task", "seed", "supervisor",
+                "device", "profile", "output", "resume", "namespace", "log_level", **SCHEDULE,
             ),
             with_context(nodes),
         ]

@@ -18,5 +18,5 @@ def nodes(context: LaunchContext) -> list[Action]:
 def generate_launch_description() -> LaunchDescription:
     """Arguments and node."""
     return LaunchDescription(
-        [*arguments("task", "namespace", "log_level"), with_context(nodes)]
+        [*arguments("task", "params_file", "namespace", "log_level"), with_context(nodes)]
     )

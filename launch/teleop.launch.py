@@ -19,7 +19,9 @@ def generate_launch_description() -> LaunchDescription:
     """Arguments and nodes."""
     return LaunchDescription(
         [
-            *arguments("task", "device", "profile", "namespace", "log_level"),
+            *arguments(
+                "task", "model", "params_file", "device", "profile", "namespace", "log_level"
+            ),
             with_context(nodes),
         ]
     )

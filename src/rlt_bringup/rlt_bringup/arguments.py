@@ -22,7 +22,13 @@ DEVICES = {
 
 ARGUMENTS = {
     "robot": ("sim", "'sim', or the path of a robot's config file, such as config/robots/sim.yaml"),
-    "task": ("ethernet", "the task: a file of config/tasks without .yaml"),
+    "task": ("ethernet", "the task: a file of config/tasks without .yaml, or a path"),
+    "model": ("", "folder of the base policy and RL token; empty: models/<task>"),
+    "params_file": (
+        "",
+        "your own ROS parameters: they win over rlt.yaml, the robot's and the profile, and lose to "
+        "arguments",
+    ),
     "seed": ("0", "seed of the run: episodes, exploration and learning follow from it"),
     "full_task": (
         "false", "true: episodes start at home; the base policy drives until the handover"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +39,16 @@ def namespace_here(context: LaunchContext, given: str) -> str:
     return namespace
 
 
-def overruled(context: LaunchContext, node: str, decided: Mapping[str, Any]) -> list[str]:
-    """Say which parameters that were set around our launch file are not obeyed.
+def overruled(
+    context: LaunchContext, node: str, decided: Mapping[str, Any], own: Sequence[Path] = ()
+) -> list[str]:
+    """Say which parameters of the user's are not obeyed.
 
     Args:
         context: The launch's context.
         node: Fully qualified name of the node.
         decided: The parameters that our launch file decides.
+        own: The user's own files of parameters.
 
     Returns:
         A sentence for each.
@@ -53,19 +56,19 @@ def overruled(context: LaunchContext, node: str, decided: Mapping[str, Any]) -> 
     Raises:
         ValueError: If a file of parameters cannot be read.
     """
-    given = _parameters(context, node)
+    given = _parameters(context, node, own)
     return [
-        f"parameter {name} = {given[name]!r}, set around this launch file, is not obeyed: the "
-        "launch file decides it; use its arguments"
+        f"parameter {name} = {given[name]!r} is not obeyed: the launch file decides it; use its "
+        "arguments"
         for name in sorted(given.keys() & decided.keys())
         if given[name] != decided[name]
     ]
 
 
-def _parameters(context: LaunchContext, node: str) -> dict[str, Any]:
-    """The parameters that were set around our launch file for a node."""
+def _parameters(context: LaunchContext, node: str, own: Sequence[Path]) -> dict[str, Any]:
+    """What the user's files, and then what is around our launch file, give a node."""
     given: dict[str, Any] = {}
-    for entry in context.launch_configurations.get(PARAMETERS, []):
+    for entry in (*own, *context.launch_configurations.get(PARAMETERS, [])):
         if isinstance(entry, tuple):
             given |= [entry]
         else:

@@ -10,7 +10,6 @@ from pathlib import Path
 from socket import socket
 from typing import Any
 
-import yaml
 from launch import LaunchContext
 from launch.action import Action
 from launch.actions import EmitEvent, ExecuteProcess, LogInfo, OpaqueFunction, TimerAction
@@ -32,7 +31,8 @@ from rlt_bringup.endings import (
     raising,
     required,
 )
-from rlt_core.files import path_of
+from rlt_bringup.tasks import Task, read_task
+from rlt_core.files import named_file, path_of
 from rlt_core.run_files import (
     MANIFEST,
     PREVIOUS,
@@ -78,7 +78,9 @@ class Graph:
     Attributes:
         context: The launch's context, with its arguments.
         share: Installed folder of config/ and models/.
-        task: Content of the task's file.
+        task: The task.
+        model: Folder of the base policy and RL token.
+        own_files: The user's own files of parameters.
         mode: "lockstep" or "real_time".
         output: Folder of the run.
         namespace: Namespace of the nodes, absolute.
@@ -91,7 +93,9 @@ class Graph:
 
     context: LaunchContext
     share: Path
-    task: dict[str, Any]
+    task: Task
+    model: Path
+    own_files: tuple[Path, ...]
     mode: str
     output: Path
     namespace: str
@@ -119,15 +123,13 @@ class Graph:
             supervisor: Likewise who supervises; empty: nobody has to.
 
         Raises:
-            ValueError: If the task is unknown, nobody could judge success, the namespace is none,
-                or the robot's file cannot be read.
+            FileNotFoundError: If there is no such task.
+            ValueError: If nobody could judge success, the namespace is none, or a file cannot be
+                read.
         """
         share = Path(FindPackageShare("rlt_bringup").perform(context))
-        name = argument(context, "task")
-        files = {path.stem: path for path in (share / "config" / "tasks").glob("*.yaml")}
-        if name not in files:
-            raise ValueError(f"unknown task {name!r}; known tasks: {', '.join(sorted(files))}")
-        task = yaml.safe_load(files[name].read_text(encoding="utf-8"))
+        task_file = named_file("task", argument(context, "task"), share / "config" / "tasks")
+        task = read_task(task_file)
         configurations = context.launch_configurations
         robot = robot or configurations.get("robot", "sim")
         supervisor = configurations.get("supervisor", "") if supervisor is None else supervisor
@@ -138,7 +140,7 @@ class Graph:
             mode = "real_time"
         namespace = namespace_here(context, argument(context, "namespace"))
         output = configurations.get("output") or (
-            f"runs/{name}-{_occasion(configurations, namespace)}"
+            f"runs/{task_file.stem}-{_occasion(configurations, namespace)}"
         )
         robot_file = share / "config" / "robots" / "sim.yaml"
         if not simulated:
@@ -147,10 +149,16 @@ class Graph:
                 raise ValueError(
                     f"no robot config at {robot_file}: name one like config/robots/sim.yaml"
                 )
-        sections(robot_file)
+        model = configurations.get("model", "")
+        own = configurations.get("params_file", "")
+        own_files = (path_of(own).absolute(),) if own else ()
+        for file in (robot_file, *own_files):
+            sections(file)
         return cls(
-            context, share, task, mode, path_of(output).absolute(), namespace, robot_file,
-            simulated, supervisor == "human",
+            context, share, task,
+            path_of(model).absolute() if model else share / "models" / task.task,
+            own_files, mode, path_of(output).absolute(), namespace, robot_file, simulated,
+            supervisor == "human",
         )
 
     @property
@@ -162,7 +170,7 @@ class Graph:
     def agreed(self) -> dict[str, Any]:
         """The parameters of `GraphSettings`."""
         return {
-            "model": str(self.share / "models" / str(self.task["task"])),
+            "model": str(self.model),
             "mode": self.mode,
             "planning_delay_ticks": 0 if self.lockstep else REAL_TIME_DELAY_TICKS,
         }
@@ -202,7 +210,7 @@ class Graph:
             package: Its package.
             name: Its name and its executable's.
             parameters: Parameters that win over all others; None means the file's.
-            *files: Parameter files after config/rlt.yaml and the robot's.
+            *files: Parameter files after config/rlt.yaml and the robot's; the user's own come last.
             **options: Further arguments of `launch_ros.actions.Node`.
 
         Raises:
@@ -210,8 +218,8 @@ class Graph:
         """
         executable_of(self.context, package, name)
         decided = {key: value for key, value in (parameters or {}).items() if value is not None}
-        self.said.extend(overruled(self.context, f"{self.namespace.rstrip('/')}/{name}", decided))
-        defaults = [self.share / "config" / "rlt.yaml", self.robot_file, *files]
+        full = full_name(name, self.namespace)
+        self.said.extend(overruled(self.context, full, decided, self.own_files))
         return GraphNode(
             name,
             self.namespace,
@@ -221,7 +229,7 @@ class Graph:
             # SetParametersFromFile have set around this launch file, which wins over them.
             ros_arguments=[
                 "--log-level", argument(self.context, "log_level"),
-                *(word for file in defaults for word in (FILE_FLAG, str(file))),
+                *(word for file in self.defaults(*files) for word in (FILE_FLAG, str(file))),
             ],
             parameters=[{key: _as_it_stands(value) for key, value in decided.items()}] if decided
             else None,
@@ -229,11 +237,19 @@ class Graph:
             **options,
         )
 
+    def defaults(self, *files: Path) -> list[Path]:
+        """The files of a node's parameters; a later one wins.
+
+        Args:
+            *files: Those of this node alone.
+        """
+        return [self.share / "config" / "rlt.yaml", self.robot_file, *files, *self.own_files]
+
     def robot(self) -> dict[str, Node]:
         """The simulated robot, or nothing where there is a real one."""
         if not self.simulated:
             return {}
-        options = {"task": self.task["task"], "mode": self.mode} | self.task["world"]
+        options = {"task": self.task.task, "mode": self.mode} | self.task.world
         if self.full_task:
             options["start"] = "home"
         return {"simulator": self.node("rlt_sim", "simulator", options)}
@@ -378,13 +394,13 @@ class Graph:
             | {
                 "job": job,
                 "supervisor": "human" if self.supervised else "auto",
-                "task": self.task["task"],
+                "task": self.task.task,
                 "output": str(self.output),
                 "seed": whole(self.context, "seed"),
                 "full_task": self.full_task,
-                "approach_limit_ticks": self.task["approach_limit_ticks"],
-                "time_limit_ticks": self.task["time_limit_ticks"],
-                "time_limit": self.task["time_limit"],
+                "approach_limit_ticks": self.task.approach_limit_ticks,
+                "time_limit_ticks": self.task.time_limit_ticks,
+                "time_limit": self.task.time_limit,
                 "privileged_pretraining": self._privileged(),
             }
             | parameters,
@@ -392,7 +408,7 @@ class Graph:
 
     def _privileged(self) -> bool | None:
         """Whether the model's pretraining used simulator labels; None if it does not say."""
-        path = Path(self.agreed["model"]) / "pretrain.json"
+        path = self.model / "pretrain.json"
         if not path.is_file():
             return None
         said = json.loads(path.read_text(encoding="utf-8")).get("privileged_pretraining")

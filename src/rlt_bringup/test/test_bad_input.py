@@ -37,7 +37,7 @@ def launch(domain: int, *arguments: str) -> tuple[int, str]:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("train.launch.py", "task:=nonsense"), "unknown task 'nonsense'; known tasks: ethernet"),
+        (("train.launch.py", "task:=tea"), "there is no task 'tea': expected one of ethernet"),
         (("train.launch.py", "episodes:=many"), "episodes:=many is no whole number"),
         (("train.launch.py", "episodes:=0"), "episodes:=0 is too small: expected 1 or more"),
         (("train.launch.py", "robot:=my.yaml"), "only the simulator can judge success"),

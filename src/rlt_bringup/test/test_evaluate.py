@@ -2,7 +2,11 @@
 
 import json
 import os
+import shutil
 import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_the_base_policy_is_evaluated_and_reported(domain, tmp_path):
@@ -18,3 +22,29 @@ def test_the_base_policy_is_evaluated_and_reported(domain, tmp_path):
     assert report["base"]["episodes"] == 2
     assert report["rlt"] is None and report["difference"] is None
     assert (output / "report.html").stat().st_size > 10_000
+
+
+def test_task_model_and_parameters_of_ones_own_lie_anywhere(domain, tmp_path):
+    """And nothing of ours is written to: the folder may be read-only."""
+    mine = tmp_path / "my cell"
+    shutil.copytree(ROOT / "models" / "ethernet", mine / "vla")
+    task = (ROOT / "config" / "tasks" / "ethernet.yaml").read_text()
+    assert "time_limit_ticks: 480" in task
+    (mine / "short.yaml").write_text(task.replace("time_limit_ticks: 480", "time_limit_ticks: 30"))
+    (mine / "mine.yaml").write_text(
+        "/**/episodes: {ros__parameters: {time_limit_ticks: 70}}\n"
+        "/**/chunk_controller: {ros__parameters: {max_stretch_ticks: 3}}\n"
+    )
+    done = subprocess.run(
+        ["ros2", "launch", "rlt_bringup", "evaluate.launch.py", "policy:=base", "episodes:=2",
+         f"task:={mine}/short.yaml", f"model:={mine}/vla", f"params_file:={mine}/mine.yaml",
+         "log_level:=debug", f"output:={tmp_path}/run"],
+        env=os.environ | {"ROS_DOMAIN_ID": str(domain)},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "parameter time_limit_ticks = 70 is not obeyed: the launch" in done.stdout
+    episodes = [
+        json.loads(line) for line in (tmp_path / "run" / "episodes.jsonl").read_text().splitlines()
+    ]
+    assert [episode["steps"] for episode in episodes] == [30, 30]

@@ -55,6 +55,6 @@ def test_two_robots_in_one_launch(tmp_path):
         assert settings["schedule"]["time_limit_ticks"] == 480
         assert settings["graph"]["silence_s"] == silence_s
         assert f"[{name}.rlt.observer]: parameter(s) publish_rate, tf_prefix, given to all" in said
-    assert "parameter time_limit_ticks = 70, set around this launch file, is not obeyed" in said
-    assert "parameter approach_limit_ticks = 300, set around this launch file, is not" in said
+    assert "parameter time_limit_ticks = 70 is not obeyed" in said
+    assert "parameter approach_limit_ticks = 300 is not obeyed" in said
     assert "label_guard_ticks = 3, set around" not in said

@@ -27,6 +27,12 @@ def process(program, **options):
 
 def generate_launch_description():
 """
+WHOLE = """
+task: ethernet
+time_limit_ticks: 480
+approach_limit_ticks: 400
+time_limit: failure
+"""
 LEADER = 'process("import time; time.sleep(2.0)")'
 END = 'finally_(leader, "leader", [Shutdown(reason="done")]), leader'
 
@@ -202,6 +208,33 @@ def test_a_real_robots_learner_needs_nobody_who_judges(tmp_path):
     assert Graph.of(context, supervisor="").mode == "real_time"
 
 
+def test_ones_own_parameters_come_after_all_other_files(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    file = tmp_path / "mine.yaml"
+    file.write_text("/**/operator: {ros__parameters: {debounce_s: 0.1}}")
+    graph = Graph.of(in_context(params_file="~/mine.yaml", supervisor="human", model="~/vla"))
+    assert graph.agreed["model"] == str(tmp_path / "vla")
+    files = graph.defaults(tmp_path / "xbox.yaml")
+    assert [path.name for path in files] == ["rlt.yaml", "sim.yaml", "xbox.yaml", "mine.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("task: ethernet", "lacks time_limit_ticks, approach_limit_ticks, time_limit: see"),
+        (WHOLE + "gamma: 1", "holds gamma, but a task has only task, time_limit_ticks"),
+        (WHOLE.replace("480", "long"), "time_limit_ticks of task .* is 'long', expected a whole"),
+        (WHOLE + "world: small", "world of task file .* is 'small', expected names and values"),
+        ("[", "cannot be read"), ("just text", "holds no keys"),
+    ],
+)
+def test_a_task_that_is_none_is_said_in_one_sentence(tmp_path, content, words):
+    file = tmp_path / "task.yaml"
+    file.write_text(content)
+    with pytest.raises(ValueError, match=words):
+        Graph.of(in_context(task=str(file)))
+
+
 def test_a_launch_file_without_an_argument_does_not_take_it_from_others():
     context = in_context(robot="arm.yaml", supervisor="human")
     graph = Graph.of(context, robot="sim", supervisor="")
@@ -267,7 +300,7 @@ def test_what_an_included_launch_file_lacks_leaves_no_process_of_others_behind(t
 """)
     done = launch(str(file))
     assert done.returncode == 1
-    assert "unknown task 'tea'" in done.stdout
+    assert "there is no task 'tea'" in done.stdout
     assert not any(str(tmp_path).encode() in line for line in command_lines())
 
 

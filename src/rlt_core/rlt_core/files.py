@@ -14,6 +14,31 @@ def path_of(text: str) -> Path:
     return Path(os.path.expanduser(text))
 
 
+def named_file(kind: str, name: str, folder: Path) -> Path:
+    """A file of settings that is known by its name, or somebody's own.
+
+    Args:
+        kind: What it is, for the error.
+        name: A file of the folder without .yaml, or the path of a .yaml file.
+        folder: Where the known ones are.
+
+    Raises:
+        FileNotFoundError: If there is none; names those that there are.
+    """
+    if name.endswith((".yaml", ".yml")):
+        path = path_of(name).absolute()
+        if not path.is_file():
+            raise FileNotFoundError(f"there is no {kind} file {path}")
+        return path
+    path = folder / f"{name}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(path.stem for path in folder.glob("*.yaml")))
+        raise FileNotFoundError(
+            f"there is no {kind} {name!r}: expected one of {known}, or the path of a .yaml file"
+        )
+    return path
+
+
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """Write a file beside another, which it replaces as a whole when the block has ended.

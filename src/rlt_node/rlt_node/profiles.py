@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rlt_core.files import path_of
+from rlt_core.files import named_file
 
 
 def find_profile(name: str, folder: Path | None = None) -> Path:
@@ -17,19 +17,7 @@ def find_profile(name: str, folder: Path | None = None) -> Path:
     Raises:
         FileNotFoundError: If there is none; names those that there are.
     """
-    if name.endswith((".yaml", ".yml")):
-        path = path_of(name).absolute()
-        if not path.is_file():
-            raise FileNotFoundError(f"there is no profile file {path}")
-        return path
-    folder = _installed() if folder is None else folder
-    path = folder / f"{name}.yaml"
-    if not path.is_file():
-        known = ", ".join(sorted(path.stem for path in folder.glob("*.yaml")))
-        raise FileNotFoundError(
-            f"there is no profile {name!r}: expected one of {known}, or the path of a .yaml file"
-        )
-    return path
+    return named_file("profile", name, _installed() if folder is None else folder)
 
 
 def _installed() -> Path:

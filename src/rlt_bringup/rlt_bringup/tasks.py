@@ -1,0 +1,71 @@
+"""A task: what the robot is to do, and when it has failed; a file of config/tasks or of yours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rlt_core.settings import fit
+
+EXAMPLE = "config/tasks/ethernet.yaml"
+
+
+@dataclass(frozen=True)
+class Task:
+    """The content of a task's file.
+
+    Attributes:
+        task: Name of the task: of its base policy in models/, and of its simulated world.
+        time_limit_ticks: Ticks after which a critical phase that is not done is over.
+        approach_limit_ticks: Ticks after which an approach from home is over.
+        time_limit: "failure" (it has failed) or "truncation" (it was cut short).
+        instruction: The language instruction.
+        world: Options of the simulated world.
+    """
+
+    task: str
+    time_limit_ticks: int
+    approach_limit_ticks: int
+    time_limit: str
+    instruction: str = ""
+    world: dict[str, Any] = field(default_factory=dict)
+
+
+def read_task(path: Path) -> Task:
+    """Read a task's file.
+
+    Raises:
+        ValueError: If it cannot be read, or lacks or holds what a task does not.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"task file {path} cannot be read ({reason}): mend it") from error
+    if not isinstance(content, Mapping):
+        raise ValueError(f"task file {path} holds no keys: write one like {EXAMPLE}")
+    known = [item.name for item in fields(Task)]
+    needed = [item.name for item in fields(Task) if _needed(item)]
+    if missing := [name for name in needed if name not in content]:
+        raise ValueError(f"task file {path} lacks {', '.join(missing)}: see {EXAMPLE}")
+    if unknown := sorted(map(str, content.keys() - set(known))):
+        raise ValueError(
+            f"task file {path} holds {', '.join(unknown)}, but a task has only {', '.join(known)}"
+        )
+    world = content.get("world") or {}
+    if not isinstance(world, Mapping):
+        raise ValueError(f"world of task file {path} is {world!r}, expected names and values")
+    examples = {"task": "", "instruction": "", "time_limit": ""}
+    values = {
+        name: fit(f"{name} of task file {path}", value, examples.get(name, 0))
+        for name, value in content.items() if name != "world"
+    }
+    return Task(**values, world=dict(world))
+
+
+def _needed(item: Field[Any]) -> bool:
+    return item.default is MISSING and item.default_factory is MISSING
