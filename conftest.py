@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 from domains import claimed_domain
-from steady import Lateness, MachineStalled, alone
+from steady import Lateness, MachineStalled, alone, preferred
 
 MACHINE = pytest.StashKey[Lateness]()
 ATTEMPTS = 4  # at a test that the machine keeps from running in time
@@ -19,6 +20,8 @@ TURN_S = 900.0  # a check of time may have to wait for those of other suites
 
 def pytest_configure(config: pytest.Config) -> None:
     """Declare our marker, and begin to measure the machine."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a script
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # what the tests start heeds it
     config.addinivalue_line(
         "markers", "time_critical: a busy machine alone can make it fail, so only one runs at once"
     )
@@ -66,11 +69,11 @@ def _excused_by_the_machine(item: pytest.Item) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def machine(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Let no two checks of time run at once, and none begin while the machine is stalled."""
+    """Let checks of time run one at a time, before other work, on a machine that does not stall."""
     if request.node.get_closest_marker("time_critical") is None:
         yield
         return
-    with alone():
+    with alone(), preferred():
         request.config.stash[MACHINE].settle()
         yield
 

@@ -189,7 +189,8 @@ class Supervisor:
         self.watcher.wait_for(reached, f"what the person does in episode {episode}")
 
 
-@pytest.mark.timeout(420)
+@pytest.mark.time_critical
+@pytest.mark.timeout(900)  # some of it may go by before its turn comes
 def test_a_supervised_run_to_its_end(launched, watcher, device, tmp_path):
     supervisor = Supervisor(watcher, device)
     for episode in range(1, COUNT + 1):

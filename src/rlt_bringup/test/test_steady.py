@@ -38,6 +38,17 @@ def test_a_check_of_time_waits_for_that_of_another_process():
     assert other.communicate(timeout=60)[0] == b"alone\n"
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may go before others")
+def test_what_a_check_of_time_starts_goes_before_ordinary_work_and_nothing_after_it():
+    def nice() -> int:
+        return int(subprocess.check_output([sys.executable, "-c", "import os; print(os.nice(0))"]))
+
+    before = nice()
+    with steady.preferred():
+        assert nice() == steady.NICE
+    assert nice() == before
+
+
 STALLING = """
 import ctypes, time
 
