@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from domains import claimed_domain
@@ -19,7 +20,7 @@ TURN_S = 900.0  # a check of time may have to wait for those of other suites
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare our marker, and begin to measure the machine."""
+    """Declare our marker, let Ctrl-C be heeded, and begin to measure the machine."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a script
         signal.signal(signal.SIGINT, signal.default_int_handler)  # what the tests start heeds it
     config.addinivalue_line(
@@ -29,15 +30,23 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
+def pytest_xdist_auto_num_workers() -> int | None:
     """One process more than there are cores: most tests wait rather than compute."""
-    return min(4, (os.cpu_count() or 1) + 1)
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None  # xdist reads it
+    return min(4, len(os.sched_getaffinity(0)) + 1)
+
+
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
+def pytest_handlecrashitem(crashitem: str, sched: Any) -> None:
+    """Let a test that ended its process have failed: no machine does that."""
+    sched.config.failures_db.set_test_reruns(crashitem, 0)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Run again what fails on a stalled machine; leave a check of time the time for its turn."""
     if not item.config.getoption("usepdb"):
-        again = pytest.mark.flaky(reruns=ATTEMPTS - 1, only_rerun=MachineStalled.__name__)
+        again = pytest.mark.flaky(reruns=ATTEMPTS - 1, only_rerun=MachineStalled)
         item.add_marker(again)  # of pytest-rerunfailures
     if item.get_closest_marker("time_critical") and not item.get_closest_marker("timeout"):
         item.add_marker(pytest.mark.timeout(TURN_S))
@@ -63,14 +72,18 @@ def _excused_by_the_machine(item: pytest.Item) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        item.config.stash[MACHINE].excuse(error)
+        if not item.config.getoption("usepdb"):
+            item.config.stash[MACHINE].excuse(error)
         raise
 
 
 @pytest.fixture(autouse=True)
-def machine(request: pytest.FixtureRequest) -> Iterator[None]:
+def machine(
+    request: pytest.FixtureRequest, nobody_of_an_earlier_test_is_left: None
+) -> Iterator[None]:
     """Let checks of time run one at a time, before other work, on a machine that does not stall."""
     if request.node.get_closest_marker("time_critical") is None:
+        request.config.stash[MACHINE].begin()
         yield
         return
     with alone(), preferred():

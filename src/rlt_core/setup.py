@@ -17,7 +17,7 @@ setup(
     ],
     zip_safe=False,
     install_requires=['safetensors'],  # rosdep does not know it
-    extras_require={'test': ['pytest']},  # by this `colcon test` knows what runs the tests
+    extras_require={'test': ['pytest', 'pytest-rerunfailures']},  # by this `colcon test` knows what runs the tests
     entry_points={
         'rlt.vla': [
             'tiny = rlt_core.vla.tiny:TinyVLA',

@@ -16,7 +16,7 @@ setup(
         ('share/' + package_name, ['package.xml']),
     ],
     zip_safe=False,
-    extras_require={'test': ['pytest']},  # by this `colcon test` knows what runs the tests
+    extras_require={'test': ['pytest', 'pytest-rerunfailures']},  # by this `colcon test` knows what runs the tests
     entry_points={
         'console_scripts': [
             'observer = rlt_policy.main:observer',

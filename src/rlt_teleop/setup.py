@@ -16,8 +16,8 @@ setup(
         ('share/' + package_name, ['package.xml']),
     ],
     zip_safe=False,
-    install_requires=['pysdl2'],  # rosdep does not know it
-    extras_require={'test': ['pytest']},  # by this `colcon test` knows what runs the tests
+    install_requires=['pysdl2', 'pysdl2-dll'],  # rosdep does not know them
+    extras_require={'test': ['pytest', 'pytest-rerunfailures']},  # by this `colcon test` knows what runs the tests
     entry_points={
         'console_scripts': [
             'episodes = rlt_teleop.main:episodes',

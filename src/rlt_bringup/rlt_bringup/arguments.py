@@ -26,8 +26,8 @@ ARGUMENTS = {
     "model": ("", "folder of the base policy and RL token; empty: models/<task>"),
     "params_file": (
         "",
-        "your own ROS parameters: they win over rlt.yaml, the robot's and the profile, and lose to "
-        "arguments",
+        "path of a file of ROS parameters of yours: wins over rlt.yaml, the robot's file and the "
+        "profile, loses to what the launch file decides",
     ),
     "seed": ("0", "seed of the run: episodes, exploration and learning follow from it"),
     "full_task": (

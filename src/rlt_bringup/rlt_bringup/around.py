@@ -1,4 +1,4 @@
-"""What the launch file that includes ours has set around it: a namespace, and parameters."""
+"""A namespace and parameters that somebody else has set: around our launch file, or in a file."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def overruled(
     given = _parameters(context, node, own)
     return [
         f"parameter {name} = {given[name]!r} is not obeyed: the launch file decides it; use its "
-        "arguments"
+        "arguments, or the task's file"
         for name in sorted(given.keys() & decided.keys())
         if given[name] != decided[name]
     ]

@@ -175,6 +175,21 @@ class Graph:
             "planning_delay_ticks": 0 if self.lockstep else REAL_TIME_DELAY_TICKS,
         }
 
+    def require_model(self) -> None:
+        """Check that the model is there and fits the task, before a node looks for it.
+
+        Raises:
+            OSError: If there is no model.
+            ValueError: If its contract cannot be read or does not fit, or its base policy follows
+                another instruction than the task's.
+        """
+        contract = GraphSettings(**self.agreed).contract()
+        if self.task.instruction not in ("", contract.instruction):
+            raise ValueError(
+                f"the task's instruction is {self.task.instruction!r}, but the base policy in "
+                f"{self.model} follows {contract.instruction!r}: make them one"
+            )
+
     @property
     def full_task(self) -> bool:
         """Whether episodes begin with an approach from home."""
@@ -262,9 +277,9 @@ class Graph:
 
         Raises:
             OSError: If there is no model, or no such checkpoint.
-            ValueError: If the model's contract cannot be read or does not fit.
+            ValueError: If the model does not fit.
         """
-        GraphSettings(**self.agreed).contract()
+        self.require_model()
         folder = str(path_of(checkpoint).absolute()) if checkpoint else ""
         if folder:
             require_checkpoint(Path(folder), MANIFEST, PREVIOUS)
@@ -284,10 +299,12 @@ class Graph:
         They come back when they end: until then the robot holds, and the run waits for them.
 
         Raises:
-            FileNotFoundError: If there is no such profile.
+            OSError: If there is no model, or no such profile.
+            ValueError: If the model does not fit.
         """
         if not self.supervised:
             return {}
+        self.require_model()
         package, executable, own_profile = DEVICES[argument(self.context, "device")]
         name = argument(self.context, "profile") or own_profile
         profile = find_profile(name, self.share / "config" / "gamepads")
@@ -312,8 +329,10 @@ class Graph:
             robots: Namespaces of the robots; none: the robot in its own.
 
         Raises:
-            OSError: If the output folder cannot be written.
+            OSError: If there is no model, or the output folder cannot be written.
+            ValueError: If the model does not fit.
         """
+        self.require_model()
         require_folder(self.output)
         parameters = self.agreed | {
             "output": str(self.output),

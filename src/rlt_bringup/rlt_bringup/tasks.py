@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from rlt_core.settings import fit
+from rlt_core.settings import ScheduleSettings, build, fit
 
 EXAMPLE = "config/tasks/ethernet.yaml"
+LIMITS = ("time_limit_ticks", "approach_limit_ticks", "time_limit")
+DECIDED = {"task", "mode", "start"}
+"""Options of the simulated world that a launch sets."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class Task:
         time_limit_ticks: Ticks after which a critical phase that is not done is over.
         approach_limit_ticks: Ticks after which an approach from home is over.
         time_limit: "failure" (it has failed) or "truncation" (it was cut short).
-        instruction: The language instruction.
+        instruction: The language instruction: that of the base policy, or empty.
         world: Options of the simulated world.
     """
 
@@ -59,12 +62,15 @@ def read_task(path: Path) -> Task:
     world = content.get("world") or {}
     if not isinstance(world, Mapping):
         raise ValueError(f"world of task file {path} is {world!r}, expected names and values")
-    examples = {"task": "", "instruction": "", "time_limit": ""}
-    values = {
-        name: fit(f"{name} of task file {path}", value, examples.get(name, 0))
-        for name, value in content.items() if name != "world"
-    }
-    return Task(**values, world=dict(world))
+    if decided := sorted(DECIDED & world.keys()):
+        said = ", ".join(decided)
+        raise ValueError(f"world of task file {path} holds {said}: a launch decides it")
+    try:
+        limits = asdict(build(ScheduleSettings, {name: content[name] for name in LIMITS}))
+        texts = {name: fit(name, content.get(name, ""), "") for name in ("task", "instruction")}
+    except ValueError as error:
+        raise ValueError(f"task file {path}: {error}") from error
+    return Task(**{name: limits[name] for name in LIMITS}, **texts, world=dict(world))
 
 
 def _needed(item: Field[Any]) -> bool:

@@ -84,23 +84,28 @@ def preferred() -> Iterator[None]:
 class Lateness:
     """Measures how late a sleeping thread of this process wakes, as long as the process lives.
 
-    Attributes:
-        worst: The longest delay since `begin`, s.
+    It cannot tell who was in the way: the machine, or this process with the interpreter's lock.
     """
 
     def __init__(self) -> None:
-        self.worst = 0.0
+        self._worst = 0.0
+        self._slept = time.monotonic()
         threading.Thread(target=self._run, name="lateness", daemon=True).start()
 
     def _run(self) -> None:
         while True:
-            slept = time.monotonic()
+            self._slept = time.monotonic()
             time.sleep(NAP_S)
-            self.worst = max(self.worst, time.monotonic() - slept - NAP_S)
+            self._worst = self.worst
+
+    @property
+    def worst(self) -> float:
+        """The longest delay since `begin`, s; a thread that has still not woken counts."""
+        return max(self._worst, time.monotonic() - self._slept - NAP_S)
 
     def begin(self) -> None:
         """Forget what has been."""
-        self.worst = 0.0
+        self._worst = 0.0
 
     def settle(self) -> None:
         """Wait for a moment in which the machine is not stalled, but not for ever; then begin."""
@@ -113,13 +118,13 @@ class Lateness:
         self.begin()
 
     def excuse(self, error: Exception) -> None:
-        """Blame the machine for an error if it was stalled.
+        """Blame the machine for an error if this process had to wait for it.
 
         Raises:
-            MachineStalled: If it was.
+            MachineStalled: If it had to.
         """
         if self.worst > STALL_S and not isinstance(error, MachineStalled):
             raise MachineStalled(
-                f"the machine let this process wait for up to {1e3 * self.worst:.0f} ms (run the "
-                f"test with less beside it), and then: {type(error).__name__}: {error}"
+                f"this process had to wait for up to {1e3 * self.worst:.0f} ms (run the test with "
+                f"less beside it), and then: {type(error).__name__}: {error}"
             ) from error

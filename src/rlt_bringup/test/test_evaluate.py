@@ -25,25 +25,26 @@ def test_the_base_policy_is_evaluated_and_reported(domain, tmp_path):
 
 
 def test_task_model_and_parameters_of_ones_own_lie_anywhere(domain, tmp_path):
-    """And nothing of ours is written to: the folder may be read-only."""
     mine = tmp_path / "my cell"
     shutil.copytree(ROOT / "models" / "ethernet", mine / "vla")
     task = (ROOT / "config" / "tasks" / "ethernet.yaml").read_text()
     assert "time_limit_ticks: 480" in task
     (mine / "short.yaml").write_text(task.replace("time_limit_ticks: 480", "time_limit_ticks: 30"))
     (mine / "mine.yaml").write_text(
-        "/**/episodes: {ros__parameters: {time_limit_ticks: 70}}\n"
-        "/**/chunk_controller: {ros__parameters: {max_stretch_ticks: 3}}\n"
+        "/**/episodes: {ros__parameters: {time_limit_ticks: 70, label_guard_ticks: 3}}\n"
     )
     done = subprocess.run(
         ["ros2", "launch", "rlt_bringup", "evaluate.launch.py", "policy:=base", "episodes:=2",
          f"task:={mine}/short.yaml", f"model:={mine}/vla", f"params_file:={mine}/mine.yaml",
-         "log_level:=debug", f"output:={tmp_path}/run"],
+         f"output:={tmp_path}/run"],
         env=os.environ | {"ROS_DOMAIN_ID": str(domain)},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120,
     )
     assert done.returncode == 0, done.stdout
     assert "parameter time_limit_ticks = 70 is not obeyed: the launch" in done.stdout
+    settings = json.loads((tmp_path / "run" / "run.json").read_text())["settings"]
+    assert settings["graph"]["model"] == f"{mine}/vla"
+    assert settings["schedule"]["label_guard_ticks"] == 3
     episodes = [
         json.loads(line) for line in (tmp_path / "run" / "episodes.jsonl").read_text().splitlines()
     ]

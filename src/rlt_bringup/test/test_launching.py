@@ -223,7 +223,10 @@ def test_ones_own_parameters_come_after_all_other_files(tmp_path, monkeypatch):
     [
         ("task: ethernet", "lacks time_limit_ticks, approach_limit_ticks, time_limit: see"),
         (WHOLE + "gamma: 1", "holds gamma, but a task has only task, time_limit_ticks"),
-        (WHOLE.replace("480", "long"), "time_limit_ticks of task .* is 'long', expected a whole"),
+        (WHOLE.replace("480", "long"), "yaml: time_limit_ticks is 'long', expected a whole"),
+        (WHOLE.replace("480", "-5"), "yaml: .*time_limit_ticks = -5"),
+        (WHOLE.replace("failure", "never"), "yaml: .*time_limit = 'never'"),
+        (WHOLE + "world: {mode: real_time}", "holds mode: a launch decides it"),
         (WHOLE + "world: small", "world of task file .* is 'small', expected names and values"),
         ("[", "cannot be read"), ("just text", "holds no keys"),
     ],
@@ -240,6 +243,13 @@ def test_a_launch_file_without_an_argument_does_not_take_it_from_others():
     graph = Graph.of(context, robot="sim", supervisor="")
     assert set(graph.robot()) == {"simulator"} and graph.person() == {}
     assert graph.robot_file.name == "sim.yaml"
+
+
+def test_a_task_with_another_instruction_than_the_policys_is_refused(tmp_path):
+    file = tmp_path / "task.yaml"
+    file.write_text(WHOLE + "instruction: make tea")
+    with pytest.raises(ValueError, match="is 'make tea', but the base policy in .*socket"):
+        Graph.of(in_context(task=str(file))).control()
 
 
 @pytest.fixture
@@ -267,6 +277,8 @@ def place(tmp_path):
         (("supervisor:=human", "profile:={}/words.yaml"), "is no file of ROS parameters"),
         (("namespace:=2nd",), "'2nd' is no namespace"),
         (("seed:=-3",), "argument seed:=-3 is too small"),
+        (("params_file:={}/words.yaml",), "is no file of ROS parameters"),
+        (("task:={}/words.yaml",), "words.yaml lacks task, time_limit_ticks"),
     ],
 )
 def test_what_is_missing_is_said_before_the_first_process_starts(place, arguments, words):
@@ -281,6 +293,15 @@ def test_what_is_missing_is_said_before_the_first_process_starts(place, argument
     assert words in done.stdout and "Traceback" not in done.stdout
     assert "process started" not in done.stdout
     assert sorted(place.rglob("*")) == before
+
+
+@pytest.mark.parametrize("file", ["train", "learner", "teleop"])
+def test_a_model_that_is_not_there_is_said_by_every_launch_that_needs_it(file, tmp_path):
+    output = () if file == "teleop" else (f"output:={tmp_path}/new",)
+    done = launch("rlt_bringup", f"{file}.launch.py", "model:=/nowhere", *output)
+    assert done.returncode == 1
+    assert "/nowhere" in done.stdout and "Traceback" not in done.stdout
+    assert "process started" not in done.stdout
 
 
 def test_what_an_included_launch_file_lacks_leaves_no_process_of_others_behind(tmp_path):

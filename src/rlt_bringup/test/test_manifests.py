@@ -29,6 +29,7 @@ ROSDEP = {
 }
 # What rosdep does not know: the names of the Python package index, for setup.py.
 PIP = {"mcap": "mcap", "safetensors": "safetensors", "sdl2": "pysdl2"}
+LOADED = {"pysdl2-dll"}  # without an import of ours
 TEST_TOOLS = {"python3-pytest", "python3-pytest-timeout", "python3-pytest-xdist"}
 OUR_TEST_MODULES = {path.stem for path in Path(__file__).parent.rglob("*.py")} | {"faults"}
 
@@ -74,8 +75,8 @@ def test_a_package_declares_what_it_imports_and_nothing_else(package):
     needed = imported(ROOT / "src" / package / package)
     stated = declared(package, "depend", "exec_depend") | required(package)
     assert needed - stated == set(), "imported, not declared"
-    assert stated - needed == set(), "declared, not imported"
-    assert required(package) <= set(PIP.values()), "rosdep knows it: declare it in package.xml"
+    assert stated - needed - LOADED == set(), "declared, not imported"
+    assert required(package) <= {*PIP.values(), *LOADED}, "rosdep knows it: use package.xml"
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -15,7 +15,7 @@ from rlt_interfaces.msg import Transition as TransitionMessage
 from rlt_interfaces.srv import GetTransitions
 from rlt_learner.catch_up import CatchUp
 from rlt_learner.intake import Intake
-from rlt_learner.roster import Roster
+from rlt_learner.roster import Roster, TooEarly
 from rlt_learner.status import learner_status
 from rlt_learner.worker import Worker
 from rlt_node import qos
@@ -74,7 +74,7 @@ class Feed:
         self._intake = Intake()
         self._newest: Transition | None = None
         self._doubted = False
-        self._turned_away = ""
+        self._too_early = ""
         self._recorder = RecorderStatus()
         self._weights = node.create_publisher(PolicyWeights, f"{prefix}policy_weights", qos.LATCHED)
         self._statuses = node.create_publisher(
@@ -145,21 +145,25 @@ class Feed:
 
     def _begin(self, run: str) -> None:
         """Take the commits of this run from now on."""
-        self.run, self._newest, self._doubted = "", None, False
+        waited = self._too_early == run
+        self.run, self._newest, self._doubted, self._too_early = "", None, False, ""
         try:
             self._intake = self._roster.admit(run, self.robot)
         except ValueError as error:
-            self._turned_away = run
+            self._too_early = run if isinstance(error, TooEarly) else ""
             self.refuse(str(error))
             return
-        self.run, self.refusal, self._turned_away = run, "", ""
+        self.run, self.refusal = run, ""
+        if waited:
+            self._node.get_logger().info(f"robot {self.robot} is learnt from now: run {run!r}")
         self._on_recorder(self._recorder)  # which may have been quicker
         self._worker.submit(lambda: self._on_begin(self))
 
     def _on_recorder(self, message: RecorderStatus) -> None:
         """Hear how far the log reaches; ask for a proof where that may be another log."""
         before, self._recorder = self._recorder, message
-        if message.run not in ("", self._turned_away) and not (self.run or self._lockstep):
+        refused = self.refusal and self._too_early in ("", message.run)
+        if message.run and not (self.run or refused or self._lockstep):
             self._begin(message.run)  # between two episodes nobody else may tell it for long
             return
         if message.run != self.run:
@@ -212,10 +216,10 @@ class Feed:
     def watch(self) -> None:
         """Ask the recorder for what is missing, or for the proof of its log; call it often.
 
-        A run that was turned away is tried again: another robot may have joined or left meanwhile.
+        A run that came too early is tried again: one that the checkpoint knows may be here now.
         """
-        if self._turned_away:
-            self._begin(self._turned_away)
+        if self._too_early:
+            self._begin(self._too_early)
         if self._doubted and self._newest is not None:
             self._ask(self._newest.seq, 1, self._judge)
         elif self.run and not self.refusal and self._intake.overdue(self._folded()):

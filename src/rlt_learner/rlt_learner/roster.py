@@ -9,6 +9,10 @@ from rlt_learner.intake import Intake
 ABSENT_SECONDS = 10.0
 
 
+class TooEarly(ValueError):
+    """A run may be learnt from only beside one that the checkpoint knows, and none is here yet."""
+
+
 class Roster:
     """Admits runs and keeps the account of each, also while its robot is away.
 
@@ -63,6 +67,7 @@ class Roster:
             The account of the run's commits.
 
         Raises:
+            TooEarly: If the checkpoint does not know it, nor any run that is here.
             ValueError: If it may not be learnt from beside what was learnt before.
         """
         holder = self._robots.get(run, robot)
@@ -78,7 +83,7 @@ class Roster:
                 "with the run"
             )
         if not self._joined and run not in self._restored:
-            raise ValueError(
+            raise TooEarly(
                 f"{self._folder} holds the checkpoint of run {_named(self._restored)}, this is run "
                 f"{run!r}: choose another folder with output:="
             )

@@ -539,7 +539,9 @@ def test_who_was_heard_of_before_the_run_of_the_checkpoint_is_admitted_after_it(
     bench.wait_for(lambda: told["left"][-1].ingested_seq == 1)
     bench.wait_for(lambda: told["right"][-1].ingested_seq == 2)
     assert told["right"][-1].trouble == "" and bench.node.ending is None
-    assert capfd.readouterr().err.count("nothing is learnt from robot") == 1
+    printed = capfd.readouterr().err
+    assert printed.count("nothing is learnt from robot /right") == 1
+    assert printed.count("robot /right is learnt from now: run 'r1'") == 1
 
 
 def test_a_robot_that_comes_late_is_given_the_weights_under_its_own_run(make_bench):

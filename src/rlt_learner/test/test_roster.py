@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rlt_learner.roster import ABSENT_SECONDS, Roster
+from rlt_learner.roster import ABSENT_SECONDS, Roster, TooEarly
 
 TEAM = ("/left", "/right")
 
@@ -42,7 +42,7 @@ def test_in_lockstep_a_second_run_is_refused_once_something_was_learnt():
 
 def test_the_checkpoint_of_another_run_is_not_mixed_in_but_a_known_run_opens_the_door():
     made = roster({"l1": 7, "r1": 9})
-    with pytest.raises(ValueError, match="runs/a holds the checkpoint of run 'l1' and 'r1', this"):
+    with pytest.raises(TooEarly, match="runs/a holds the checkpoint of run 'l1' and 'r1', this"):
         made.admit("new", "/right")
     assert made.admit("l1", "/left").missing == 7
     made.admit("new", "/right")
