@@ -196,7 +196,8 @@ make_venv() {
     say "installing Python packages: about a minute (1.6 GB on disk)"
     install_torch & # at the same time: it weighs as much as all the others
     torch=$!
-    install_rest || { kill "$torch" 2>/dev/null; explain_pip; }
+    # The other one may have ended by itself: that must not end this script without a word.
+    install_rest || { kill "$torch" 2>/dev/null || true; explain_pip; }
     wait "$torch" || install_public_torch || explain_pip
 }
 

@@ -334,6 +334,17 @@ def test_no_network_is_said_in_one_sentence(clone):
     assert "pip could not download the packages; check the network" in errors
 
 
+@needs_wheels
+def test_a_download_that_ended_before_the_other_failed_is_no_end_without_a_word(clone):
+    fake_python(clone)
+    lock = clone / "requirements" / "wheels.txt"
+    lines = lock.read_text(encoding="utf-8").splitlines(keepends=True)
+    lock.write_text("".join(line for line in lines if not line.startswith("torch==")))
+    code, _, errors = source(clone, **NOWHERE)
+    assert code == 1
+    assert "pip could not download the packages; check the network" in errors
+
+
 def test_it_must_be_sourced(clone):
     result = subprocess.run(["bash", clone / "env.sh"], capture_output=True, text=True)
     assert result.returncode == 1
