@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +52,7 @@ def read_task(path: Path) -> Task:
     if not isinstance(content, Mapping):
         raise ValueError(f"task file {path} holds no keys: write one like {EXAMPLE}")
     known = [item.name for item in fields(Task)]
-    needed = [item.name for item in fields(Task) if _needed(item)]
-    if missing := [name for name in needed if name not in content]:
+    if missing := [name for name in ("task", *LIMITS) if name not in content]:
         raise ValueError(f"task file {path} lacks {', '.join(missing)}: see {EXAMPLE}")
     if unknown := sorted(map(str, content.keys() - set(known))):
         raise ValueError(
@@ -71,7 +70,3 @@ def read_task(path: Path) -> Task:
     except ValueError as error:
         raise ValueError(f"task file {path}: {error}") from error
     return Task(**{name: limits[name] for name in LIMITS}, **texts, world=dict(world))
-
-
-def _needed(item: Field[Any]) -> bool:
-    return item.default is MISSING and item.default_factory is MISSING
