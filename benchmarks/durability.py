@@ -1,9 +1,9 @@
-"""What it costs that nothing is lost: commits, reload, checkpoints; and what a kill leaves.
+"""What durability costs: commits, reload, checkpoints; and what remains after a kill.
 
-Commits of the durable log against the same bytes appended to a file with `fdatasync`, in turn, on
-the same disk; the log read back into replay, from the file and as a learner process gets it from a
-recorder process; updates of the learner while its checkpoints are written; and a process killed at
-random bytes of a checkpoint. Exits with 1 if a goal is missed.
+Measures commits of the durable log against the same bytes appended to a file with `fdatasync`, in
+turn, on the same disk; the log read back into the replay buffer, from the file and as a learner
+process gets it from a recorder process; updates of the learner while its checkpoints are written;
+and a process killed at random bytes of a checkpoint. Exits with 1 if a goal is missed.
 
     python benchmarks/durability.py [--folder DISK] [--commits 1000] [--reload 100000] [--kills 50]
 """
@@ -28,18 +28,18 @@ import numpy as np
 import torch
 from learner import _batch, _contract
 
-from rlt_core import checkpoint
-from rlt_core.agent import Agent
 from rlt_core.contract import Contract
-from rlt_core.durable_log import LOG_FILE, DurableLog, StoredLog
-from rlt_core.log import pages
-from rlt_core.packing import Packing
+from rlt_core.log import checkpoint
+from rlt_core.log.durable_log import LOG_FILE, DurableLog, StoredLog
+from rlt_core.log.packing import Packing
+from rlt_core.log.stream import Stream
+from rlt_core.log.transition_log import pages
 from rlt_core.records import Commit, EpisodeKind, Source, Transition
+from rlt_core.rl.agent import Agent
+from rlt_core.rl.trainer import Trainer
 from rlt_core.settings import AgentSettings
-from rlt_core.stream import Stream
-from rlt_core.trainer import Trainer
-from rlt_learner.checkpoints import Checkpoints
-from rlt_learner.saver import Saver
+from rlt_learner.learner.checkpoint_writer import Saver
+from rlt_learner.learner.checkpoints import Checkpoints
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src" / "rlt_bringup" / "test"))
 from domains import claimed_domain
@@ -52,9 +52,9 @@ COMMIT_GOAL = 0.7  # of the rate of raw appends
 RELOAD_GOAL_S = 5.0
 SERVED_GOAL_S = 30.0
 BLOCK = 2000
-DELAY_GOAL = 1.0  # updates by which a checkpoint may delay one
+DELAY_GOAL = 1.0  # delay of an update by a checkpoint, in updates
 UPDATES = 300
-BETWEEN = 25  # updates between two checkpoints: sooner than any episode ends
+BETWEEN = 25  # updates between two checkpoints: more often than any episode ends
 
 
 def transitions(contract: Contract, count: int) -> list[Transition]:
@@ -110,7 +110,7 @@ def commit_rate(folder: Path, contract: Contract, count: int) -> bool:
 
 
 def reload_time(folder: Path, contract: Contract, count: int) -> bool:
-    """A log read back into a trainer that goes on, every row and the whole chain checked."""
+    """Read a log back into a resumed trainer; every row and the complete chain are checked."""
     write_log(folder, contract, count)
     stored = StoredLog(folder / LOG_FILE)
     trainer = gone_on(contract, stored)
@@ -122,13 +122,13 @@ def reload_time(folder: Path, contract: Contract, count: int) -> bool:
     seconds = time.perf_counter() - started
     assert len(trainer.replay) == count and not trainer.rebuilding
     megabytes = (folder / LOG_FILE).stat().st_size / 1e6
-    print(f"reload of {len(stored)} commits ({megabytes:.0f} MB) into replay: {seconds:.2f} s "
-          f"(goal {RELOAD_GOAL_S:g} s)")
+    print(f"reload of {len(stored)} commits ({megabytes:.0f} MB) into the replay buffer: "
+          f"{seconds:.2f} s (goal {RELOAD_GOAL_S:g} s)")
     return seconds < RELOAD_GOAL_S
 
 
 def gone_on(contract: Contract, log: StoredLog) -> Trainer:
-    """A trainer whose checkpoint had learnt from all of a log."""
+    """A trainer resumed from a checkpoint that had learnt from all of a log."""
     stream = Stream(log.run, Packing(contract))
     for page in pages(log):
         for transition in page:
@@ -158,7 +158,7 @@ def _blocks(contract: Contract, count: int) -> Iterator[list[Transition]]:
 
 
 def served_reload_time(folder: Path, count: int) -> bool:
-    """A learner that goes on from its checkpoint: page by page from the recorder's process."""
+    """Reload in a learner resumed from its checkpoint: page by page from the recorder's process."""
     contract, output = Contract.load(MODEL / "contract.json"), folder / "run"
     write_log(output, contract, count)
     trainer = gone_on(contract, StoredLog(output / LOG_FILE))
@@ -227,7 +227,7 @@ def kills(folder: Path, contract: Contract, count: int) -> bool:
             killed and meta["version"] == version and not problem
             and all(torch.equal(tensors[name], state[name]) for name in state)
         )
-    print(f"killed at {count} random bytes of a checkpoint: the one before loaded bit-exactly "
+    print(f"killed at {count} random bytes of a checkpoint: the previous one loaded bit-exactly "
           f"{exact} times (goal {count})")
     return exact == count
 
@@ -235,7 +235,7 @@ def kills(folder: Path, contract: Contract, count: int) -> bool:
 def _killed_while_saving(
     folder: Path, tensors: dict[str, torch.Tensor], rng: random.Random
 ) -> bool:
-    """Save in a child process that the kernel ends at a random byte; whether it did."""
+    """Save in a child process that the kernel ends at a random byte; return whether it did."""
     size = len(checkpoint.encode(tensors)[0])
     offset = rng.randrange(size)
     child = os.fork()

@@ -2,11 +2,11 @@
 
 The two run on two machines (network namespaces) and are killed and stopped, the link between them
 is cut, the recorder's disk is full. A seeded robot publishes what policy, controller and episodes
-would. Afterwards are compared, by key and every bit of content: what a recorder that hears all
-commits, what was published as committed (acknowledged), and the log; and the learner's checkpoint
-with a trainer that took the log in once, without a fault. Prints a table; exits with 1 if anything
-acknowledged was lost, anything doubled or changed, or windows were missed in silence: in episodes
-longer than the topics' history a recorder that stands still misses some, and has to say so. Needs
+would. Afterwards the script compares, by key and every bit of content: what a recorder commits that
+receives everything, what was published as committed (acknowledged), and the log; and the learner's
+checkpoint with a trainer that took in the log once, without a fault. Prints a table; exits with 1
+if anything acknowledged was lost, anything doubled or changed, or windows were missed silently: in
+episodes longer than the topics' history a stopped recorder misses some, and must report it. Needs
 root and iproute2.
 
     python benchmarks/exactly_once.py [--rate 25] [--count 10000] [--faults each|all|NAME ...]
@@ -31,8 +31,8 @@ from pathlib import Path
 
 import torch
 
-from rlt_core import checkpoint
 from rlt_core.contract import Contract
+from rlt_core.log import checkpoint
 from rlt_core.records import Transition
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src" / "rlt_bringup" / "test"))
@@ -52,15 +52,15 @@ from small_disk import small_disk
 
 from conftest import Graph
 
-EVERY_S = 20.0  # a fault begins so often
-OUTAGE_S = 10.0  # and lasts so long, where it is not over at once
-TOPIC_KEEPS = 1000  # records, for a recorder that is away: an episode of so many ticks is safe
+EVERY_S = 20.0  # time between the beginnings of faults
+OUTAGE_S = 10.0  # duration of a fault that is not over at once
+TOPIC_KEEPS = 1000  # records, for a recorder that is away: an episode of that many ticks is safe
 DISK_MIB = 100
 SETTLE_S = 300.0
 
 
 class Faults:
-    """What can be done to the graph; all but a kill ends by itself after OUTAGE_S.
+    """The faults of the graph; all but a kill end by themselves after OUTAGE_S.
 
     Attributes:
         done: How often each was done, by name.
@@ -123,7 +123,7 @@ class Faults:
         return self._machines.mend
 
     def _fill(self) -> Callable[[], None]:
-        """Write zeros until there is not a block left."""
+        """Write zeros until no block is left."""
         filler = self._recorded.parent / "filler"
         with open(filler, "wb", buffering=0) as file:
             for size in (1 << 20, 1 << 12):
@@ -137,18 +137,18 @@ class Faults:
 
 @dataclass(frozen=True)
 class Findings:
-    """What a run has come to: numbers of commits.
+    """The results of a run: numbers of commits.
 
     Attributes:
-        possible: What a recorder commits that hears everything.
+        possible: What a recorder commits that receives everything.
         committed: What the log holds.
         acknowledged: What was published as committed.
         received: What the learner has taken in.
         lost: Acknowledged and not in the log, or committed and not received.
         duplicated: Key and kind of commit twice in the log, or received twice.
-        corrupted: Other bits in the log than what was sent, or than what was acknowledged.
+        corrupted: In the log with other bits than what was sent, or what was acknowledged.
         exact: Whether the learner's weights are those of a trainer without a fault, bit for bit.
-        said: How many windows the recorder says that it has missed.
+        said: How many windows the recorder reports as missed.
     """
 
     possible: int
@@ -163,7 +163,7 @@ class Findings:
 
     @property
     def sound(self) -> bool:
-        """Whether nothing is lost, doubled, changed or missing in silence."""
+        """Whether nothing is lost, doubled, changed or missing unreported."""
         spoilt = self.lost or self.duplicated or self.corrupted
         silent = self.possible > self.committed and not self.said
         return self.exact and not (spoilt or silent)
@@ -193,7 +193,7 @@ def compare(robot: Robot, log: list[Transition], learnt: Path, said: int) -> Fin
 
 
 def missed(recorder_log: str) -> int:
-    """How many windows the recorder's processes said that they have missed."""
+    """How many windows the recorder's processes reported as missed."""
     counts = [int(n) for n in re.findall(r"(\d+) windows could not be made", recorder_log)]
     # Each process counts on from 0.
     return sum(n for n, after in itertools.pairwise([*counts, 0]) if after <= n)
@@ -202,17 +202,17 @@ def missed(recorder_log: str) -> int:
 def run(
     folder: Path, rate: float, count: int, ticks: int, kinds: list[str]
 ) -> tuple[Faults, Findings, float]:
-    """Let a robot publish `count` windows while faults are done in turn; compare.
+    """Let a robot publish `count` windows while faults are injected in turn; compare.
 
     Args:
         folder: An empty folder.
         rate: Windows a second.
         count: How many, at least.
         ticks: Length of every episode.
-        kinds: Names of the faults, none for a quiet run.
+        kinds: Names of the faults, empty for a run without faults.
 
     Returns:
-        The faults done, what was found, and commits a second while episodes ran.
+        The faults injected, the findings, and commits a second while episodes ran.
     """
     contract = Contract.load(MODEL / "contract.json")
     tick_rate = rate * contract.stride
@@ -272,7 +272,7 @@ def _publish(
 
 
 def _settled(robot: Robot, recorded: Path) -> list[Transition]:
-    """Wait until the learner has learnt from the whole log; return it."""
+    """Wait until the learner has learnt from the complete log; return it."""
     log = read_log(recorded, robot.contract)
     robot.wait_for(
         lambda: robot.learner.ingested_seq == len(log) and robot.learner.updates_owed < 1,
@@ -298,7 +298,7 @@ def main() -> int:
     torch.set_num_threads(1)
     wanted = {"none": [[]], "all": [names], "each": [[name] for name in names]}
     sound = True
-    print("| rate | faults | possible | committed | said to be missed | acknowledged | received "
+    print("| rate | faults | possible | committed | reported missed | acknowledged | received "
           "| lost | duplicated | corrupted | weights | commits/s | wall s |\n|" + " --- |" * 13,
           flush=True)
     for choice in arguments.faults:

@@ -1,11 +1,11 @@
-"""The fault table: every row tried on real processes, written to docs/reliability.md.
+"""The fault table: every row is run on real processes, and written to docs/reliability.md.
 
 Runs the rows of `src/rlt_bringup/test/faults` one after the other, about ten seconds each and some
 minutes for row 30, prints the table and writes it to docs/reliability.md. Exits with 1 if a row
 failed.
 
     python benchmarks/faults.py
-    python benchmarks/faults.py 13 14      # only these; the page keeps what the others showed
+    python benchmarks/faults.py 13 14      # only these; the page keeps the others' results
 """
 
 from __future__ import annotations
@@ -30,64 +30,64 @@ KILLS = 50  # of the learner, in row 30
 TEXT = """<!-- Written by benchmarks/faults.py; do not edit. -->
 # Reliability: the faults that a run survives
 
-A robot that learns is trusted only if whatever goes wrong ends well. The promise, fault by fault:
-the robot never receives a set-point that is not finite or leaves its limits; where it must hold, it
-stands still within 100 ms; one message says what is wrong, where, and what to do; and nothing moves
-again before the condition that the table states. Nothing here is a rated safety function: keep the
-emergency stop.
+A robot that learns can be trusted only if every fault ends safely. For each fault: the robot never
+receives a set-point that is not finite or outside its limits; where it must hold, it stands still
+within 100 ms; one message says what is wrong, where, and what to do; and nothing moves again before
+the condition that the table states. Nothing here is a rated safety function: keep the emergency
+stop.
 
 ## How a row is judged
 
-Each row starts real nodes as processes and does the fault to them: real signals, real topics. The
+Each row starts real nodes as processes and injects the fault: real signals, real topics. The
 robot is a node that follows set-points 50 times a second, stops by itself 100 ms after the last
 one, and logs every set-point with the time of its receipt. The row passes only if
 
 1. every set-point is finite, inside the workspace, velocity and acceleration limits of
-   `config/robots/sim.yaml`, and stands in `control_step`: what was recorded is what was sent;
+   `config/robots/sim.yaml`, and appears in `control_step`: what was recorded is what was sent;
 2. a hold begins within the fault's detection time plus 100 ms, and from 100 ms after its first
    tick on no set-point differs from the one before it;
-3. exactly one line of level ERROR is logged over all processes, and it names what the row demands
-   (node, topic, element, value, limit); where nothing has to be mended (6, 18, 28) there is none,
-   a person's buttons (26, 27) are answered as warnings, where two nodes lose their input at once
-   (19) each says so once, and where a node is started again (21) what it says of its start is
-   not judged;
+3. exactly one line of level ERROR is logged over all processes, and it names what the row requires
+   (node, topic, element, value, limit); where nothing has to be fixed (6, 18, 28) there is none,
+   a person's buttons (26, 27) are answered with warnings, where two nodes lose their input at once
+   (19) each logs it once, and where a node is restarted (21) what it logs at its start is not
+   judged;
 4. no tick of the policy is executed between the hold and the condition that ends it, and ticks of
    the policy are executed after it;
 5. there are never more commands than control periods: nothing is caught up in a burst.
 
-In the rows 29, 33, 35, 40 and 41 the robot runs while something else than its input fails: what is
-said above holds there too, and where messages are larger than any machine takes in time (41) a hold
-until the ticks come in time again is allowed. Row 44 starts whole launches of the simulated robot,
-and compares what the first one records with a run alone. The other rows from 30 to 42 have no
-robot: a bench publishes the records of seeded episodes, 400 ticks a second, for a real recorder and
-a real learner. Such a row passes only if
+In the rows 29, 33, 35, 40 and 41 the robot runs while something other than its input fails: the
+rules above apply there too, and where messages are larger than any machine processes in time (41) a
+hold until the ticks are on time again is allowed. Row 44 starts complete launches of the simulated
+robot, and compares what the first one records with a run alone. The other rows from 30 to 42 have
+no robot: a bench publishes the records of seeded episodes, 400 ticks a second, for a real recorder
+and a real learner. Such a row passes only if
 
 1. the log holds exactly what was published, compared as sets by key and bit by bit: nothing lost,
    nothing doubled, nothing altered, and its numbers have no gap (36: a prefix of it);
-2. where the learner goes on, it has taken each commit in once, and its checkpoint is, bit by bit,
-   that of a learner in this process to which nothing happened;
+2. where the learner goes on, it has taken in each commit once, and its checkpoint is, bit by bit,
+   that of an undisturbed learner in this process;
 3. one line of level ERROR, or the last line of a node that ends with exit code 1, says what the row
-   demands; where nothing has to be mended (29, 37, 38) there is none.
+   requires; where nothing has to be fixed (29, 37, 38) there is none.
 
 Row 30 kills {kills} times, in the normal suite twice. Row 35 fills a real disk, a tmpfs of 4 MiB,
-where this user may mount one; elsewhere the process may no longer let a file grow.
+where this user may mount one; elsewhere the process may no longer grow a file.
 
-Rows may have been tried in different runs: each shows its newest. Where the machine itself kept the
-bench from running in time, nothing can be judged and the row is tried again.
+Rows may have been run at different times: each shows its newest result. Where the machine itself
+kept the bench from running in time, nothing can be judged and the row is run again.
 
 ## The table
 
 {table}
 
 Try it: `source env.sh && python benchmarks/faults.py` (all rows, about twenty minutes, writes this
-page). The tests marked * are part of the normal suite. That each guard is needed is shown by
-`python benchmarks/mutations.py`, which deletes them one by one until a test fails.
+page). The tests marked * are part of the normal suite. `python benchmarks/mutations.py` shows that
+each safety check is needed: it deletes them one by one until a test fails.
 """
 
 
 @dataclass(frozen=True)
 class Tried:
-    """What became of a row: its sentence, and the test's name."""
+    """The result of a row: its sentence, and the test's name."""
 
     observed: str
     test: str
@@ -95,7 +95,7 @@ class Tried:
 
 
 def main() -> int:
-    """Try the rows; return the process's exit code."""
+    """Run the rows; return the process's exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("rows", type=int, nargs="*", help="numbers of the rows; none: all")
     wanted = parser.parse_args().rows

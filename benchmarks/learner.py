@@ -1,9 +1,9 @@
-"""Updates per second of the learner, beside a plain TD3 loop body with the same networks.
+"""Updates per second of the learner, against a plain TD3 loop body with the same networks.
 
 Both run the same equations on the same batches from the same weights and noise, one thread each,
-in alternating rounds (ABAB), so that a busy machine slows both. The plain body is what one writes
-after CleanRL's TD3: one module per critic, `torch.optim.Adam` as it comes, a Python loop for the
-targets. Prints a table and exits with 1 if the speed-up is below the goal or the losses part.
+in alternating rounds (ABAB), so that a busy machine slows both. The plain body follows
+CleanRL's TD3: one module per critic, `torch.optim.Adam` with its defaults, a Python loop for the
+targets. Prints a table and exits with 1 if the speed-up is below the goal or the losses differ.
 
     python benchmarks/learner.py
 """
@@ -21,9 +21,9 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from rlt_core.agent import Agent
 from rlt_core.contract import CameraSpec, Contract, Normaliser, VectorSpec
-from rlt_core.replay import Batch
+from rlt_core.rl.agent import Agent
+from rlt_core.rl.replay_buffer import Batch
 from rlt_core.settings import AgentSettings
 
 GOAL = 1.3
@@ -42,7 +42,7 @@ def main() -> int:
     contract, settings = _contract(arguments.token), AgentSettings()
     agent = Agent(contract, np.full(4, 1.2, np.float32), settings, seed=0)
     plain = PlainTD3(Agent(contract, np.full(4, 1.2, np.float32), settings, seed=0), contract)
-    batches = [_batch(contract, settings.batch, seed) for seed in range(50)]
+    batches = [_batch(contract, settings.batch_size, seed) for seed in range(50)]
 
     gap = _largest_loss_gap(agent.update, plain.update, batches)
     rates: tuple[list[float], list[float]] = ([], [])
@@ -52,9 +52,10 @@ def main() -> int:
     speedup = statistics.median(ours / theirs for theirs, ours in zip(*rates, strict=True))
 
     print(f"state {contract.state_size}, chunk {contract.chunk} x {contract.action.size}, hidden "
-          f"{settings.hidden}, batch {settings.batch}, torch {torch.__version__}, one thread")
+          f"{settings.hidden_dim}, batch {settings.batch_size}, torch {torch.__version__}, "
+          "one thread")
     print(f"{'':24} {'updates/s (median)':>20} {'best':>8}")
-    for name, side in (("plain TD3 loop body", rates[0]), ("rlt_core.agent.Agent", rates[1])):
+    for name, side in (("plain TD3 loop body", rates[0]), ("rlt_core.rl.agent.Agent", rates[1])):
         print(f"{name:24} {statistics.median(side):20.0f} {max(side):8.0f}")
     print(f"speed-up {speedup:.2f} x (goal {GOAL} x), median of {arguments.rounds} paired rounds; "
           f"largest difference of the critic losses over {len(batches)} updates {gap:.1e}")
@@ -69,7 +70,8 @@ class PlainTD3:
         self.settings = agent.settings
         self.generator = agent._generator
         self.bound = agent.actor.bound
-        sizes = (contract.state_size, contract.chunk * contract.action.size, self.settings.hidden)
+        chunk_size = contract.chunk * contract.action.size
+        sizes = (contract.state_size, chunk_size, self.settings.hidden_dim)
         self.actor = PlainActor(*sizes)
         critics = [PlainCritic(*sizes) for _ in range(4)]
         self.qf1, self.qf2, self.qf1_target, self.qf2_target = critics
@@ -86,8 +88,9 @@ class PlainTD3:
         """One critic update and, if `actor`, one actor update."""
         s = self.settings
         with torch.no_grad():
-            noise = torch.randn(batch.reference.shape, generator=self.generator) * s.target_noise
-            noise = noise.clamp(-s.target_noise_clip, s.target_noise_clip)
+            noise = torch.randn(batch.reference.shape, generator=self.generator)
+            noise = s.target_policy_noise * noise
+            noise = noise.clamp(-s.target_policy_noise_clip, s.target_policy_noise_clip)
             next_actions = self.actor(batch.next_x, batch.next_reference) + noise
             next_actions = torch.clamp(next_actions, -self.bound, self.bound)
             next_q = torch.min(
@@ -184,7 +187,7 @@ def _largest_loss_gap(ours: Update, theirs: Update, batches: list[Batch]) -> flo
 
 
 def _rate(update: Update, batches: list[Batch], updates: int) -> float:
-    """Updates per second of processor time, which other processes do not take from us."""
+    """Updates per second of processor time, which other processes do not affect."""
     started = time.process_time()
     for k in range(updates):
         update(batches[k % len(batches)], k % 2 == 1)

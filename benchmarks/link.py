@@ -1,11 +1,11 @@
-"""A cut link: a whole robot in real time on one machine, its learner on another.
+"""A cut link: a complete robot in real time on one machine, its learner on another.
 
 The machines are network namespaces, the link a veth pair; the simulated robot's nodes are the real
-ones. The link is taken away for a minute and given back. Prints the control rate before and during
-the cut, and how long the learner took to make up for it; compares what was published with the log,
-and the learner's weights with those of a trainer that took the log in at once. Exits with 1 if
-something acknowledged was lost or changed, a tick is missing, or making up took more than twice the
-outage. Needs root and iproute2.
+ones. The link is cut for a minute and restored. Prints the control rate before and during the cut,
+and how long the learner took to catch up; compares what was published with the log, and the
+learner's weights with those of a trainer that took in the log at once. Exits with 1 if something
+acknowledged was lost or changed, a tick is missing, or catching up took more than twice the outage.
+Needs root and iproute2.
 
     python benchmarks/link.py [--outage 60]
 """
@@ -26,8 +26,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from rlt_core import checkpoint
 from rlt_core.contract import Contract
+from rlt_core.log import checkpoint
 from rlt_core.records import Source
 from rlt_interfaces import msg
 from rlt_node import qos
@@ -52,7 +52,7 @@ SETTLE_S = 1.0
 
 
 class Robot(Watcher):
-    """Hears what the robot's machine says, and when.
+    """Receives what the robot's machine publishes, and when.
 
     Attributes:
         at: Monotonic time of each of `steps`.
@@ -61,7 +61,7 @@ class Robot(Watcher):
     """
 
     def __init__(self, domain: int) -> None:
-        """Listen."""
+        """Subscribe."""
         super().__init__(domain)
         self.at: list[float] = []
         self.heard: dict[int, tuple[Any, ...]] = {}
@@ -73,11 +73,11 @@ class Robot(Watcher):
         listen(msg.Transition, "transitions", self._on_transition, qos.LOG)
         for kind, name in ((msg.RecorderStatus, "recorder"), (msg.LearnerStatus, "learner")):
             listen(
-                kind, f"{name}_status", lambda m, name=name: setattr(self, name, m), qos.LATCHED
+                kind, f"{name}_status", lambda m, name=name: setattr(self, name, m), qos.LATEST
             )
 
     def watch(self, seconds: float) -> Phase:
-        """Listen for a while."""
+        """Record for a while."""
         steps, ended, committed = len(self.steps), self._ended(), self.committed
         until = time.monotonic() + seconds
         while time.monotonic() < until:
@@ -111,7 +111,7 @@ class Phase:
 
     @property
     def missing(self) -> int:
-        """Ticks that no step was heard of."""
+        """Ticks of which no step was received."""
         return self.steps[-1].tick - self.steps[0].tick + 1 - len(self.steps)
 
     def __str__(self) -> str:
@@ -128,7 +128,7 @@ class Phase:
 def main() -> int:
     """Cut the link; return the process's exit code."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--outage", type=float, default=60.0, help="how long the link is away, s")
+    parser.add_argument("--outage", type=float, default=60.0, help="how long the link is cut, s")
     outage_s = parser.parse_args().outage
     torch.set_num_threads(1)
     with ExitStack() as stack:
@@ -154,7 +154,7 @@ def main() -> int:
         before = robot.watch(BEFORE_S)
         print(f"| up | {before} |", flush=True)
         machines.cut()
-        robot.watch(SETTLE_S)  # until what was on its way has come
+        robot.watch(SETTLE_S)  # until what was in flight has arrived
         received = robot.learner.received
         during = robot.watch(outage_s - SETTLE_S)
         print(f"| cut | {during} |", flush=True)
@@ -164,8 +164,9 @@ def main() -> int:
         missed = robot.committed
         robot.wait_for(lambda: robot.learner.received >= missed, "the learner", 2.0 * outage_s)
         made_up_s = time.monotonic() - mended
-        print(f"the learner heard {'nothing' if unheard else 'SOMETHING'} for {outage_s:g} s and "
-              f"had all {missed - received} missed commits {made_up_s:.1f} s after the link")
+        print(f"the learner received {'nothing' if unheard else 'SOMETHING'} for {outage_s:g} s, "
+              f"and had all {missed - received} missed commits {made_up_s:.1f} s after the link "
+              "was back")
         sound = _compare(robot, graph, folder)
     return int(not (sound and unheard and not before.missing and not during.missing))
 
@@ -174,7 +175,7 @@ def _start(graph: Graph, folder: Path) -> None:
     """Start the robot's nodes and the learner."""
     own: dict[str, dict[str, Any]] = {
         "learner": {**TRAINING, **AGENT, "output": str(folder / "trainer")},
-        "policy": {"hidden": AGENT["hidden"]},
+        "policy": {"hidden_dim": AGENT["hidden_dim"]},
         "recorder": {"output": str(folder / "robot")},
         "episodes": {**SCHEDULE, "output": str(folder / "robot"), "run": "run"},
     }
@@ -198,10 +199,10 @@ def _compare(robot: Robot, graph: Graph, folder: Path) -> bool:
     corrupted = sum(robot.heard.get(t.seq, content(t)) != content(t) for t in log)
     doubled = len(log) - len({(t.commit, t.key) for t in log})
     found, meta = checkpoint.load(folder / "trainer" / "checkpoint")
-    learnt = meta["trainer"]["runs"]["run"]["folded_seq"]  # up to the end of the last whole episode
+    learnt = meta["trainer"]["runs"]["run"]["folded_seq"]  # up to the last complete episode's end
     expected, _ = trained_on(log[:learnt], contract).state_dict()
     exact = all(torch.equal(found[name], expected[name]) for name in expected)
-    print(f"{len(log)} commits, {len(robot.heard)} heard as published: {lost} lost, {doubled} "
+    print(f"{len(log)} commits, {len(robot.heard)} received: {lost} lost, {doubled} "
           f"duplicated, {corrupted} corrupted; weights after commit {learnt} "
           f"{'exact' if exact else 'DIFFER'}")
     return exact and not (lost or corrupted or doubled)

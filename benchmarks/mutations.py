@@ -1,11 +1,11 @@
-"""Is every guard needed? Deletes each in turn and shows that a test fails.
+"""Is every safety check needed? Deletes each in turn and shows that a test fails.
 
-For each row of the table the packages are copied to a temporary folder, one guard is taken out of
-the copy, and the fast tests that belong to it run there. A guard that no test misses is one that
-could be lost unnoticed: the script then exits with 1. So it does if a snippet is no longer found.
+For each row of the table the packages are copied to a temporary folder, one check is deleted from
+the copy, and the fast tests that belong to it run there. A check whose deletion fails no test could
+be lost unnoticed: the script then exits with 1. So it does if a snippet is no longer found.
 
     python benchmarks/mutations.py
-    python benchmarks/mutations.py gate leash     # only those whose name contains a word
+    python benchmarks/mutations.py validation tracking     # only those whose name contains a word
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("rlt_bringup", "rlt_core", "rlt_learner", "rlt_node", "rlt_policy", "rlt_teleop")
+PACKAGES = (
+    "rlt_bringup", "rlt_core", "rlt_episodes", "rlt_learner", "rlt_node", "rlt_policy",
+    "rlt_teleop",
+)
 BESIDE = ("config", "conftest.py", "models", "pyproject.toml")  # what the tests read
 FAILED = re.compile(r"^FAILED (.+?)(?: - .*)?$", re.MULTILINE)
 LIMIT_S = 120.0
@@ -30,14 +33,14 @@ LIMIT_S = 120.0
 
 @dataclass(frozen=True)
 class Mutant:
-    """One guard, and how it is deleted.
+    """One safety check, and how it is deleted.
 
     Attributes:
-        guard: What it guards against.
+        guard: Name of the check: its component, and what it checks.
         file: "package/module" below src, without suffix; the module may lie in a folder.
         snippet: Code that occurs exactly once in the file.
-        replacement: What stands there without the guard.
-        tests: Test files that must notice, as "package/test".
+        replacement: The code without the check.
+        tests: Test files that must fail, as "package/test".
     """
 
     guard: str
@@ -53,7 +56,7 @@ class Mutant:
         return f"{package}/{package}/{module}.py"
 
     def applied(self, text: str) -> str:
-        """The module's text without the guard.
+        """The module's text without the check.
 
         Raises:
             ValueError: If the snippet does not occur exactly once.
@@ -65,23 +68,23 @@ class Mutant:
 
 
 def never(guard: str, file: str, condition: str, tests: Iterable[str]) -> Mutant:
-    """A guard `if condition:` that never applies."""
+    """A check `if condition:` that never applies."""
     snippet = f"if {condition}:"
     return Mutant(guard, file, snippet, "if False:", tuple(tests))
 
 
-CONTROL = ("rlt_core/test_control",)
-GUARD = ("rlt_core/test_guard", "rlt_core/test_control")
-SCHEDULER = ("rlt_core/test_scheduler", "rlt_core/test_control")
-PACE = ("rlt_core/test_pace", "rlt_core/test_control")
-JOINTS = ("rlt_policy/test_joints",)
+CONTROL = ("rlt_core/test_control_loop",)
+GUARD = ("rlt_core/test_motion_limits", "rlt_core/test_control_loop")
+SCHEDULER = ("rlt_core/test_chunk_scheduler", "rlt_core/test_control_loop")
+PACE = ("rlt_core/test_control_clock", "rlt_core/test_control_loop")
+JOINTS = ("rlt_policy/test_joint_limits",)
 JOINT_STATES = ("rlt_core/test_joint_states",)
-TOOL = ("rlt_policy/test_tool_pose",)
+TOOL = ("rlt_policy/test_tool_watch",)
 OUTPUTS = ("rlt_policy/test_outputs",)
-AUDIENCE = ("rlt_policy/test_audience",)
+LISTENERS = ("rlt_policy/test_listeners",)
 SOURCES = ("rlt_policy/test_sources",)
-RIVALS = ("rlt_node/test_rivals",)
-LEAD = ("rlt_teleop/test_lead",)
+RIVALS = ("rlt_node/test_other_publishers",)
+LEAD = ("rlt_episodes/test_episode_publisher",)
 CLAIMS = ("rlt_node/test_claims",)
 LAUNCHED = ("rlt_node/test_launched",)
 WEIGHTS = ("rlt_policy/test_weights",)
@@ -89,7 +92,7 @@ STREAM = ("rlt_core/test_stream", "rlt_core/test_trainer")
 LOG = ("rlt_core/test_log",)
 CHECKPOINT = ("rlt_core/test_checkpoint",)
 BOUNDED = ("rlt_node/test_bounded",)
-RESET = ("rlt_node/test_reset",)
+RESET = ("rlt_episodes/test_reset",)
 BUTTONS = ("rlt_teleop/test_buttons",)
 JOY = ("rlt_teleop/test_joy_watch",)
 CHOSEN = ("rlt_teleop/test_chosen",)
@@ -97,74 +100,85 @@ KEYS = ("rlt_teleop/test_keystrokes",)
 
 MUTANTS = (
     Mutant(
-        "gate: chunk is finite", "rlt_core/gate",
+        "validation: chunk is finite", "rlt_core/control/input_validation",
         "place = _first_nonfinite(values, chunk.axis_names)\n            if place:",
         "place = _first_nonfinite(values, chunk.axis_names)\n            if False:", CONTROL,
     ),
     Mutant(
-        "gate: human command is finite", "rlt_core/gate",
+        "validation: human command is finite", "rlt_core/control/input_validation",
         "place = _first_nonfinite(increment, human.axis_names)\n        if place:",
         "place = _first_nonfinite(increment, human.axis_names)\n        if False:", CONTROL,
     ),
     Mutant(
-        "gate: robot state is finite", "rlt_core/gate",
+        "validation: robot state is finite", "rlt_core/control/input_validation",
         "place = _first_nonfinite(position, self._axes)\n        if place:",
         "place = _first_nonfinite(position, self._axes)\n        if False:", CONTROL,
     ),
-    never("gate: chunk's shape", "rlt_core/gate", "(actions.shape, tail.shape) != expected",
+    never("validation: chunk's shape", "rlt_core/control/input_validation",
+          "(actions.shape, tail.shape) != expected",
           CONTROL),
     Mutant(
-        "gate: chunk's axis names", "rlt_core/gate",
+        "validation: chunk's axis names", "rlt_core/control/input_validation",
         "return self._wrong_names(what, chunk.axis_names)", "order = list(range(len(self._axes)))",
         CONTROL,
     ),
     Mutant(
-        "gate: chunk's axes in the contract's order", "rlt_core/gate",
+        "validation: chunk's axes in the contract's order", "rlt_core/control/input_validation",
         "actions, tail = actions[:, order], tail[:, order]", "pass", CONTROL,
     ),
-    never("gate: chunk's contract", "rlt_core/gate", "chunk.contract_hash != self._hash", CONTROL),
-    never("gate: human command's contract", "rlt_core/gate", "human.contract_hash != self._hash",
+    never("validation: chunk's contract", "rlt_core/control/input_validation",
+          "chunk.contract_hash != self._hash", CONTROL),
+    never("validation: human command's contract", "rlt_core/control/input_validation",
+          "human.contract_hash != self._hash",
           CONTROL),
-    never("gate: chunk's scale", "rlt_core/gate", "wild.any()", CONTROL),
-    never("gate: human command's scale", "rlt_core/gate", "wild.size", CONTROL),
-    never("gate: measured position jumps", "rlt_core/gate", "(moved > allowed).any()", CONTROL),
-    never("gate: joint fault", "rlt_core/gate", "state.fault", CONTROL),
-    never("control: age of the robot state (never too old)", "rlt_core/control",
+    never("validation: chunk's scale", "rlt_core/control/input_validation", "wild.any()", CONTROL),
+    never("validation: human command's scale", "rlt_core/control/input_validation", "wild.size",
+          CONTROL),
+    never("validation: measured position jumps", "rlt_core/control/input_validation",
+          "(moved > allowed).any()", CONTROL),
+    never("validation: joint fault", "rlt_core/control/input_validation", "state.fault", CONTROL),
+    never("control: age of the robot state (never too old)", "rlt_core/control/control_loop",
           "rejection is not None or now - state.received <= self._max_age", CONTROL),
-    never("control: a joint fault latches", "rlt_core/control", "rejection.code in LATCHED",
+    never("control: a joint fault latches", "rlt_core/control/control_loop",
+          "rejection.code in HELD_FOR_THE_EPISODE",
           CONTROL),
-    never("control: the robot does not follow", "rlt_core/control", "self._response.still",
+    never("control: the robot does not follow", "rlt_core/control/control_loop",
+          "self._response.still",
           CONTROL),
-    never("control: refused chunks trip", "rlt_core/control", "self._refused >= TRIP_CHUNKS",
+    never("control: refused chunks trip", "rlt_core/control/control_loop",
+          "self._refused >= TRIP_CHUNKS",
           CONTROL),
     Mutant(
-        "control: an operator is required", "rlt_core/control", "if not absent:", "if True:",
+        "control: an operator is required", "rlt_core/control/control_loop",
+        "if not absent:", "if True:",
         CONTROL,
     ),
-    never("control: a conflict holds", "rlt_core/control", "self.conflict is not None", CONTROL),
+    never("control: a blocked command topic holds", "rlt_core/control/control_loop",
+          "self.blocked_by is not None", CONTROL),
     Mutant(
-        "control: no episode starts in a conflict", "rlt_core/control",
-        "self.conflict or self._leader_trouble(now) or self._state_trouble(state, None, now)",
-        "self._leader_trouble(now) or self._state_trouble(state, None, now)", CONTROL,
+        "control: no episode starts with a blocked command topic", "rlt_core/control/control_loop",
+        "self.blocked_by or self._leader_fault(now) or self._state_fault(state, None, now)",
+        "self._leader_fault(now) or self._state_fault(state, None, now)", CONTROL,
     ),
-    never("control: a leader that is silent", "rlt_core/control",
-          "self._running and (leaderless := self._leader_trouble(now)) is not None", CONTROL),
+    never("control: the episodes node is silent", "rlt_core/control/control_loop",
+          "self._running and (leaderless := self._leader_fault(now)) is not None", CONTROL),
     Mutant(
-        "control: a silent leader latches", "rlt_core/control",
+        "control: a silent episodes node latches", "rlt_core/control/control_loop",
         "            self._fault = leaderless\n", "", CONTROL,
     ),
     Mutant(
-        "controller: the leader of another run", "rlt_policy/chunk_controller_node",
+        "controller: heartbeat of another run", "rlt_policy/controller/chunk_controller_node",
         "self._episode is not None and message.run == self._episode.run",
         "self._episode is not None", ("rlt_policy/test_disagreement",),
     ),
-    never("episodes: others that lead", "rlt_teleop/lead", "rival is not None", LEAD),
+    never("episodes: another episodes node", "rlt_episodes/episode_publisher",
+          "rival is not None", LEAD),
     Mutant(
-        "episodes: nothing is said before the lookout has ended", "rlt_teleop/lead",
+        "episodes: nothing is published before the lookout ends", "rlt_episodes/episode_publisher",
         "        if self.sure:\n", "        if True:\n", LEAD,
     ),
     Mutant(
-        "episodes: the lookout lasts until the policy is heard", "rlt_teleop/lead",
+        "episodes: the lookout lasts until the policy reports", "rlt_episodes/episode_publisher",
         " or not self._heard():", ":", LEAD,
     ),
     Mutant(
@@ -181,145 +195,152 @@ MUTANTS = (
         "if _begun(int(pid)) == begun:", "if True:", LAUNCHED,
     ),
     Mutant(
-        "node: no end in the midst of its work", "rlt_node/launched",
+        "node: no end in the middle of its work", "rlt_node/launched",
         "    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, 0)\n", "", LAUNCHED,
     ),
     Mutant(
-        "node: a second signal at the launch's end is no hurry", "rlt_node/process",
+        "node: a second signal at the launch's end does not force it", "rlt_node/process",
         "if self.requested and not self._orphaned:", "if self.requested:", LAUNCHED,
     ),
-    never("rivals: another publisher of a command topic", "rlt_node/rivals", "certain", RIVALS),
+    never("publishers: another one of a command topic", "rlt_node/other_publishers", "certain",
+          RIVALS),
     Mutant(
-        "rivals: a second controller of the same name", "rlt_node/rivals",
+        "publishers: a second controller of the same name", "rlt_node/other_publishers",
         "others + (own if len(own) > 1 else [])", "others", RIVALS,
     ),
-    never("audience: nobody hears", "rlt_policy/audience",
-          "count == 0 or topic in self._doubted & doubted", AUDIENCE),
-    never("audience: spectators alone", "rlt_policy/audience",
-          "count <= len(listeners) - len(drivers)", AUDIENCE),
+    never("listeners: no subscription", "rlt_policy/controller/listeners",
+          "count == 0 or topic in self._doubted & doubted", LISTENERS),
+    never("listeners: only spectators", "rlt_policy/controller/listeners",
+          "count <= len(listeners) - len(drivers)", LISTENERS),
     Mutant(
         "node: subscriptions are bounded", "rlt_node/node",
         'if not options.get("raw") and kind not in UNLIMITED:', "if False:", BOUNDED,
     ),
     never("bounded: a message too large", "rlt_node/bounded", "len(data) > self._largest", BOUNDED),
     Mutant(
-        "bounded: bytes that are no message", "rlt_node/bounded",
+        "bounded: bytes that are not a message", "rlt_node/bounded",
         "except Exception as error:", "except ZeroDivisionError as error:", BOUNDED,
     ),
-    never("reset: a second server of the action", "rlt_node/reset", "rivals", RESET),
+    never("reset: a second server of the action", "rlt_episodes/reset", "rivals", RESET),
     Mutant(
-        "reset: answers while a second server is there", "rlt_node/reset",
+        "reset: answers while a second server is there", "rlt_episodes/reset",
         "if not self._rivals():", "if True:", RESET,
     ),
-    never("reset: a server that does not know the goal", "rlt_node/reset",
+    never("reset: a server that does not know the goal", "rlt_episodes/reset",
           "answer.status == GoalStatus.STATUS_UNKNOWN", RESET),
-    never("control: stall and overrun hold", "rlt_core/control", "self.pace.trouble is not None",
+    never("control: stall and overrun hold", "rlt_core/control/control_loop",
+          "self.pace.fault is not None",
           PACE),
     Mutant(
-        "control: fresh chunk after release, stall and trouble", "rlt_core/control",
+        "control: fresh chunk after release, stall and fault", "rlt_core/control/control_loop",
         "self._scheduler.flush(tick + 1)", "pass", CONTROL,
     ),
     Mutant(
-        "control: age of a human command", "rlt_core/control",
+        "control: age of a human command", "rlt_core/control/control_loop",
         "if increment is None or now - self._takeover.received > self._max_age:",
         "if increment is None:", CONTROL,
     ),
-    never("control: sequence of human commands", "rlt_core/control",
+    never("control: sequence of human commands", "rlt_core/control/control_loop",
           "human.sequence <= self._sequence and not self._takeover.silent(human.received)",
           CONTROL),
-    Mutant("control: two operators hold", "rlt_core/control",
+    Mutant("control: two operators hold", "rlt_core/control/control_loop",
            "self._disputed = human.received", "pass", CONTROL),
     Mutant(
-        "control: a takeover is blended in", "rlt_core/control",
+        "control: a takeover is blended in", "rlt_core/control/control_loop",
         "if self._human_ticks > self._blend_ticks:", "if True:", CONTROL,
     ),
-    never("takeover: silence latches", "rlt_core/takeover",
-          "self.silent(now) and self.grip is Grip.HUMAN", CONTROL),
+    never("takeover: silence latches", "rlt_core/control/takeover",
+          "self.silent(now) and self.authority is ControlAuthority.HUMAN", CONTROL),
     Mutant(
-        "takeover: a device's fault latches", "rlt_core/takeover",
+        "takeover: a device's fault latches", "rlt_core/control/takeover",
         'self._lose("device", f"{reason}: {REPRESS}")', "pass", CONTROL,
     ),
     Mutant(
-        "takeover: button down before it was up", "rlt_core/takeover", "if self._seen_released:",
+        "takeover: button down before it was up", "rlt_core/control/takeover",
+        "if self._seen_released:",
         "if True:", CONTROL,
     ),
-    never("scheduler: late chunk", "rlt_core/scheduler", "chunk.start_tick + self._chunk <= tick",
+    never("scheduler: late chunk", "rlt_core/control/chunk_scheduler",
+          "chunk.start_tick + self._chunk <= tick",
           SCHEDULER),
-    never("scheduler: sequence of chunks", "rlt_core/scheduler",
+    never("scheduler: sequence of chunks", "rlt_core/control/chunk_scheduler",
           "chunk.obs_tick <= self._newest_obs", SCHEDULER),
-    never("scheduler: chunk from the future", "rlt_core/scheduler", "chunk.obs_tick > tick",
+    never("scheduler: chunk from the future", "rlt_core/control/chunk_scheduler",
+          "chunk.obs_tick > tick",
           SCHEDULER),
-    never("scheduler: chunk of another episode", "rlt_core/scheduler",
+    never("scheduler: chunk of another episode", "rlt_core/control/chunk_scheduler",
           "chunk.episode != self._episode", SCHEDULER),
-    never("scheduler: nothing in a refused chunk's place", "rlt_core/scheduler",
+    never("scheduler: nothing in a refused chunk's place", "rlt_core/control/chunk_scheduler",
           "any(chunk.start_tick < void <= tick for void in self._voids)", SCHEDULER),
     Mutant(
-        "scheduler: bridging is bounded", "rlt_core/scheduler",
+        "scheduler: bridging is bounded", "rlt_core/control/chunk_scheduler",
         "if row < min(self._stretch, len(chunk.tail)):", "if row < len(chunk.tail):", SCHEDULER,
     ),
     Mutant(
-        "guard: finite wish", "rlt_core/guard",
+        "motion limits: finite command", "rlt_core/control/motion_limits",
         "return plain if all(map(math.isfinite, plain)) else None", "return plain", GUARD,
     ),
     Mutant(
-        "guard: velocity", "rlt_core/guard",
+        "motion limits: velocity", "rlt_core/control/motion_limits",
         '                max(-self.velocity, increment - self.acceleration),\n'
         "                min(self.velocity, increment + self.acceleration),\n",
         "                increment - self.acceleration,\n"
         "                increment + self.acceleration,\n", GUARD,
     ),
     Mutant(
-        "guard: acceleration", "rlt_core/guard",
+        "motion limits: acceleration", "rlt_core/control/motion_limits",
         '                max(-self.velocity, increment - self.acceleration),\n'
         "                min(self.velocity, increment + self.acceleration),\n",
         "                -self.velocity,\n                self.velocity,\n", GUARD,
     ),
     Mutant(
-        "guard: workspace", "rlt_core/guard",
+        "motion limits: workspace", "rlt_core/control/motion_limits",
         '("workspace", -self._stoppable(last - low), self._stoppable(high - last)),', "", GUARD,
     ),
     Mutant(
-        "guard: edge of the workspace", "rlt_core/guard",
+        "motion limits: edge of the workspace", "rlt_core/control/motion_limits",
         "setpoint = min(max(last + step, low), high)", "setpoint = last + step", GUARD,
     ),
     Mutant(
-        "guard: braking before the edge", "rlt_core/guard",
+        "motion limits: braking before the edge", "rlt_core/control/motion_limits",
         "return room / steps + self.acceleration * (steps - 1) / 2.0", "return room", GUARD,
     ),
     Mutant(
-        "guard: leash", "rlt_core/guard",
-        "                -self._stoppable(last - measured + self.leash),\n"
-        "                self._stoppable(measured + self.leash - last),\n",
+        "motion limits: max_tracking_error", "rlt_core/control/motion_limits",
+        "                -self._stoppable(last - measured + self.max_tracking_error),\n"
+        "                self._stoppable(measured + self.max_tracking_error - last),\n",
         "                -math.inf,\n                math.inf,\n", GUARD,
     ),
     Mutant(
-        "pace: nothing is caught up", "rlt_core/pace",
+        "control clock: nothing is caught up", "rlt_core/control/control_clock",
         "self.due = max(now + 0.5 * self._dt, now - late + self._dt)",
         "self.due = now - late + self._dt", PACE,
     ),
-    never("pace: stall", "rlt_core/pace", "gap > longest", PACE),
-    never("pace: overrun", "rlt_core/pace", "late > self._dt", PACE),
-    never("joints: finite", "rlt_policy/joints", "not math.isfinite(value)", JOINTS),
-    never("joints: margin", "rlt_policy/joints",
+    never("control clock: stall", "rlt_core/control/control_clock", "gap > longest", PACE),
+    never("control clock: overrun", "rlt_core/control/control_clock", "late > self._dt", PACE),
+    never("joints: finite", "rlt_policy/outputs/joint_limits", "not math.isfinite(value)", JOINTS),
+    never("joints: margin", "rlt_policy/outputs/joint_limits",
           "value < low + self._margin or value > high - self._margin", JOINTS),
-    Mutant("joints: jump", "rlt_policy/joints", "if moved <= speed * elapsed:", "if True:", JOINTS),
-    never("joints: a message that is malformed", "rlt_core/joint_states",
+    Mutant("joints: jump", "rlt_policy/outputs/joint_limits",
+    "if moved <= speed * elapsed:", "if True:", JOINTS),
+    never("joints: a message that is malformed", "rlt_core/control/joint_states",
           "len(numbers) not in (0, len(names))", JOINT_STATES),
-    never("joints: a joint named twice", "rlt_core/joint_states", "twice", JOINT_STATES),
+    never("joints: a joint named twice", "rlt_core/control/joint_states", "twice", JOINT_STATES),
     Mutant(
-        "joints: an old stamp is no news", "rlt_core/stamps",
+        "joints: an old stamp is not new", "rlt_core/control/stamps",
         "not 0.0 < stamp <= self._last.get(source, 0.0)", "True", ("rlt_core/test_stamps",),
     ),
-    never("tool: tilt", "rlt_policy/tool_pose", "tilt > self._tilt_max", TOOL),
-    never("tool: frame", "rlt_policy/tool_pose",
+    never("tool: tilt", "rlt_policy/outputs/tool_watch", "tilt > self._tilt_max", TOOL),
+    never("tool: frame", "rlt_policy/outputs/tool_watch",
           'fault := frame_fault("tcp_pose", frame, self._frame)', TOOL),
-    never("tool: unit quaternion", "rlt_policy/tool_pose", "abs(norm - 1.0) > NORM_TOLERANCE",
+    never("tool: unit quaternion", "rlt_policy/outputs/tool_watch",
+          "abs(norm - 1.0) > NORM_TOLERANCE",
           TOOL),
     Mutant(
-        "tool: a state has news of all joints", "rlt_policy/outputs/tool",
+        "tool: a state has new samples of all joints", "rlt_policy/outputs/tool",
         "if complete or self._fault:", "if True:", OUTPUTS,
     ),
-    never("joints: a state has news of all joints", "rlt_policy/outputs/joint_state",
+    never("joints: a state has new samples of all joints", "rlt_policy/outputs/joint_state",
           "not fault and len(self._fresh) < len(self._names)", OUTPUTS),
     Mutant(
         "twist: the turn of the yaw", "rlt_policy/outputs/twist",
@@ -327,43 +348,46 @@ MUTANTS = (
         OUTPUTS,
     ),
     Mutant(
-        "gate: a yaw jumps by less than a turn", "rlt_core/gate",
+        "validation: a yaw jumps by less than a turn", "rlt_core/control/input_validation",
         "all_near(position, previous.position, self._circular)", "position", CONTROL,
     ),
     Mutant(
-        "guard: the turn of the yaw", "rlt_core/guard",
+        "motion limits: the turn of the yaw", "rlt_core/control/motion_limits",
         "return near(value, reference) if self.circular else value", "return value", GUARD,
     ),
-    never("observer: another frame", "rlt_policy/elements", "fault",
+    never("observer: another frame", "rlt_policy/observer/elements", "fault",
           ("rlt_policy/test_observer",)),
-    never("observer: age of a source", "rlt_policy/sources", "ages[source] > limit", SOURCES),
-    never("observer: frozen camera", "rlt_policy/sources", "camera.frozen", SOURCES),
-    never("observer: a message that was refused", "rlt_policy/sources",
+    never("observer: age of a source", "rlt_policy/observer/sources",
+          "ages[source] > limit", SOURCES),
+    never("observer: frozen camera", "rlt_policy/observer/sources", "camera.frozen", SOURCES),
+    never("observer: a message that was refused", "rlt_policy/observer/sources",
           "fault is not None and now - refused <= self._settings.max_age_s", SOURCES),
     Mutant(
-        "observer: latency of a source", "rlt_policy/sources", "if abs(behind[odd]) <= limit:",
+        "observer: latency of a source", "rlt_policy/observer/sources",
+        "if abs(behind[odd]) <= limit:",
         "if True:", SOURCES,
     ),
     Mutant(
-        "observer: latency is measured by the robot's state", "rlt_policy/sources",
+        "observer: latency is measured by the robot's state", "rlt_policy/observer/sources",
         "base = robot or latencies", "base = latencies", SOURCES,
     ),
     Mutant(
-        "observer: skew of the sources", "rlt_policy/sources", "if skews[worst] <= limit:",
+        "observer: skew of the sources", "rlt_policy/observer/sources", "if skews[worst] <= limit:",
         "if True:", SOURCES,
     ),
     Mutant(
-        "observer: what was measured together", "rlt_policy/history",
+        "observer: what was measured together", "rlt_policy/observer/history",
         "return min(reversed(self._samples), key=lambda sample: abs(measured(sample) - moment))",
         "return self.newest", SOURCES,
     ),
     Mutant(
-        "observer: without a stamp, receipt counts", "rlt_policy/sources",
+        "observer: without a stamp, receipt counts", "rlt_policy/observer/sources",
         "return sample.stamp + offset if sample.stamp else sample.received",
         "return sample.stamp + offset", SOURCES,
     ),
     Mutant(
-        "observer: memory of a fast source", "rlt_policy/history", "deque(maxlen=most)", "deque()",
+        "observer: memory of a fast source", "rlt_policy/observer/history",
+        "deque(maxlen=most)", "deque()",
         SOURCES,
     ),
     never("operator: debounce", "rlt_teleop/buttons", "now - self._since < debounce_s", BUTTONS),
@@ -377,16 +401,17 @@ MUTANTS = (
     never("operator: repeated sticks", "rlt_teleop/joy_watch", "self._stale(now)", JOY),
     never("operator: device at rest first", "rlt_teleop/joy_watch", "not self._rested", JOY),
     Mutant(
-        "episodes: a hold does not run the clock", "rlt_core/episodes",
-        "if passed - self._held >= limit:", "if passed >= limit:", ("rlt_core/test_episodes",),
+        "episodes: a hold does not run the clock", "rlt_core/episodes/episode_machine",
+        "if passed - self._held >= limit:", "if passed >= limit:",
+        ("rlt_core/test_episode_machine",),
     ),
     Mutant(
-        "episodes: a held episode is cut, not failed", "rlt_core/episodes",
+        "episodes: a held episode is cut, not failed", "rlt_core/episodes/episode_machine",
         'return (Outcome.TRUNCATED, "held") if self._held >= limit else None',
         'return (self._limit_outcome, "time_limit") if self._held >= limit else None',
-        ("rlt_core/test_episodes",),
+        ("rlt_core/test_episode_machine",),
     ),
-    never("learner: curves of episodes that count nowhere", "rlt_learner/scalars",
+    never("learner: curves of episodes that count nowhere", "rlt_learner/learner/tensorboard",
           "not counts(state)", ("rlt_learner/test_frames",)),
     Mutant(
         "operator: another device", "rlt_teleop/joy_watch",
@@ -394,7 +419,7 @@ MUTANTS = (
     ),
     never("operator: two publishers of joy", "rlt_teleop/joy_watch", "len(publishers) > 1", JOY),
     Mutant(
-        "operator: another device is told while it is heard", "rlt_teleop/joy_watch",
+        "operator: another device is reported while it publishes", "rlt_teleop/joy_watch",
         "if now - self._wrong_at <= settings.joy_timeout_s:", "if False:", JOY,
     ),
     Mutant(
@@ -418,33 +443,36 @@ MUTANTS = (
         "keyboard: a sequence is one key", "rlt_teleop/keystrokes",
         "match = STROKE.match(self._begun)", 'match = re.match(b".", self._begun, re.DOTALL)', KEYS,
     ),
-    never("episodes: label of the last episode", "rlt_core/episodes",
+    never("episodes: label of the last episode", "rlt_core/episodes/episode_machine",
           "started and steps < self._label_guard and last in self._ended",
-          ("rlt_core/test_episodes",)),
-    never("log: damaged commit", "rlt_core/durable_log", "not sound or numbers[0] != expected",
+          ("rlt_core/test_episode_machine",)),
+    never("log: damaged commit", "rlt_core/log/durable_log", "not sound or numbers[0] != expected",
           LOG),
-    never("log: commits missing", "rlt_core/durable_log", "count != highest", LOG),
-    never("log: another program's file", "rlt_core/durable_log",
+    never("log: commits missing", "rlt_core/log/durable_log", "count != highest", LOG),
+    never("log: another program's file", "rlt_core/log/durable_log",
           "application != APPLICATION and (application or version or tables)", LOG),
-    never("recorder: a rival that stays", "rlt_learner/rivals",
-          "not mine.begun and _rank(other) < _rank(mine)", ("rlt_learner/test_rivals",)),
-    never("learner: memory", "rlt_learner/intake", "seq > folded + self._backlog",
-          ("rlt_learner/test_intake",)),
-    never("learner: a commit twice", "rlt_core/stream",
+    never("recorder: a second recorder that stays", "rlt_learner/recorder/duplicate_recorder",
+          "not mine.begun and _rank(other) < _rank(mine)",
+          ("rlt_learner/test_duplicate_recorder",)),
+    never("learner: memory", "rlt_learner/learner/sequence_tracker", "seq > folded + self._backlog",
+          ("rlt_learner/test_sequence_tracker",)),
+    never("learner: a commit twice", "rlt_core/log/stream",
           "transition.seq <= self._accepted or transition.seq in self._parked", STREAM),
-    never("learner: another log", "rlt_core/stream",
+    never("learner: another log", "rlt_core/log/stream",
           "not self.rebuilding and self._crc != self._restored_crc", STREAM),
-    never("learner: a log that lost its end", "rlt_core/stream", "committed < self.restored",
+    never("learner: a log that lost its end", "rlt_core/log/stream", "committed < self.restored",
           STREAM),
-    never("checkpoint: SHA-256", "rlt_core/checkpoint", "found != sha256", CHECKPOINT),
-    never("checkpoint: file outside of its folder", "rlt_core/checkpoint",
+    never("checkpoint: SHA-256", "rlt_core/log/checkpoint", "found != sha256", CHECKPOINT),
+    never("checkpoint: file outside of its folder", "rlt_core/log/checkpoint",
           'Path(name).name != name or name in ("", "..")', CHECKPOINT),
-    never("checkpoint: size of the manifest", "rlt_core/checkpoint", "size > MAX_MANIFEST_BYTES",
+    never("checkpoint: size of the manifest", "rlt_core/log/checkpoint",
+          "size > MAX_MANIFEST_BYTES",
           CHECKPOINT),
-    never("policy: weights of another run", "rlt_policy/weights",
+    never("policy: weights of another run", "rlt_policy/policy/weights",
           "run is not None and message.run != run", WEIGHTS),
-    never("policy: older weights", "rlt_policy/weights", "message.version < acting", WEIGHTS),
-    Mutant("policy: weights of another contract", "rlt_policy/weights",
+    never("policy: older weights", "rlt_policy/policy/weights",
+          "message.version < acting", WEIGHTS),
+    Mutant("policy: weights of another contract", "rlt_policy/policy/weights",
            'contract.require(message.contract_hash, "the learner")', "pass", WEIGHTS),
 )
 
@@ -453,7 +481,7 @@ def main() -> int:
     """Try the mutants; return the process's exit code."""
     words = sys.argv[1:]
     chosen = [m for m in MUTANTS if not words or any(word in m.guard for word in words)]
-    print("| guard | without it fails |\n| --- | --- |")
+    print("| check | fails without it |\n| --- | --- |")
     survived = 0
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         for mutant, killer in zip(chosen, pool.map(killed_by, chosen), strict=True):
@@ -464,7 +492,7 @@ def main() -> int:
 
 
 def killed_by(mutant: Mutant) -> str:
-    """The test that fails without the guard, empty if none does; or what else is wrong."""
+    """The test that fails without the check, empty if none does; or any other fault."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
         for package in PACKAGES:

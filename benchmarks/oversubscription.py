@@ -1,9 +1,9 @@
-"""Several busy learners on few cores: do they share the machine, or spin each other to death?
+"""Several busy learners on few cores: do they share the machine, or block each other by spinning?
 
 Starts as many learners as there are cores plus one, lets them update at the same time, and prints
 what each gets: with the thread settings that `env.sh` makes and the nodes keep (one thread,
-passive waiting), and with torch's own defaults beside it. Exits with 1 if with our settings the
-learners together do less than the goal's share of what one does alone.
+passive waiting), and with torch's own defaults for comparison. Exits with 1 if with our settings
+the learners together do less than the goal's share of what one does alone.
 
     python benchmarks/oversubscription.py
 """
@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from learner import _batch, _contract
 
-from rlt_core.agent import Agent
+from rlt_core.rl.agent import Agent
 from rlt_core.settings import AgentSettings
 
 SECONDS = 8.0
@@ -31,7 +31,7 @@ def work() -> None:
     """One learner: update for some seconds, print the rate."""
     contract, settings = _contract(128), AgentSettings()
     agent = Agent(contract, np.full(4, 1.2, np.float32), settings, seed=0)
-    batches = [_batch(contract, settings.batch, seed) for seed in range(8)]
+    batches = [_batch(contract, settings.batch_size, seed) for seed in range(8)]
     agent.update(batches[0], actor=True)
     updates, started = 0, time.monotonic()
     while time.monotonic() - started < SECONDS:

@@ -20,13 +20,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from rlt_core.agent import Agent
-from rlt_core.guard import normalised_bound
-from rlt_core.policy_step import PolicyStep
+from rlt_core.control.motion_limits import normalised_bound
 from rlt_core.records import EpisodeKind, EpisodeState, Observation, Phase, Source
+from rlt_core.rl.agent import Agent
+from rlt_core.rl.policy_step import PolicyStep
 from rlt_core.vla.base import VLA
 from rlt_core.vla.model import load_model
-from rlt_learner.installed import installed
+from rlt_sim.configuration import installed
 from rlt_sim.world import make_world
 
 GOAL_MS = 3.0
@@ -84,8 +84,8 @@ def main() -> int:
         observation = Observation(step * contract.chunk, world.render(), proprio)
         stopwatch.seconds, started = 0.0, time.perf_counter()
         policy.observe(observation, state)
-        whole = time.perf_counter() - started
-        rows.append((whole, stopwatch.seconds, whole - stopwatch.seconds))
+        total = time.perf_counter() - started
+        rows.append((total, stopwatch.seconds, total - stopwatch.seconds))
     milliseconds = 1e3 * np.array(rows[WARM_UP:])
     print("| ms | p50 | p95 | p99 |\n| --- | --- | --- | --- |")
     for name, column in zip(("step", "VLA", "rest"), milliseconds.T, strict=True):

@@ -1,10 +1,10 @@
 """How long do the nodes of the main job take from SIGINT to their exit, on a busy machine?
 
-Starts the training launch, lets it run for some episodes and then, beside as many processes that
-compute without end as are asked for, ends it as Ctrl-C in a terminal does: with a SIGINT for every
-process at once. Prints for each node the median and the 99th percentile of the time until it was
-gone, and exits with 1 if the latter is above the goal for any of them, or if the launch's exit code
-is not 0 or it had to press a node.
+Starts the training launch, lets it run for some episodes, starts the given number of busy
+processes, and then ends the launch as Ctrl-C in a terminal does: with a SIGINT for every process at
+once. Prints for each node the median and the 99th percentile of the time until it was gone, and
+exits with 1 if the latter is above the goal for any of them, if the launch's exit code is not 0, or
+if it had to escalate to a stronger signal.
 
     python benchmarks/shutdown.py
     python benchmarks/shutdown.py --rounds 3 --busy 0
@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 GOAL_S = 2.0
-EPISODES = 2  # that have ended before the signal comes
+EPISODES = 2  # that have ended before the signal
 PATIENCE_S = 120.0
 LOOK_S = 0.002
 SPIN = "while True: pass"
@@ -36,7 +36,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=8, help="launches that are ended")
     parser.add_argument("--busy", type=int, default=4, help="busy processes beside them")
-    parser.add_argument("--domain", type=int, default=97, help="ROS domain, which nobody else uses")
+    parser.add_argument("--domain", type=int, default=97, help="ROS domain that nothing else uses")
     arguments = parser.parse_args()
     times: dict[str, list[float]] = {}
     failed = 0
@@ -60,7 +60,7 @@ def main() -> int:
 def ended(
     folder: Path, domain: int, busy: int, seed: int, times: dict[str, list[float]]
 ) -> tuple[int, str]:
-    """End one launch, and enter how long each node took.
+    """End one launch, and record how long each node took.
 
     Returns:
         The launch's exit code, and what it printed.
@@ -77,7 +77,7 @@ def ended(
     deadline = time.monotonic() + PATIENCE_S
     while not episodes.exists() or episodes.read_text(encoding="utf-8").count("\n") < EPISODES:
         if time.monotonic() > deadline or launch.poll() is not None:
-            sys.exit(f"the launch did not come to its episodes:\n{log.read_text(encoding='utf-8')}")
+            sys.exit(f"the launch did not reach its episodes:\n{log.read_text(encoding='utf-8')}")
         time.sleep(0.1)
     others = [subprocess.Popen([sys.executable, "-c", SPIN]) for _ in range(busy)]
     try:

@@ -1,11 +1,11 @@
-"""How fast a person gets the robot, and whether the policy ever acts after that.
+"""How fast a person takes over the robot, and whether the policy ever acts after that.
 
 Presses the takeover button of a real graph (operator, observer, policy, chunk_controller as
 processes, a robot that logs its set-points) at random phases: in the middle of a chunk, while the
 policy computes one, and while it takes in new weights. For every press it counts
 
-- the ticks of the policy sent after the command was received: there must be none. A node beside
-  the controller receives the command, too; a tick that was sent more than 2 ms later counts;
+- the policy's ticks that were sent after the command was received: there must be none. A node
+  beside the controller also receives the command; a tick that was sent more than 2 ms later counts;
 - the time and the control ticks from the joystick's message to the first tick that the person
   decides (the very next tick is 1).
 
@@ -92,8 +92,8 @@ def main() -> int:
 
 def _measure(bench: Bench, presses: int) -> list[Pressed]:
     """Start the graph and press."""
-    publisher = bench.publisher(PolicyWeights, "policy_weights", qos.LATCHED)
-    info = bench.heard(PolicyInfo, "policy_info", qos.LATCHED)
+    publisher = bench.publisher(PolicyWeights, "policy_weights", qos.LATEST)
+    info = bench.heard(PolicyInfo, "policy_info", qos.LATEST)
     commands: list[tuple[float, bool]] = []
     bench.listen(
         HumanCommand, "human_command", qos.COMMAND,

@@ -1,16 +1,16 @@
-"""What shared memory does to nodes that are killed and to images, beside the profile of env.sh.
+"""What shared memory does to killed nodes and to images, compared with the profile of env.sh.
 
 Three measures, each over Fast DDS's own transports for one machine
 (ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST: shared memory and UDP) and over
 config/dds/this_machine.xml (UDP on the loopback interface):
 
-* a node is killed with SIGKILL and started again, again and again, while messages fly to and from
-  it and other processes take most of the cores: how many of the new ones do not hear a node that
-  lived on;
+* a node is killed with SIGKILL and restarted, again and again, while messages flow to and from it
+  and other processes take most of the cores: how many of the restarted ones do not receive from a
+  node that stayed alive;
 * images of 640x480 at 30 Hz, best effort: how many of them arrive;
 * a message of 700 floats there and back: how long it takes.
 
-Prints a table; exits with 1 if over our profile a node was deaf or an image in a hundred was lost.
+Prints a table; exits with 1 if over our profile a node was deaf, or more than 1 % of images lost.
 
     python benchmarks/transport.py
 """
@@ -48,7 +48,7 @@ ARMS = {
 }
 CHOSEN = ARMS["this_machine.xml"]
 DEAF_S = 25.0
-BUSY_BYTES = 60_000  # of each message that flies while a node is killed: three small images
+BUSY_BYTES = 60_000  # of each message in flight while a node is killed: three small images
 BUSY_TOPICS = 6
 IMAGE_BYTES, IMAGE_HZ = 640 * 480 * 3, 30.0
 FLOATS = 700
@@ -66,7 +66,7 @@ class Side:
         self.send = self.node.create_publisher
 
     def hear(self, kind: type, topic: str, then: Callable[[Any], None], profile: Any) -> None:
-        """Call this with every message."""
+        """Call `then` with every message."""
         self.node.create_subscription(kind, topic, then, profile)
 
     def wait(self, seconds: float, condition: Callable[[], bool] = lambda: False) -> bool:
@@ -90,7 +90,7 @@ class Side:
 
 
 def restarted(generation: int) -> None:
-    """Hear what the node that lives on says, and answer it."""
+    """Receive from the node that stays alive, and answer it."""
     side = Side("restarted", SingleThreadedExecutor)
     heard: set[int] = set()
     answers = side.send(Int32, "answer", qos.BARRIER)
@@ -124,7 +124,7 @@ def camera(images: int) -> None:
 
 
 def echo(_: int) -> None:
-    """Send back what comes."""
+    """Send back what arrives."""
     side = Side("echo")
     sender = side.send(Float32MultiArray, "pong", qos.BARRIER)
     side.hear(Float32MultiArray, "ping", sender.publish, qos.BARRIER)
@@ -148,14 +148,14 @@ def start(role: str, number: int = 0) -> subprocess.Popen[bytes]:
 
 
 def starve() -> None:
-    """Leave this process and those that it starts little of the cores: a kill finds more undone."""
+    """Leave this process and its children little of the cores, so that a kill interrupts more."""
     for _ in range(len(os.sched_getaffinity(0)) + 1):
         start("busy")
     os.nice(10)
 
 
 def count_deaf(kills: int) -> str:
-    """Kill and start again; return how many of the new ones heard nothing."""
+    """Kill and restart; return how many of the restarted ones received nothing."""
     starve()
     side, answers, deaf = Side("survivor", SingleThreadedExecutor), {-1}, 0
     side.hear(Int32, "answer", lambda message: answers.add(message.data), qos.BARRIER)

@@ -17,7 +17,7 @@ def nodes(context: LaunchContext) -> list[Action]:
     else:
         others = graph.control(policy) | graph.robot()
         episodes = graph.episodes("evaluate_actor", eval_episodes=count)
-    return graph.led_by(episodes, others)
+    return graph.run_until_done(episodes, others)
 
 
 def generate_launch_description() -> LaunchDescription:

@@ -1,21 +1,21 @@
 """The learner alone, for one robot or several that robot.launch.py has started, in real time.
 
-It ends with Ctrl-C; with the output folder of before it goes on where it was.
+It runs until Ctrl-C; started again with the same output folder, it resumes.
 """
 
 from launch import LaunchContext, LaunchDescription
 from launch.action import Action
 
 from rlt_bringup.arguments import arguments, namespaces
-from rlt_bringup.endings import UNTAUGHT, expendable
+from rlt_bringup.endings import WITHOUT_LEARNER, optional_nodes
 from rlt_bringup.launching import Graph, with_context
 
 
 def nodes(context: LaunchContext) -> list[Action]:
-    """The learner, which comes back when it dies."""
+    """The learner, which respawns when it dies."""
     graph = Graph.of(context, mode="real_time", supervisor="")
     learner = graph.learner(namespaces(context, "robots"))
-    return [*graph.greeting, *expendable(learner, UNTAUGHT), *learner.values()]
+    return [*graph.greeting, *optional_nodes(learner, WITHOUT_LEARNER), *learner.values()]
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -27,8 +27,8 @@ def generate_launch_description() -> LaunchDescription:
                 "log_level",
                 robots=(
                     "",
-                    "namespaces of the robots, separated by commas; a PushRosNamespace goes before "
-                    "relative ones; empty: the learner's own",
+                    "namespaces of the robots, separated by commas; a PushRosNamespace is put "
+                    "before relative ones; empty: the learner's own",
                 ),
                 warmup_episodes=(
                     "",

@@ -1,6 +1,6 @@
 """One robot of several, or one whose learner runs on another machine: everything but the learner.
 
-In real time. The learner is started by learner.launch.py, which names this robot's namespace.
+It runs in real time. learner.launch.py starts the learner and names this robot's namespace.
 """
 
 from launch import LaunchContext, LaunchDescription
@@ -11,7 +11,7 @@ from rlt_bringup.launching import Graph, with_context
 
 
 def nodes(context: LaunchContext) -> list[Action]:
-    """The graph: robot, policy, control, recorder, and the episodes that lead it."""
+    """The graph: robot, policy, control, recorder, and the episodes node that runs the schedule."""
     graph = Graph.of(context, mode="real_time")
     return graph.training(graph.recorder() | graph.control() | graph.robot())
 

@@ -1,10 +1,10 @@
-"""A person's device and the operator that maps it, for a graph that runs already."""
+"""A person's device and the operator that maps it, for a graph that is already running."""
 
 from launch import LaunchContext, LaunchDescription
 from launch.action import Action
 
 from rlt_bringup.arguments import arguments
-from rlt_bringup.endings import expendable
+from rlt_bringup.endings import optional_nodes
 from rlt_bringup.launching import Graph, with_context
 
 
@@ -12,7 +12,7 @@ def nodes(context: LaunchContext) -> list[Action]:
     """The operator, and the device where a launch file can start it."""
     graph = Graph.of(context, robot="sim", supervisor="human")
     person = graph.person()
-    return [*graph.notes, *expendable(person), *person.values()]
+    return [*graph.notes, *optional_nodes(person), *person.values()]
 
 
 def generate_launch_description() -> LaunchDescription:

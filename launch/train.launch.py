@@ -1,4 +1,4 @@
-"""Train on a robot that a VLA drives already; the simulated one is the default."""
+"""Train on a robot that a VLA already drives; the simulated one is the default."""
 
 from launch import LaunchContext, LaunchDescription
 from launch.action import Action
@@ -8,13 +8,13 @@ from rlt_bringup.launching import Graph, with_context
 
 
 def nodes(context: LaunchContext) -> list[Action]:
-    """The graph: robot, policy, control, recorder, learner, and the episodes that lead it."""
+    """The graph: robot, policy, control, recorder, learner, and the episodes node."""
     graph = Graph.of(context)
     learner = graph.learner()
     others = graph.recorder() | graph.control() | graph.robot()
     if graph.lockstep:
         return graph.training(learner | others)
-    # In real time the robot goes on with its last weights when the learner dies.
+    # In real time the robot continues with its last weights when the learner dies.
     return graph.training(others, learner)
 
 

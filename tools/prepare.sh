@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# What env.sh runs before it sets up the shell: make .venv, build what is stale, say what is wrong.
-# Usage: prepare.sh installed|wheels   (where ROS 2 comes from; quiet where nothing is to do)
+# Run by env.sh before it sets up the shell: makes .venv, builds what is stale, reports errors.
+# Usage: prepare.sh installed|wheels   (where ROS 2 comes from; silent if there is nothing to do)
 set -euo pipefail
-export LC_ALL=C # the messages that are searched, and the order of files, are the same everywhere
+export LC_ALL=C # searched messages and the order of files are the same everywhere
 
 ros="$1"
 root="$(CDPATH= cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)"
@@ -18,13 +18,13 @@ fail() {
     exit 1
 }
 
-# ---- The machine: all that can be known before anything is downloaded -----------------------------
+# ---- The machine: all checks that need no download ------------------------------------------------
 
 check_machine() {
     local free place
     case "$root" in
         *[[:space:]:\;\'\"\`\$\\]*)
-            fail "CMake and colcon cannot build in '$root': its name holds a space or one of" \
+            fail "CMake and colcon cannot build in '$root': its path contains a space or one of" \
                 ": ; ' \" \` \$ \\; move the repository to another folder and source env.sh again" ;;
     esac
     for place in .venv build install log; do
@@ -47,11 +47,11 @@ check_wheels() {
             "install ROS 2 Jazzy (docs.ros.org) and source env.sh again"
     printf '%s\n' "glibc 2.28" "$libc" | sort -CV ||
         fail "ROS 2 wheels need glibc 2.28 or newer and this is $libc;" \
-            "take a newer distribution (Debian 12, Ubuntu 22.04) and source env.sh again"
+            "use a newer distribution (Debian 12, Ubuntu 22.04) and source env.sh again"
 }
 
 # Sets python to the first interpreter that starts (the shims of version managers may not) and fits:
-# its version, or over an installation that it has ROS 2. Empty if there is no Python at all.
+# by its version or, over an installation, by having ROS 2. Empty if there is no Python.
 find_python() {
     local candidate candidates=(python3 python3.13 python3.12 python3.11 python3.10)
     local fits='(3, 10) <= sys.version_info[:2] <= (3, 13)'
@@ -64,14 +64,14 @@ find_python() {
     command -v python3 >/dev/null || return 0
     [ "$ros" = wheels ] ||
         fail "python3 ($(python3 --version 2>&1 | tail -n 1)) cannot import rclpy of the ROS 2 at" \
-            "$(command -v ros2); install ROS 2 Jazzy whole (docs.ros.org) and source env.sh again"
+            "$(command -v ros2); install all of ROS 2 Jazzy (docs.ros.org) and source env.sh again"
     fail "needs Python 3.10 to 3.13 and found $(python3 --version 2>&1 | tail -n 1);" \
         "install one of them (your package manager, or: uv python install 3.12) and source env.sh again"
 }
 
 has_library() { { /sbin/ldconfig -p || ldconfig -p; } 2>/dev/null | grep -F "$1" >/dev/null; }
 
-# Prints Debian's names of what has to be installed.
+# Prints Debian's names of the packages to install.
 missing_packages() {
     command -v c++ >/dev/null || echo g++
     command -v make >/dev/null || echo make
@@ -128,15 +128,15 @@ install_packages() {
             { "${as_root[@]}" apt-get update &&
                 "${as_root[@]}" apt-get install -y --no-install-recommends "${missing[@]}"; }
     } >>"$log" 2>&1 </dev/null ||
-        fail "apt-get could not install ${missing[*]}; the reason stands at the end of $log"
+        fail "apt-get could not install ${missing[*]}; the reason is at the end of $log"
     find_python
     mapfile -t missing < <(missing_packages)
     [ "${#missing[@]}" = 0 ] ||
-        fail "apt-get installed what it was asked for, and $python still lacks what" \
+        fail "apt-get succeeded, but $python still lacks what" \
             "Debian calls ${missing[*]}; install that and source env.sh again"
 }
 
-# A MUJOCO_GL that the user set; where it is not set, the simulator finds what works.
+# Checks a MUJOCO_GL that the user set; if it is not set, the simulator finds what works.
 check_rendering() {
     local why
     [ -z "${MUJOCO_GL:-}" ] && return
@@ -153,16 +153,16 @@ explain_pip() {
         fail "pip could not download the packages; check the network or pip's proxy settings and" \
             "source env.sh again (details: $log)"
     fi
-    fail "pip could not install the packages; the reason stands at the end of $log"
+    fail "pip could not install the packages; the reason is at the end of $log"
 }
 
-# Its temporary files lie where there is room for them: /tmp may be small, or in memory.
+# Its temporary files go where there is space: /tmp may be small, or in memory.
 pip() {
     TMPDIR="$venv" PIP_USER=0 \
         "$venv/bin/python" -m pip --disable-pip-version-check --no-input "$@" >>"$log" 2>&1
 }
 
-# The CPU build, from where pip is configured to look or else from PyTorch's own index.
+# The CPU build, from pip's configured index or else from PyTorch's own.
 install_torch() {
     local pin
     pin="$(grep '^torch==' "$lock")"
@@ -171,15 +171,15 @@ install_torch() {
             --index-url https://download.pytorch.org/whl/cpu "$pin"
 }
 
-# Where neither answers. It also works without a GPU.
+# The fallback if neither answers. It also works without a GPU.
 install_public_torch() {
     local pin
     pin="$(grep '^torch==' "$lock")"
-    say "PyTorch's CPU index does not answer: taking the public build with CUDA (5 GB on disk)"
+    say "PyTorch's CPU index does not answer: installing the public build with CUDA (5 GB on disk)"
     pip install --no-compile --retries 1 "${pin%+cpu}"
 }
 
-# The lock file of the wheels is complete; over an installation pip must look at what is there.
+# The lock file of the wheels is complete; over an installation pip must check what is there.
 install_rest() {
     local complete=(--no-deps)
     [ "$ros" = installed ] && complete=()
@@ -194,21 +194,21 @@ make_venv() {
     "$python" -m venv --clear "${visible[@]}" "$venv" >>"$log" 2>&1 || explain_pip
 
     say "installing Python packages: about a minute (1.6 GB on disk)"
-    install_torch & # at the same time: it weighs as much as all the others
+    install_torch & # in parallel: it is as large as all the others
     torch=$!
-    # The other one may have ended by itself: that must not end this script without a word.
+    # The other one may have ended already: that must not end this script silently.
     install_rest || { kill "$torch" 2>/dev/null || true; explain_pip; }
     wait "$torch" || install_public_torch || explain_pip
 }
 
-# By its path: else `python` in the top folder would take the folder launch/ for the package launch.
+# By its path: else `python` in the top folder would mistake the folder launch/ for the package.
 add_ros2_command() {
     pip install --no-deps --no-build-isolation --use-pep517 --config-settings editable_mode=compat \
         -e "$root/tools/ros2_wheels" || explain_pip
     "$venv/bin/python" -m ros2_wheels.mend
 }
 
-# .venv is good if it was made in this folder, from this lock file, and its Python still starts.
+# .venv is valid if it was made in this folder, from this lock file, and its Python still starts.
 prepare_venv() {
     local stamp
     stamp="$({ echo "$root $ros"; cat "$lock"; } | sha256sum)"
@@ -237,9 +237,9 @@ prepare_ros2_command() {
 
 # ---- The workspace --------------------------------------------------------------------------------
 
-# What the build of a package reads: its package files and interfaces, and of what is installed from
-# the top of the repository the names. The packages are linked, not copied: an edited Python, launch
-# or configuration file needs no build.
+# What the build of a package reads: its package files and interfaces, and the names of the files
+# that are installed from the top of the repository. The packages are linked, not copied: an edited
+# Python, launch or configuration file needs no build.
 package_stamp() {
     local package="$1"
     {
@@ -252,7 +252,7 @@ package_stamp() {
     } | sha256sum
 }
 
-# Prints the packages whose last build read something else; all of them the first time.
+# Prints the packages whose inputs have changed since the last build; at first, all of them.
 stale_packages() {
     local manifest package
     for manifest in src/*/package.xml; do
@@ -273,23 +273,23 @@ build_workspace() {
         export AMENT_PREFIX_PATH="$venv" CMAKE_PREFIX_PATH="$venv"
         options+=(-DRLT_PYTHON_ONLY=ON)
     fi
-    # Meanwhile the byte code of what every node imports, once instead of in every process: where
-    # PYTHONDONTWRITEBYTECODE is set, as in many containers, none of them would keep it.
+    # Meanwhile compile what every node imports, once instead of in every process: where
+    # PYTHONDONTWRITEBYTECODE is set, as in many containers, no process would keep the byte code.
     env -u PYTHONDONTWRITEBYTECODE PYTHONPATH="$root/src/rlt_sim${PYTHONPATH:+:$PYTHONPATH}" \
         "$venv/bin/python" -c "import $IMPORTED" >>"$log" 2>&1 &
     warm=$!
     "$venv/bin/python" -m colcon build --base-paths src --packages-select "${stale[@]}" \
         --symlink-install --cmake-args "${options[@]}" >>"$log" 2>&1 || {
         grep -E "^(Failed|Aborted) |[Ee]rror" "$log" | tail -n 15 >&2
-        fail "the build failed; the whole output is in $log"
+        fail "the build failed; the complete output is in $log"
     }
-    wait "$warm" || fail "an installed package cannot be imported; the reason stands in $log"
+    wait "$warm" || fail "an installed package cannot be imported; the reason is in $log"
     for package in "${stale[@]}"; do
         package_stamp "$package" >"install/$package/rlt.stamp"
     done
 }
 
-# Two terminals may come at the same time: the second waits and finds all done.
+# Two terminals may run this at the same time: the second waits and finds everything done.
 { mkdir -p "$root/log" && exec 9>"$root/log/env.lock"; } 2>/dev/null ||
     fail "cannot write to $root; clone the repository into a folder of your own"
 flock 9

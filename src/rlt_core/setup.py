@@ -5,7 +5,7 @@ package_name = 'rlt_core'
 setup(
     name=package_name,
     version='0.1.0',
-    description="RL Token's method and every pure object of the suite: numpy and torch, never rclpy.",
+    description="The RL Token method and all ROS-independent code of the suite: numpy and torch, never rclpy.",
     author='RLT for ROS 2 maintainers',
     author_email='maintainers@rlt-ros2.example',
     license='Apache-2.0',
@@ -17,7 +17,7 @@ setup(
     ],
     zip_safe=False,
     install_requires=['safetensors'],  # rosdep does not know it
-    extras_require={'test': ['pytest', 'pytest-rerunfailures']},  # by this `colcon test` knows what runs the tests
+    extras_require={'test': ['pytest', 'pytest-rerunfailures']},  # tells `colcon test` which test runner to use
     entry_points={
         'rlt.vla': [
             'tiny = rlt_core.vla.tiny:TinyVLA',

@@ -5,7 +5,7 @@ package_name = 'rlt_learner'
 setup(
     name=package_name,
     version='0.1.0',
-    description='The nodes recorder and learner; the commands pretrain, benchmark, report and export.',
+    description='The nodes recorder and learner.',
     author='RLT for ROS 2 maintainers',
     author_email='maintainers@rlt-ros2.example',
     license='Apache-2.0',
@@ -16,16 +16,15 @@ setup(
         ('share/' + package_name, ['package.xml']),
     ],
     zip_safe=False,
-    install_requires=['mcap'],  # rosdep does not know it
     extras_require={'test': ['pytest', 'pytest-rerunfailures']},  # by this `colcon test` knows what runs the tests
     entry_points={
         'console_scripts': [
             'recorder = rlt_learner.main:recorder',
             'learner = rlt_learner.main:learner',
-            'pretrain = rlt_learner.pretrain:main',
-            'benchmark = rlt_learner.benchmark:main',
-            'report = rlt_learner.report:main',
-            'export = rlt_learner.export:main',
+            'pretrain = rlt_learner.commands:pretrain',
+            'benchmark = rlt_learner.commands:benchmark',
+            'report = rlt_learner.commands:report',
+            'export = rlt_learner.commands:export',
         ],
     },
 )

@@ -5,7 +5,7 @@ package_name = 'rlt_node'
 setup(
     name=package_name,
     version='0.1.0',
-    description='What every ROS node of the suite shares: parameters from tables, QoS profiles, message conversions, start and stop.',
+    description='Code that all ROS nodes of the suite share: parameters, QoS profiles, message conversions, start and stop.',
     author='RLT for ROS 2 maintainers',
     author_email='maintainers@rlt-ros2.example',
     license='Apache-2.0',
@@ -16,5 +16,5 @@ setup(
         ('share/' + package_name, ['package.xml']),
     ],
     zip_safe=False,
-    extras_require={'test': ['pytest', 'pytest-rerunfailures']},  # by this `colcon test` knows what runs the tests
+    extras_require={'test': ['pytest', 'pytest-rerunfailures']},  # tells `colcon test` which test runner to use
 )

@@ -5,7 +5,7 @@ package_name = 'rlt_teleop'
 setup(
     name=package_name,
     version='0.1.0',
-    description="The person's side: gamepad, keyboard, operator; and the episodes node, the only writer of labels.",
+    description="The person's side: gamepad, keyboard, operator.",
     author='RLT for ROS 2 maintainers',
     author_email='maintainers@rlt-ros2.example',
     license='Apache-2.0',
@@ -20,7 +20,6 @@ setup(
     extras_require={'test': ['pytest', 'pytest-rerunfailures']},  # by this `colcon test` knows what runs the tests
     entry_points={
         'console_scripts': [
-            'episodes = rlt_teleop.main:episodes',
             'gamepad = rlt_teleop.main:gamepad',
             'keyboard = rlt_teleop.main:keyboard',
             'operator = rlt_teleop.main:operator',

@@ -6,7 +6,7 @@ from setuptools import setup
 
 
 def refuse_to_shadow() -> None:
-    """Stop where the real packages, or strangers of that name, are installed."""
+    """Stop if the real packages, or others of the same name, are installed."""
     for name in ("launch", "launch_ros", "ros2cli"):
         try:
             found = distribution(name)

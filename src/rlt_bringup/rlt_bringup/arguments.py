@@ -1,4 +1,4 @@
-"""The arguments of the launch files, and their values as people write them."""
+"""The arguments of the launch files, and how their values are read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DEVICES = {
     "joy": ("joy", "game_controller_node", "xbox"),
     "none": ("", "", "xbox"),
 }
-"""What publishes joy: its package and executable, if we start it, and the profile it goes by."""
+"""What publishes joy: package and executable, if the launch starts it, and its default profile."""
 
 ARGUMENTS = {
     "robot": ("sim", "'sim', or the path of a robot's config file, such as config/robots/sim.yaml"),
@@ -26,8 +26,8 @@ ARGUMENTS = {
     "model": ("", "folder of the base policy and RL token; empty: models/<task>"),
     "params_file": (
         "",
-        "path of a file of ROS parameters of yours: wins over rlt.yaml, the robot's file and the "
-        "profile, loses to what the launch file decides",
+        "path of your own file of ROS parameters: overrides rlt.yaml, the robot's file and the "
+        "profile, but not what the launch file sets",
     ),
     "seed": ("0", "seed of the run: episodes, exploration and learning follow from it"),
     "full_task": (
@@ -38,18 +38,18 @@ ARGUMENTS = {
     ),
     "device": (
         "gamepad",
-        "supervisor:=human: what the person holds; keyboard: yours to start in a terminal; person: "
-        "a scripted one; joy: ROS's game_controller_node; none: somebody else publishes joy",
+        "supervisor:=human: the person's device; keyboard: start it yourself in a terminal; "
+        "person: a scripted one; joy: ROS's game_controller_node; none: another node publishes joy",
     ),
     "profile": (
         "",
         "what its buttons do: a file of config/gamepads without .yaml, or a path; empty: the "
         "device's own",
     ),
-    "output": ("", "folder for everything the run leaves; empty: runs/<task>-<time>-seed<seed>"),
-    "resume": ("false", "true: go on with the run in the output folder; repeat its arguments"),
-    "namespace": ("rlt", "ROS namespace of all nodes; a PushRosNamespace goes before it"),
-    "log_level": ("info", "how much the nodes log"),
+    "output": ("", "folder for all files of the run; empty: runs/<task>-<time>-seed<seed>"),
+    "resume": ("false", "true: resume the run in the output folder; repeat its arguments"),
+    "namespace": ("rlt", "ROS namespace of all nodes; a PushRosNamespace is put before it"),
+    "log_level": ("info", "log level of the nodes"),
 }
 SCHEDULE = {
     "episodes": ("", "training episodes including warm-up; empty: as in rlt.yaml"),
@@ -102,7 +102,7 @@ def whole(context: LaunchContext, name: str) -> int | None:
     """Value of a whole-number argument, None if it is empty.
 
     Raises:
-        ValueError: If it is no whole number.
+        ValueError: If it is not a whole number.
     """
     text, lowest = argument(context, name).strip(), LOWEST.get(name, 0)
     if not text:
@@ -111,9 +111,9 @@ def whole(context: LaunchContext, name: str) -> int | None:
         value = float(text)
         number = int(text) if text.lstrip("+-").isdecimal() else int(value)
     except (ValueError, OverflowError) as error:
-        raise ValueError(f"argument {name}:={text} is no whole number") from error
+        raise ValueError(f"argument {name}:={text} is not a whole number") from error
     if value != int(value):
-        raise ValueError(f"argument {name}:={text} is no whole number")
+        raise ValueError(f"argument {name}:={text} is not a whole number")
     if number < lowest:
         raise ValueError(f"argument {name}:={text} is too small: expected {lowest} or more")
     return number
@@ -135,7 +135,7 @@ def namespaces(context: LaunchContext, name: str) -> list[str]:
     """Value of an argument that lists namespaces, separated by commas; each becomes absolute.
 
     Raises:
-        ValueError: If one is none, or is named twice.
+        ValueError: If one is not a namespace, or is listed twice.
     """
     words = [word.strip() for word in argument(context, name).split(",")]
     found = [namespace_here(context, word) for word in words if word]

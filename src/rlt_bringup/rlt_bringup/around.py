@@ -1,4 +1,4 @@
-"""A namespace and parameters that somebody else has set: around our launch file, or in a file."""
+"""Namespace and parameters that are set around our launch file, or in the user's files."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ NAMESPACES = re.compile(r"/|(/[A-Za-z_][A-Za-z0-9_]*)+")
 
 
 def namespace_here(context: LaunchContext, given: str) -> str:
-    """A namespace as it is where our launch file was included.
+    """Resolve a namespace where our launch file is included.
 
     Args:
         context: The launch's context.
-        given: An absolute namespace, or one below that which has been pushed.
+        given: An absolute namespace, or one relative to the pushed one.
 
     Returns:
         The absolute namespace.
 
     Raises:
-        ValueError: If it is none.
+        ValueError: If it is not a namespace.
     """
     around = "" if given.startswith("/") else str(context.launch_configurations.get(NAMESPACE, ""))
     namespace = "/" + "/".join(part for part in f"{around}/{given}".split("/") if part)
     if not NAMESPACES.fullmatch(namespace):
         raise ValueError(
-            f"{given!r} is no namespace: expected names of letters, digits and _, separated by /, "
-            "none of which begins with a digit"
+            f"{given!r} is not a namespace: expected names of letters, digits and _, separated by "
+            "/, none beginning with a digit"
         )
     return namespace
 
@@ -42,23 +42,23 @@ def namespace_here(context: LaunchContext, given: str) -> str:
 def overruled(
     context: LaunchContext, node: str, decided: Mapping[str, Any], own: Sequence[Path] = ()
 ) -> list[str]:
-    """Say which parameters of the user's are not obeyed.
+    """Find the parameters of the user that are ignored.
 
     Args:
         context: The launch's context.
         node: Fully qualified name of the node.
-        decided: The parameters that our launch file decides.
+        decided: The parameters that our launch file sets.
         own: The user's own files of parameters.
 
     Returns:
-        A sentence for each.
+        One sentence for each.
 
     Raises:
         ValueError: If a file of parameters cannot be read.
     """
     given = _parameters(context, node, own)
     return [
-        f"parameter {name} = {given[name]!r} is not obeyed: the launch file decides it; use its "
+        f"parameter {name} = {given[name]!r} is ignored: the launch file sets it; use its "
         "arguments, or the task's file"
         for name in sorted(given.keys() & decided.keys())
         if given[name] != decided[name]
@@ -66,7 +66,7 @@ def overruled(
 
 
 def _parameters(context: LaunchContext, node: str, own: Sequence[Path]) -> dict[str, Any]:
-    """What the user's files, and then what is around our launch file, give a node."""
+    """A node's parameters: from the user's files, then from around our launch file."""
     given: dict[str, Any] = {}
     for entry in (*own, *context.launch_configurations.get(PARAMETERS, [])):
         if isinstance(entry, tuple):

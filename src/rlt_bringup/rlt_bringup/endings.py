@@ -15,13 +15,13 @@ from launch_ros.actions import Node
 from rlt_node.process import EXIT_LOST
 
 RESPAWN_SECONDS = 2.0
-NOBODY = "the robot holds while nobody can take over"
-UNTAUGHT = "the robot acts on with its last weights"
+WITHOUT_OPERATOR = "the robot holds while nobody can take over"
+WITHOUT_LEARNER = "the robot continues with its last weights"
 
 
 @dataclass
 class Run:
-    """Whether a graph's run is over, while the launch may go on with those of other graphs."""
+    """Whether a graph's run is over; the launch may continue with the runs of other graphs."""
 
     over: bool = False
 
@@ -31,13 +31,13 @@ class Run:
 
 
 def required(nodes: Mapping[str, Node], run: Run | None = None) -> list[RegisterEventHandler]:
-    """End the launch with exit code 1 and a name when one of the nodes ends before the run."""
+    """End the launch with exit code 1, naming the node, when a node ends before the run."""
     run = run or Run()
 
     def handler(name: str, node: Node) -> RegisterEventHandler:
         def died(event: Any, context: LaunchContext) -> list[Action]:
             if run.ends(context):
-                return _last_word(name, event.returncode)
+                return _lost_data(name, event.returncode)
             return [_failure(name, event.returncode)]
 
         return RegisterEventHandler(OnProcessExit(target_action=node, on_exit=died))
@@ -45,10 +45,10 @@ def required(nodes: Mapping[str, Node], run: Run | None = None) -> list[Register
     return [handler(name, node) for name, node in nodes.items()]
 
 
-def expendable(
-    nodes: Mapping[str, Node], meanwhile: str = NOBODY, run: Run | None = None
+def optional_nodes(
+    nodes: Mapping[str, Node], meanwhile: str = WITHOUT_OPERATOR, run: Run | None = None
 ) -> list[RegisterEventHandler]:
-    """Say when one of the nodes ends before the run; it is started again, and the run goes on.
+    """Log when a node ends before the run; the node restarts and the run continues.
 
     Args:
         nodes: Nodes that respawn.
@@ -60,9 +60,9 @@ def expendable(
     def handler(name: str, node: Node) -> RegisterEventHandler:
         def ended(event: Any, context: LaunchContext) -> list[Action]:
             if run.ends(context):
-                return _last_word(name, event.returncode)
+                return _lost_data(name, event.returncode)
             return [LogInfo(msg=(
-                f"{name} ended with exit code {event.returncode}: {meanwhile}; {name} starts again "
+                f"{name} ended with exit code {event.returncode}: {meanwhile}; {name} restarts "
                 f"in {RESPAWN_SECONDS:g} s"
             ))]
 
@@ -71,22 +71,22 @@ def expendable(
     return [handler(name, node) for name, node in nodes.items()]
 
 
-def finally_(
-    node: Action, name: str, then: list[Action], run: Run | None = None
+def on_success(
+    node: Action, name: str, actions: list[Action], run: Run | None = None
 ) -> RegisterEventHandler:
-    """Do `then` when the process has ended with exit code 0; else end the launch with 1."""
+    """Do the actions when the process has ended with exit code 0; else end the launch with 1."""
     run = run or Run()
 
     def ended(event: Any, context: LaunchContext) -> list[Action]:
         if run.ends(context):
-            return _last_word(name, event.returncode)
-        return [_failure(name, event.returncode)] if event.returncode else then
+            return _lost_data(name, event.returncode)
+        return [_failure(name, event.returncode)] if event.returncode else actions
 
     return RegisterEventHandler(OnProcessExit(target_action=node, on_exit=ended))
 
 
-def _last_word(name: str, code: int) -> list[Action]:
-    """Fail the launch, although it is ending, for a node that says that something is lost."""
+def _lost_data(name: str, code: int) -> list[Action]:
+    """Fail the launch, although it is ending, if a node reports lost data."""
     return [_failure(name, code)] if code == EXIT_LOST else []
 
 
@@ -96,7 +96,7 @@ def _failure(name: str, code: int) -> OpaqueFunction:
 
 
 def raising(error: Exception) -> OpaqueFunction:
-    """An action that raises: that is how a launch gets exit code 1."""
+    """An action that raises, which gives the launch exit code 1."""
 
     def fail(context: LaunchContext) -> None:
         raise error

@@ -1,4 +1,4 @@
-"""What the launch files share: the nodes of a graph, and the run that they do together."""
+"""What the launch files share: the nodes of a graph, and their run."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from socket import socket
 from typing import Any
@@ -22,18 +23,18 @@ from launch_ros.substitutions import ExecutableInPackage, FindPackageShare
 from rlt_bringup.arguments import DEFAULT_NAMESPACE, DEVICES, SCHEDULE, argument, flag, whole
 from rlt_bringup.around import namespace_here, overruled
 from rlt_bringup.endings import (
-    NOBODY,
     RESPAWN_SECONDS,
-    UNTAUGHT,
+    WITHOUT_LEARNER,
+    WITHOUT_OPERATOR,
     Run,
-    expendable,
-    finally_,
+    on_success,
+    optional_nodes,
     raising,
     required,
 )
-from rlt_bringup.tasks import Task, read_task
+from rlt_core.episodes.task import Task, read_task
 from rlt_core.files import named_file, path_of
-from rlt_core.run_files import (
+from rlt_core.log.run_files import (
     MANIFEST,
     PREVIOUS,
     require_beginning,
@@ -50,7 +51,7 @@ REAL_TIME_DELAY_TICKS = 2
 CLAIMS: list[socket] = []
 """What this launch has claimed, until it ends."""
 
-AGAIN = {"respawn": True, "respawn_delay": RESPAWN_SECONDS}
+RESPAWN = {"respawn": True, "respawn_delay": RESPAWN_SECONDS}
 
 
 class GraphNode(Node):
@@ -61,7 +62,7 @@ class GraphNode(Node):
     """
 
     def __init__(self, name: str, namespace: str, **options: Any) -> None:
-        """As launch_ros's, with the name and the namespace known beforehand."""
+        """As in launch_ros, with name and namespace known in advance."""
         super().__init__(
             name=name, namespace=namespace, additional_env=following_this_launch(), **options
         )
@@ -70,10 +71,10 @@ class GraphNode(Node):
 
 @dataclass(frozen=True)
 class Graph:
-    """The nodes of one launch file, with everything that they must agree upon.
+    """The nodes of one launch file, with the settings that they share.
 
-    All that they need is looked for while they are made, so that a launch that lacks something
-    ends before its first process has begun.
+    Everything that they need is checked while they are made, so that a launch that lacks something
+    ends before its first process starts.
 
     Attributes:
         context: The launch's context, with its arguments.
@@ -88,7 +89,7 @@ class Graph:
         simulated: Whether the robot is the simulated one.
         supervised: Whether a person labels and may take over.
         run: Whether the run is over.
-        said: What the user must know of the nodes that were made.
+        said: Notes for the user on the nodes that were made.
     """
 
     context: LaunchContext
@@ -118,13 +119,13 @@ class Graph:
         Args:
             context: The launch's context.
             mode: "lockstep" or "real_time", unless robot or supervisor decide.
-            robot: The robot, where the launch file has no such argument: a launch file that
-                includes it, or was included before it, may have one.
-            supervisor: Likewise who supervises; empty: nobody has to.
+            robot: The robot, if the launch file has no such argument: a launch file that includes
+                it, or was included before it, may have one.
+            supervisor: Likewise the supervisor; empty: none is needed.
 
         Raises:
             FileNotFoundError: If there is no such task.
-            ValueError: If nobody could judge success, the namespace is none, or a file cannot be
+            ValueError: If nobody can judge success, the namespace is invalid, or a file cannot be
                 read.
         """
         share = Path(FindPackageShare("rlt_bringup").perform(context))
@@ -176,7 +177,7 @@ class Graph:
         }
 
     def require_model(self) -> None:
-        """Check that the model is there and fits the task, before a node looks for it.
+        """Check that the model exists and fits the task, before a node loads it.
 
         Raises:
             OSError: If there is no model.
@@ -187,7 +188,7 @@ class Graph:
         if self.task.instruction not in ("", contract.instruction):
             raise ValueError(
                 f"the task's instruction is {self.task.instruction!r}, but the base policy in "
-                f"{self.model} follows {contract.instruction!r}: make them one"
+                f"{self.model} follows {contract.instruction!r}: use one instruction for both"
             )
 
     @property
@@ -197,12 +198,12 @@ class Graph:
 
     @property
     def greeting(self) -> list[Action]:
-        """What the launch of a run says first; to be asked for once the nodes are made."""
+        """The first log lines of a run; read it once the nodes are made."""
         return [LogInfo(msg=f"output: {self.output}"), *self.notes]
 
     @property
     def notes(self) -> list[Action]:
-        """What must be known of the nodes that were made, and what is left to the person."""
+        """Notes on the nodes that were made, and what the person has to start."""
         said = list(dict.fromkeys(self.said))
         if self.supervised and argument(self.context, "device") == "keyboard":
             elsewhere = "" if self.namespace == DEFAULT_NAMESPACE else (
@@ -219,12 +220,12 @@ class Graph:
         *files: Path,
         **options: Any,
     ) -> Node:
-        """A node whose executable bears its name.
+        """A node whose executable has its name.
 
         Args:
             package: Its package.
             name: Its name and its executable's.
-            parameters: Parameters that win over all others; None means the file's.
+            parameters: Parameters that override all others; None means the file's.
             *files: Parameter files after config/rlt.yaml and the robot's; the user's own come last.
             **options: Further arguments of `launch_ros.actions.Node`.
 
@@ -240,8 +241,8 @@ class Graph:
             self.namespace,
             package=package,
             executable=name,
-            # Among the program's own arguments the files come before what SetParameter and
-            # SetParametersFromFile have set around this launch file, which wins over them.
+            # As arguments of the program, the files come before what SetParameter and
+            # SetParametersFromFile set around this launch file, which overrides them.
             ros_arguments=[
                 "--log-level", argument(self.context, "log_level"),
                 *(word for file in self.defaults(*files) for word in (FILE_FLAG, str(file))),
@@ -256,7 +257,7 @@ class Graph:
         """The files of a node's parameters; a later one wins.
 
         Args:
-            *files: Those of this node alone.
+            *files: Those of this node only.
         """
         return [self.share / "config" / "rlt.yaml", self.robot_file, *files, *self.own_files]
 
@@ -294,9 +295,9 @@ class Graph:
         }
 
     def person(self) -> dict[str, Node]:
-        """The nodes between a person's hands and the control loop; none if nobody supervises.
+        """The nodes between a person and the control loop; none if nobody supervises.
 
-        They come back when they end: until then the robot holds, and the run waits for them.
+        They respawn when they end: until then the robot holds, and the run waits.
 
         Raises:
             OSError: If there is no model, or no such profile.
@@ -309,24 +310,24 @@ class Graph:
         name = argument(self.context, "profile") or own_profile
         profile = find_profile(name, self.share / "config" / "gamepads")
         sections(profile)
-        nodes = {"operator": self.node("rlt_teleop", "operator", self.agreed, profile, **AGAIN)}
+        nodes = {"operator": self.node("rlt_teleop", "operator", self.agreed, profile, **RESPAWN)}
         if executable:
             held = {"profile": str(profile)} if executable == "person" else None
-            nodes[executable] = self.node(package, executable, held, **AGAIN)
+            nodes[executable] = self.node(package, executable, held, **RESPAWN)
         return nodes
 
     def recorder(self) -> dict[str, Node]:
-        """The node that keeps what happened."""
+        """The node that records the run."""
         files = self.agreed | {"output": str(self.output)}
         return {"recorder": self.node("rlt_learner", "recorder", files)}
 
     def learner(self, robots: Sequence[str] = ()) -> dict[str, Node]:
-        """The node that turns what was recorded into weights.
+        """The node that learns weights from what was recorded.
 
-        In real time it comes back when it ends, and goes on from its checkpoint.
+        In real time it respawns when it ends, and resumes from its checkpoint.
 
         Args:
-            robots: Namespaces of the robots; none: the robot in its own.
+            robots: Namespaces of the robots; empty: the robot in its own.
 
         Raises:
             OSError: If there is no model, or the output folder cannot be written.
@@ -340,62 +341,73 @@ class Graph:
             "warmup_episodes": whole(self.context, "warmup_episodes"),
             "robots": list(robots) or None,
         }
-        options = {} if self.lockstep else AGAIN
+        options = {} if self.lockstep else RESPAWN
         return {"learner": self.node("rlt_learner", "learner", parameters, **options)}
 
     def training(
         self, needed: Mapping[str, Node], learner: Mapping[str, Node] | None = None
     ) -> list[Action]:
-        """A run that trains, through its `SCHEDULE`; see `led_by`."""
+        """A training run through its `SCHEDULE`; see `run_until_done`."""
         resume = flag(self.context, "resume")
         schedule = {name: whole(self.context, name) for name in SCHEDULE}
         episodes = self.episodes("train", **schedule, resume=resume)
-        return self.led_by(episodes, needed, learner, resume)
+        return self.run_until_done(episodes, needed, learner, resume)
 
-    def led_by(
+    def run_until_done(
         self,
         episodes: Node,
         needed: Mapping[str, Node],
         learner: Mapping[str, Node] | None = None,
         resume: bool = False,
     ) -> list[Action]:
-        """A run: it ends with the node that leads it, and with each that it needs.
+        """A run: it ends when the episodes node or any node that it needs ends.
 
-        Its end is that of its own nodes; a launch that has others goes on with them.
+        It ends only its own nodes; a launch that has others continues with them.
 
         Args:
-            episodes: The node that leads it.
-            needed: The other nodes, those between a person and the robot excepted.
-            learner: A learner that may die: the robot acts on meanwhile.
-            resume: Whether to go on with the run in the output folder.
+            episodes: The episodes node.
+            needed: The other nodes, except those between a person and the robot.
+            learner: A learner that may die: the robot continues meanwhile.
+            resume: Whether to resume the run in the output folder.
 
         Raises:
-            OSError: If the run cannot begin in its output folder, or go on there.
+            OSError: If the run cannot begin in its output folder, or resume there.
             ValueError: If the folder's run is damaged, or a command is not installed.
         """
         require_beginning(self.output, resume)
         person, learner = self.person(), learner or {}
         others = {**learner, **needed, **person}
-        report = ExecuteProcess(
-            cmd=[
-                executable_of(self.context, "rlt_learner", "report"), "--output", str(self.output)
-            ],
-            output="screen",
-            additional_env=following_this_launch(),
-        )
         return [
             *self.greeting,
             *required(needed, self.run),
-            *expendable(learner, UNTAUGHT, self.run),
-            *expendable(person, NOBODY, self.run),
-            finally_(episodes, "episodes", [report], self.run),
-            finally_(report, "report", [self._end(others.values())], self.run),
+            *optional_nodes(learner, WITHOUT_LEARNER, self.run),
+            *optional_nodes(person, WITHOUT_OPERATOR, self.run),
+            *self._conclusion(episodes, self._end(others.values())),
             *others.values(),
             episodes,
         ]
 
+    def _conclusion(self, episodes: Node, end: Action) -> list[Action]:
+        """What follows the run's last episode: its report, where reports are installed."""
+        command = ["rlt_learner", "report", "--output", str(self.output)]
+        if find_spec("rlt_report") is None:
+            note = (
+                "no report is written, since package rlt_report is not installed here; on a "
+                f"computer that has it: ros2 run {' '.join(command)}"
+            )
+            return [on_success(episodes, "episodes", [LogInfo(msg=note), end], self.run)]
+        report = ExecuteProcess(
+            cmd=[executable_of(self.context, *command[:2]), *command[2:]],
+            output="screen",
+            additional_env=following_this_launch(),
+        )
+        return [
+            on_success(episodes, "episodes", [report], self.run),
+            on_success(report, "report", [end], self.run),
+        ]
+
     def _end(self, nodes: Iterable[Node]) -> OpaqueFunction:
-        """An action that ends a run, and its nodes with it."""
+        """An action that ends a run and its nodes."""
 
         def end(context: LaunchContext) -> list[Action]:
             self.run.over = True
@@ -405,9 +417,9 @@ class Graph:
         return OpaqueFunction(function=end)
 
     def episodes(self, job: str, **parameters: Any) -> Node:
-        """The node that leads the run."""
+        """The node that runs the schedule."""
         return self.node(
-            "rlt_teleop",
+            "rlt_episodes",
             "episodes",
             self.agreed
             | {
@@ -426,7 +438,7 @@ class Graph:
         )
 
     def _privileged(self) -> bool | None:
-        """Whether the model's pretraining used simulator labels; None if it does not say."""
+        """Whether the model's pretraining used simulator labels; None if it is unknown."""
         path = self.model / "pretrain.json"
         if not path.is_file():
             return None
@@ -442,7 +454,7 @@ def executable_of(context: LaunchContext, package: str, name: str) -> str:
     """
     try:
         return str(ExecutableInPackage(package=package, executable=name).perform(context))
-    except Exception as error:  # launch and ament have one of their own for each thing that lacks
+    except Exception as error:  # launch and ament raise their own for each missing thing
         raise ValueError(
             f"{name} of package {package} is not installed: install the package, or source the "
             "workspace that has it"
@@ -450,21 +462,21 @@ def executable_of(context: LaunchContext, package: str, name: str) -> str:
 
 
 def _as_it_stands(value: Any) -> Any:
-    """A parameter's value, of which launch_ros must not read text as YAML."""
+    """A parameter's value; launch_ros must not read its text as YAML."""
     return ParameterValue(value, value_type=str) if isinstance(value, str) else value
 
 
 def _occasion(configurations: Mapping[str, str], namespace: str) -> str:
-    """When and by whom a run is done: two robots that start together are two runs."""
+    """Time, seed and robot of a run: two robots that start together are two runs."""
     robot = "" if namespace == DEFAULT_NAMESPACE else namespace.rstrip("/").replace("/", "-")
     return f"{time.strftime('%Y%m%d-%H%M%S')}-seed{configurations.get('seed') or '0'}{robot}"
 
 
 def with_context(function: Callable[[LaunchContext], list[Action]]) -> OpaqueFunction:
-    """Launch what a function returns once the arguments are known, if none of it runs already.
+    """Launch what a function returns once the arguments are known, unless some of it already runs.
 
-    What it raises is raised a moment later, when all actions before this one are under way: a
-    launch that ends within them would not know of the processes that they have started.
+    An exception is raised a moment later, when all earlier actions are under way: a launch that
+    ends during them would not know the processes that they have started.
     """
 
     def attempt(context: LaunchContext) -> list[Action]:
@@ -480,5 +492,5 @@ def with_context(function: Callable[[LaunchContext], list[Action]]) -> OpaqueFun
 
 
 def following_this_launch() -> dict[str, str]:
-    """What the environment of a process holds that is to end with this launch."""
+    """The environment variable of a process that must end with this launch."""
     return {launched.VARIABLE: launched.passport()}

@@ -26,9 +26,9 @@ SIM = ROOT / "config" / "robots" / "sim.yaml"
 ENTRY = {
     "simulator": "rlt_sim", "observer": "rlt_policy", "policy": "rlt_policy",
     "chunk_controller": "rlt_policy", "recorder": "rlt_learner", "learner": "rlt_learner",
-    "episodes": "rlt_teleop", "operator": "rlt_teleop",
+    "episodes": "rlt_episodes", "operator": "rlt_teleop",
 }
-PATIENCE_S = 90.0  # far more than anything here takes, so that a busy machine fails no test
+PATIENCE_S = 90.0  # far longer than anything here takes, so that a busy machine fails no test
 
 
 class Graph:
@@ -48,7 +48,7 @@ class Graph:
     ) -> subprocess.Popen[bytes]:
         """Start a node; its output goes to `<name>.log`.
 
-        Outside of the namespace /rlt it is known, and its log too, as `<namespace>.<name>`.
+        Outside the namespace /rlt, the node and its log are named `<namespace>.<name>`.
         """
         key = name if namespace == "rlt" else f"{namespace}.{name}"
         file = self.folder / f"{key}.yaml"
@@ -83,7 +83,7 @@ class Graph:
         return self.ended(name, 30.0)
 
     def end(self) -> None:
-        """End what still runs, politely first: a killed process leaves shared memory behind."""
+        """End what still runs, first by SIGTERM: a killed process leaves shared memory behind."""
         running = [process for process in self.processes.values() if process.poll() is None]
         for process in running:
             process.terminate()
@@ -114,7 +114,7 @@ class Watcher:
     def wait_for(self, condition, what: str, seconds: float = 90.0) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
-            assert time.monotonic() < deadline, f"waited in vain for {what}"
+            assert time.monotonic() < deadline, f"timed out waiting for {what}"
             self.executor.spin_once(timeout_sec=0.1)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Drivers at their own pace around a real observer: cameras, the robot's state, joints, ticks."""
+"""Drivers at their own rates around a real observer: cameras, robot state, joints, ticks."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from sensor_msgs.msg import Image, JointState
 from rlt_interfaces.msg import ControlStep, Observation
 from rlt_node import qos
 from rlt_node.conversions import fill_pose, image_to_msg, stamp_of
-from rlt_policy import observer_node
+from rlt_policy.observer import observer_node
 
 MODEL = Path(__file__).resolve().parents[3] / "models" / "ethernet"
 PATIENCE_S = 120.0
 TICK_S, STATE_S = 0.02, 0.01
-PUNCTUAL_S = 0.015  # a driver of the test that was later than this says nothing about the observer
-MEMORY_S = 0.3  # for which a late driver's message still matters
+PUNCTUAL_S = 0.015  # a test's driver that was later than this proves nothing about the observer
+MEMORY_S = 0.3  # how long a late driver's message still matters
 
 
 def changed_model(folder: Path, **changes: Any) -> Path:
-    """Make a model folder whose contract differs; the observer reads no more of it."""
+    """Make a model folder whose contract differs; the observer reads only the contract."""
     contract = json.loads((MODEL / "contract.json").read_text()) | changes
     (folder / "contract.json").write_text(json.dumps(contract))
     return folder
@@ -57,8 +57,8 @@ class Joints:
     Attributes:
         names: The joints; the messages name them in turns from the front and from the back.
         period: How often it measures, s.
-        has_velocity: Whether it tells their velocity, 1 per second.
-        silent: Whether it says nothing.
+        has_velocity: Whether it reports their velocity, 1 per second.
+        silent: Whether it publishes nothing.
         lost: How many positions its messages lack.
     """
 
@@ -70,9 +70,9 @@ class Joints:
 
 
 class Drivers:
-    """A robot's state at 100 Hz, cameras and joints at their own pace, and the controller's ticks.
+    """A robot's state at 100 Hz, cameras and joints at their own rates, and the controller's ticks.
 
-    Everything moves at 1 m/s or 1 rad/s, so that where it is tells when it was measured.
+    Everything moves at 1 m/s or 1 rad/s, so that each position gives its time of measurement.
 
     Args:
         model: Folder of the contract.
@@ -119,7 +119,7 @@ class Drivers:
 
         def again(due: float) -> None:
             send(due - late)
-            later = max(due + period, time.monotonic())  # nothing is made up for
+            later = max(due + period, time.monotonic())  # missed events are not caught up
             heapq.heappush(self.events, (later, number, again))
 
         heapq.heappush(self.events, (self.began + late, number, again))
@@ -172,15 +172,15 @@ class Drivers:
             while (left := due - time.monotonic()) > 0:
                 self.executor.spin_once(timeout_sec=left)
             now = time.monotonic()
-            assert now < deadline, f"waited in vain for {what}: {self.observer._health()}"
+            assert now < deadline, f"timed out waiting for {what}: {self.observer._health()}"
             if now - due > PUNCTUAL_S:
                 self.late.append(now)
             send(due)
-        assert self.observer.ending is None
+        assert self.observer.exit_reason is None
 
     def judged(self, stride: int) -> list[bool]:
-        """Of every observation due that no late driver spoilt: whether it came."""
-        late = [self.began, *self.late, time.monotonic()]  # nor what is begun or under way
+        """Of every due observation that no late driver affected: whether it was published."""
+        late = [self.began, *self.late, time.monotonic()]  # nor the start and what is under way
         return [
             tick in self.seen for tick, at in self.sent.items()
             if tick % stride == 0 and late[bisect(late, at - MEMORY_S)] > at + MEMORY_S

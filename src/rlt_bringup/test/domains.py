@@ -1,4 +1,4 @@
-"""ROS domains that nobody else on this machine uses: each test has one of its own."""
+"""ROS domains that nothing else on this machine uses: one per test."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-DOMAINS = range(1, 101)  # 0 is everybody's; above 100 the ports are those of outgoing connections
+DOMAINS = range(1, 101)  # 0 is the default; above 100 the ports are those of outgoing connections
 CLAIM = "\0rlt-test-domain-{}"  # abstract: without a file
 BASE_PORT, PORTS = 7400, 250  # of DDS: domain d listens on ports from 7400 + 250 d on
 
 
 @contextlib.contextmanager
 def claimed_domain() -> Iterator[int]:
-    """Have a ROS domain that no other test has, of no other suite either, and no node listens in.
+    """Claim a ROS domain that no other test of any suite has, and in which no node listens.
 
-    The claim is a bound abstract Unix socket: it reaches as far as DDS over loopback does, beyond
-    users and containers that share the network, and ends with the process, however that ends.
+    The claim is a bound abstract Unix socket: it reaches as far as DDS over loopback, across
+    users and containers that share the network, and ends with the process, however it ends.
 
     Raises:
         RuntimeError: If all domains are in use.
@@ -27,7 +27,7 @@ def claimed_domain() -> Iterator[int]:
     for domain in random.SystemRandom().sample(DOMAINS, len(DOMAINS)):
         first = BASE_PORT + PORTS * domain
         if not used.isdisjoint(range(first, first + PORTS)):
-            continue  # nodes that somebody started, or that have not ended yet
+            continue  # other nodes, or nodes that have not ended yet
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as claim:
             try:
                 claim.bind(CLAIM.format(domain))
@@ -35,7 +35,7 @@ def claimed_domain() -> Iterator[int]:
                 continue
             yield domain
             return
-    raise RuntimeError(f"all ROS domains from 1 to {DOMAINS[-1]} are in use: end what uses them")
+    raise RuntimeError(f"all ROS domains from 1 to {DOMAINS[-1]} are in use: end their nodes")
 
 
 def _used_ports() -> set[int]:

@@ -1,4 +1,4 @@
-"""Cameras as on a desk: they take fewer images than the robot has ticks and send them late."""
+"""Realistic cameras: they take fewer images than the robot has ticks and send them late."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class LateCameras:
 
     @staticmethod
     def remapping(names: Iterable[str]) -> list[str]:
-        """Arguments with which the simulator's images come here."""
+        """Arguments that route the simulator's images here."""
         return [word for name in names for word in ("-r", f"{name}/image_raw:={name}/prompt")]
 
     def close(self) -> None:

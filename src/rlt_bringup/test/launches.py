@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from rlt_core import checkpoint
+from rlt_core.log import checkpoint
 
 
 class Launch:
-    """A launch in a session of its own, as a service has one; what it prints goes to a file.
+    """A launch in its own session, like a service; its output goes to a file.
 
     Attributes:
         process: The launch itself.
@@ -57,7 +57,7 @@ class Launch:
 
 
 def process_of(executable: str) -> int:
-    """Number of the test's process of an executable.
+    """PID of the test's process of an executable.
 
     Raises:
         LookupError: If there is none, or more than one.
@@ -75,12 +75,12 @@ def wait_for(condition: Callable[[], bool], what: str) -> None:
     """Wait until the condition holds."""
     deadline = time.monotonic() + 60.0
     while not condition():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        assert time.monotonic() < deadline, f"timed out waiting for {what}"
         time.sleep(0.005)
 
 
 def processes_of_the_test() -> dict[int, str]:
-    """Command lines of the processes that the test has started, they or theirs, by number."""
+    """Command lines by PID of the processes that the test has started, directly or indirectly."""
     wanted = f"RLT_TEST={os.environ['RLT_TEST']}".encode()
     found = {}
     for folder in Path("/proc").glob("[0-9]*"):
@@ -89,12 +89,12 @@ def processes_of_the_test() -> dict[int, str]:
                 command = (folder / "cmdline").read_text().replace("\0", " ")
                 found[int(folder.name)] = command
         except OSError:
-            continue  # it has just ended, or belongs to somebody else
+            continue  # it has just ended, or belongs to another user
     return found
 
 
 def check_files(output: Path) -> None:
-    """Every file that the run left is whole."""
+    """Check that every file of the run is complete."""
     if not output.exists():
         return
     assert not list(output.rglob("*.part"))

@@ -1,4 +1,4 @@
-"""A run whose link between robot and learner is cut for a while, from beginning to end."""
+"""A complete run whose link between robot and learner is cut for a while."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ RATE_HZ = 200.0
 
 @dataclass(frozen=True)
 class Cut:
-    """How the link is made, and what else happens while it is away.
+    """How the link is made, and what else happens while it is down.
 
     Attributes:
         bridged: Whether the robot's address stays up without the link.
-        killed: Whether recorder and learner are killed and started again meanwhile.
+        killed: Whether recorder and learner are killed and restarted meanwhile.
     """
 
     bridged: bool
@@ -42,9 +42,9 @@ class Cut:
 
 
 def run(domain: int, folder: Path, cut: Cut) -> None:
-    """Drive such a run and judge it; for a process of its own.
+    """Drive such a run and judge it; call it in a separate process.
 
-    DDS looks at a process's network once: one that has had nodes elsewhere finds nobody here.
+    DDS reads a process's network once: a process that had nodes elsewhere finds none here.
     """
     machines = TwoMachines(cut.bridged)
     os.environ |= machines.discovery(folder)

@@ -15,12 +15,12 @@ BRIDGE = "bridge"
 
 
 class Machine:
-    """A network and a host name of its own, which end with this process, however it ends.
+    """A separate network and host name, which end with this process, however it ends.
 
     Attributes:
         name: Its host name.
         address: Its IPv4 address on the link.
-        command: What a command begins with to run there.
+        command: Prefix of a command that runs there.
     """
 
     def __init__(self, name: str, address: str) -> None:
@@ -30,7 +30,7 @@ class Machine:
             OSError: If this is not permitted here, or a tool is missing.
         """
         self.name, self.address = name, address
-        # It lives as long as our end of its pipe, and the namespaces as long as it.
+        # The holder lives as long as our end of its pipe, and the namespaces as long as the holder.
         self._holder = subprocess.Popen(
             ["unshare", "--net", "--uts", "sh", "-c",
              f"hostname {name} && ip link set lo up && echo made && exec cat"],
@@ -70,7 +70,7 @@ class TwoMachines:
     """A robot and a trainer on one link.
 
     Attributes:
-        robot: The machine that must not notice when the link is cut.
+        robot: The machine that a cut link must not affect.
         trainer: The machine of the learner.
     """
 
@@ -78,7 +78,7 @@ class TwoMachines:
         """Make and connect them.
 
         Args:
-            bridged: Give each its address on a bridge, which runs with and without the cable.
+            bridged: Give each its address on a bridge, which works with and without the cable.
 
         Raises:
             OSError: If this is not permitted here, or a tool is missing.

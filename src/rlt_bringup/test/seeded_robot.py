@@ -18,10 +18,11 @@ from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
-from rlt_core import checkpoint
 from rlt_core.contract import Contract
-from rlt_core.durable_log import LOG_FILE, StoredLog
-from rlt_core.guard import normalised_bound
+from rlt_core.control.motion_limits import normalised_bound
+from rlt_core.log import checkpoint
+from rlt_core.log.durable_log import LOG_FILE, StoredLog
+from rlt_core.log.windows import WindowBuilder
 from rlt_core.records import (
     ControlStep,
     EpisodeKind,
@@ -32,9 +33,8 @@ from rlt_core.records import (
     Source,
     Transition,
 )
-from rlt_core.settings import AgentSettings, GuardSettings, TrainingSettings, build
-from rlt_core.trainer import Trainer
-from rlt_core.windows import WindowBuilder
+from rlt_core.rl.trainer import Trainer
+from rlt_core.settings import AgentSettings, MotionLimits, TrainingSettings, build
 from rlt_interfaces import msg
 from rlt_node import qos
 from rlt_node.conversions import (
@@ -51,7 +51,7 @@ TICKS = 120  # of each episode
 RATE_HZ = 400.0
 WARMUP = 2
 TRAINING = {"warmup_episodes": WARMUP, "warmup_bc_updates": 5, "warmup_critic_updates": 5}
-AGENT = {"hidden": 32, "batch": 16}
+AGENT = {"hidden_dim": 32, "batch_size": 16}
 PATIENCE_S = 90.0
 
 
@@ -68,7 +68,7 @@ class Robot:
         rate_hz: Control ticks a second.
 
     Attributes:
-        expected: What a recorder that hears everything commits.
+        expected: What a recorder that receives everything commits.
         heard: Every commit that was published.
         late: Lateness of each tick, s.
     """
@@ -99,7 +99,7 @@ class Robot:
         self._steps = publisher(msg.ControlStep, "control_step", qos.LOG)
         for kind, name in ((msg.RecorderStatus, "recorder"), (msg.LearnerStatus, "learner")):
             subscription(
-                kind, f"{name}_status", lambda m, name=name: setattr(self, name, m), qos.LATCHED
+                kind, f"{name}_status", lambda m, name=name: setattr(self, name, m), qos.LATEST
             )
         subscription(
             msg.Transition, "transitions",
@@ -127,7 +127,7 @@ class Robot:
     def wait_for(self, condition: Any, what: str, seconds: float = PATIENCE_S) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
-            assert time.monotonic() < deadline, f"waited in vain for {what}"
+            assert time.monotonic() < deadline, f"timed out waiting for {what}"
             self.spin(0.02)
 
     def run_episode(self, number: int, at: dict[int, Any] | None = None) -> None:
@@ -147,7 +147,7 @@ class Robot:
         self.expected += self.builder.end(self._state)
 
     def _until(self, due: float) -> float:
-        """Take messages in until a moment has come; return how late it is then, s."""
+        """Process messages until a due time; return how late it is then, s."""
         self.spin(max(due - time.monotonic(), 0.0))
         while (late := time.monotonic() - due) < 0.0:
             self.spin(-late)
@@ -234,9 +234,9 @@ def assert_nothing_lost_or_doubled(found: list[Transition], expected: list[Trans
 
 def new_trainer(contract: Contract, **agent: Any) -> Trainer:
     """The trainer of a learner that `start_learner` starts with these."""
-    limits = yaml.safe_load(SIM.read_text())["/**/learner"]["ros__parameters"]
+    limits = yaml.safe_load(SIM.read_text())["/**"]["ros__parameters"]
     return Trainer(
-        contract, normalised_bound(GuardSettings(**limits), contract),
+        contract, normalised_bound(MotionLimits(**limits), contract),
         build(AgentSettings, AGENT | agent), build(TrainingSettings, TRAINING), seed=0,
     )
 
@@ -255,7 +255,7 @@ def trained_on(log: Sequence[Transition], contract: Contract) -> Trainer:
 def assert_learnt_as_if_never_cut(
     graph: Any, robot: Robot, log: list[Transition], output: Path
 ) -> None:
-    """The learner ends with all of the log, and the weights of one that nothing happened to."""
+    """The learner ends with the complete log, and with the weights of an undisturbed learner."""
     robot.wait_for(
         lambda: robot.learner.ingested_seq == len(log) and robot.learner.updates_owed < 1,
         "the learner's last updates",
@@ -270,7 +270,7 @@ def assert_learnt_as_if_never_cut(
 
 
 def same(found: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]) -> bool:
-    """Whether two states hold the same tensors, bit by bit."""
+    """Whether two states hold the same tensors, bit for bit."""
     return found.keys() == expected.keys() and all(
         torch.equal(found[name], expected[name]) for name in expected
     )

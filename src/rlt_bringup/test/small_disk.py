@@ -1,4 +1,4 @@
-"""A small disk, by the system's own calls: a minimal machine has no command `mount`."""
+"""A small disk, made by system calls: a minimal machine has no `mount` command."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def small_disk(folder: Path, mib: int) -> Iterator[Path]:
         mib: The size of the disk [MiB].
 
     Raises:
-        OSError: If this user may not mount one; the folder is there all the same.
+        OSError: If this user may not mount one; the folder is made anyway.
     """
     folder.mkdir()
     size = f"size={mib}m".encode()

@@ -1,9 +1,9 @@
-"""What a check of time needs of the machine: nobody else who checks time, and threads that wake.
+"""What a timing test needs from the machine: no other timing test, and threads that wake in time.
 
-A check is one of time if a busy machine alone can make it fail: a hold within 100 ms, a tick every
+A test is a timing test if a busy machine alone can make it fail: a hold within 100 ms, a tick every
 20 ms. Such a test is marked `time_critical`; the conftest of the repository does the rest. Any test
 that fails while its own process had to wait for the machine proves nothing: it is run again, and
-the summary of the suite says so. A failure on a machine that was in time stands at once.
+the summary of the suite reports it. A failure on a machine that was in time counts at once.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Iterator
 
 CLAIM = "\0rlt-test-time-critical"
 PRIORITY = 5  # below the controller's
-STALL_S = 0.05  # a machine that was this late says nothing about the product
+STALL_S = 0.05  # a machine that was this late proves nothing about the product
 NICE = -15
 MEASURED_S = 0.2
 PATIENCE_S = 2.0
@@ -25,12 +25,12 @@ NAP_S = 0.005
 
 
 class MachineStalled(Exception):
-    """The check itself did not run in time: it proves nothing and is run again."""
+    """The test itself did not run in time: it proves nothing and is run again."""
 
 
 @contextlib.contextmanager
 def alone() -> Iterator[None]:
-    """Be the only check of time on this machine, of all suites that run there.
+    """Be the only timing test on this machine, of all suites that run there.
 
     The claim is a bound abstract Unix socket, as for `domains.claimed_domain`.
     """
@@ -50,9 +50,9 @@ def _taken(claim: socket.socket) -> bool:
 
 
 def _wait_for_its_end() -> None:
-    """Wait until whoever has the claim closes it, and with it our connection: woken at once.
+    """Wait until the holder of the claim closes it, and our connection with it: this wakes us.
 
-    Who only looked now and then would meet the next check of the same suite, and the next.
+    Polling would find the next test of the same suite, and the next.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as waiting:
         try:
@@ -63,7 +63,7 @@ def _wait_for_its_end() -> None:
 
 
 def urgent() -> None:
-    """Ask for real-time scheduling of this thread, as drivers have; without the right to it, no."""
+    """Request real-time scheduling of this thread, as drivers have, if that is permitted."""
     with contextlib.suppress(OSError):
         policy = os.SCHED_FIFO | os.SCHED_RESET_ON_FORK
         os.sched_setscheduler(threading.get_native_id(), policy, os.sched_param(PRIORITY))
@@ -71,7 +71,7 @@ def urgent() -> None:
 
 @contextlib.contextmanager
 def preferred() -> Iterator[None]:
-    """Let this thread and what it starts go before ordinary work, as a robot's computer would."""
+    """Run this thread and what it starts before ordinary work, as on a robot's computer."""
     before = os.getpriority(os.PRIO_PROCESS, 0)
     with contextlib.suppress(PermissionError):
         os.setpriority(os.PRIO_PROCESS, 0, NICE)
@@ -84,7 +84,7 @@ def preferred() -> Iterator[None]:
 class Lateness:
     """Measures how late a sleeping thread of this process wakes, as long as the process lives.
 
-    It cannot tell who was in the way: the machine, or this process with the interpreter's lock.
+    It cannot tell the cause: the machine, or this process holding the interpreter's lock.
     """
 
     def __init__(self) -> None:
@@ -104,11 +104,11 @@ class Lateness:
         return max(self._worst, time.monotonic() - self._slept - NAP_S)
 
     def begin(self) -> None:
-        """Forget what has been."""
+        """Reset the measurement."""
         self._worst = 0.0
 
     def settle(self) -> None:
-        """Wait for a moment in which the machine is not stalled, but not for ever; then begin."""
+        """Wait until the machine is not stalled, up to a limit; then begin."""
         deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
             self.begin()
@@ -126,5 +126,5 @@ class Lateness:
         if self.worst > STALL_S and not isinstance(error, MachineStalled):
             raise MachineStalled(
                 f"this process had to wait for up to {1e3 * self.worst:.0f} ms (run the test with "
-                f"less beside it), and then: {type(error).__name__}: {error}"
+                f"less load), and then: {type(error).__name__}: {error}"
             ) from error

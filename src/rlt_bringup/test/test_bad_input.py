@@ -38,7 +38,7 @@ def launch(domain: int, *arguments: str) -> tuple[int, str]:
     ("arguments", "sentence"),
     [
         (("train.launch.py", "task:=tea"), "there is no task 'tea': expected one of ethernet"),
-        (("train.launch.py", "episodes:=many"), "episodes:=many is no whole number"),
+        (("train.launch.py", "episodes:=many"), "episodes:=many is not a whole number"),
         (("train.launch.py", "episodes:=0"), "episodes:=0 is too small: expected 1 or more"),
         (("train.launch.py", "robot:=my.yaml"), "only the simulator can judge success"),
         (
@@ -61,7 +61,7 @@ def test_output_that_is_a_file(domain, tmp_path):
     taken.write_text("mine")
     code, printed = launch(domain, "evaluate.launch.py", f"output:={taken}")
     assert code == 1
-    assert f"output folder {taken} cannot be made or written" in printed
+    assert f"output folder {taken} cannot be created or written" in printed
     assert taken.read_text() == "mine"
 
 
@@ -116,9 +116,9 @@ def test_unknown_parameter(graph):
 
 
 def test_no_motion_limits(graph):
-    process = graph.start("chunk_controller", model=str(MODEL), leash=[0.006])
+    process = graph.start("chunk_controller", model=str(MODEL), max_tracking_error=[0.006])
     assert process.wait(60) == 1
-    assert "leash" in graph.log("chunk_controller")
+    assert "max_tracking_error" in graph.log("chunk_controller")
 
 
 def test_silent_camera_ends_the_run_and_is_named(graph, tmp_path):
@@ -129,7 +129,7 @@ def test_silent_camera_ends_the_run_and_is_named(graph, tmp_path):
     graph.start("simulator", "-r", "wrist/image_raw:=wrist/somewhere_else")
     graph.start("episodes", model=str(MODEL), output=str(tmp_path / "run"), job="evaluate_base")
     assert graph.ended("observer") == 1
-    assert "nothing came of wrist/image_raw" in graph.log("observer")
+    assert "no message of wrist/image_raw arrived" in graph.log("observer")
     assert graph.stop("episodes") == 0
 
 

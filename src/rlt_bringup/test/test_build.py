@@ -18,7 +18,7 @@ def test_a_package_without_its_repository_fails_the_build_with_a_sentence(tmp_pa
     )
     said = " ".join(configured.stderr.split())
     assert configured.returncode != 0
-    assert f"{tmp_path}/launch is not there: clone the whole repository" in said
+    assert f"{tmp_path}/launch is not there: clone the complete repository" in said
 
 
 def test_a_package_that_is_linked_into_a_workspace_finds_its_repository(tmp_path):

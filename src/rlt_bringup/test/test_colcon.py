@@ -1,4 +1,4 @@
-"""`colcon test` runs the tests of every package that has some."""
+"""`colcon test` runs the tests of every package that has tests."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ PACKAGES = sorted(path.parent.name for path in ROOT.glob("src/*/test"))
 
 @pytest.fixture(scope="module")
 def logs(tmp_path_factory):
-    """The folder of what the test runners print when asked for nothing but our markers."""
+    """The folder of the test runners' output when they list only our markers."""
     folder = tmp_path_factory.mktemp("colcon")
     subprocess.run(
         [sys.executable, "-m", "colcon", "--log-base", folder / "log", "test",

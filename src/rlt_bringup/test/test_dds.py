@@ -1,4 +1,4 @@
-"""How the nodes of one machine reach each other where nobody has chosen anything."""
+"""How the nodes of one machine reach each other when nothing is configured."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ print(json.dumps([open("/proc/self/maps").read(), open("/proc/self/net/udp").rea
 
 
 def without_choices(**chosen: str) -> dict[str, str]:
-    """This environment, with nothing chosen but this."""
+    """This environment, with only these DDS settings."""
     return {name: value for name, value in os.environ.items() if name not in CHOICES} | chosen
 
 

@@ -1,4 +1,4 @@
-"""The documents tell the truth: their tables and commands are compared with the code."""
+"""The documents match the code: their tables and commands are compared with it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 import yaml
 
-from rlt_core import settings as shared_settings
+from rlt_learner.commands import MODULES
 
 ROOT = Path(__file__).resolve().parents[3]
 NODES = {
-    path.stem.removesuffix("_node"): path for path in sorted(ROOT.glob("src/*/rlt_*/*_node.py"))
+    path.stem.removesuffix("_node"): path for path in sorted(ROOT.glob("src/*/rlt_*/**/*_node.py"))
 }
-ROS_PACKAGES = sorted({path.parents[1].name for path in NODES.values()})
+ROS_PACKAGES = sorted({path.relative_to(ROOT).parts[1] for path in NODES.values()})
 INTERFACE_FILES = sorted((ROOT / "src/rlt_interfaces").glob("*/*.*"))
 DOCUMENTS = sorted(
     [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("src/*/README.md"),
@@ -60,7 +60,7 @@ def commands() -> list[tuple[str, str]]:
 
 
 def interfaces() -> set[tuple[str, str, str]]:
-    """(does, name, type) of what the nodes' READMEs list; `test_graph.py` holds these tables."""
+    """(does, name, type) of what the nodes' READMEs list; `test_graph.py` checks these tables."""
     return {
         (does, name.strip("`"), kind.strip("`"))
         for package in ROS_PACKAGES
@@ -110,7 +110,7 @@ def imported(module: Path) -> dict[str, tuple[str, str]]:
 def settings_classes(node: str) -> dict[str, type]:
     """The settings that a node, or the class it extends, declares as parameters; by name."""
     path = NODES[node]
-    modules = {path: f"{path.parent.name}.{path.stem}"}
+    modules = {path: ".".join(path.relative_to(ROOT).with_suffix("").parts[2:])}
     for module, _ in imported(path).values():
         if module == "rlt_node.lifecycle":
             modules[ROOT / "src/rlt_node/rlt_node/lifecycle.py"] = module
@@ -159,7 +159,7 @@ def test_settings_tables(node):
 
 @pytest.mark.parametrize("node", NODES)
 def test_a_nodes_section_links_all_its_parameters(node):
-    readme = NODES[node].parents[1] / "README.md"
+    readme = ROOT / "src" / NODES[node].relative_to(ROOT).parts[1] / "README.md"
     section = re.search(rf"^## {node}\n(.*?)(?=^## |\Z)", readme.read_text(), re.M | re.S)
     assert section, f"{readme} has no section '## {node}'"
     line = re.search(r"^Parameters: .*(?:\n.+)*", section.group(1), re.M)
@@ -180,17 +180,18 @@ def test_interface_files(kind):
 
 
 @pytest.mark.parametrize("node", NODES)
-def test_configured_defaults_are_the_codes(node):
-    """What the launch files load is what the runner, which reads no file, works with."""
+def test_configured_values_are_the_defaults_or_documented(node):
+    """The launch files load the values that the documents and the in-process runner have."""
     configured = yaml.safe_load((ROOT / "config/rlt.yaml").read_text())
     values = configured.get(f"/**/{node}", {}).get("ros__parameters", {})
     declared = parameters(node)
     assert set(values) <= set(declared), "config/rlt.yaml sets parameters that nobody declares"
-    shared = settings_classes(node).keys() & set(vars(shared_settings))
-    compared = values.keys() & {
-        item.name for name in shared for item in dataclasses.fields(getattr(shared_settings, name))
+    others = {
+        name.strip("`"): float(value)
+        for owner, name, value in table(ROOT / "src/rlt_node/README.md", "Configured values")
+        if owner == node
     }
-    assert {name: values[name] for name in compared} == {name: declared[name] for name in compared}
+    assert others == {name: value for name, value in values.items() if value != declared[name]}
 
 
 @pytest.mark.parametrize(("document", "command"), commands())
@@ -210,7 +211,9 @@ def test_command_exists(document, command):
         case ["ros2", "run", package, executable, *arguments]:
             setup = (ROOT / "src" / package / "setup.py").read_text()
             entry = re.search(rf"['\"]{executable} = ([\w.]+):", setup)
-            source = (ROOT / "src" / package / (entry[1].replace(".", "/") + ".py")).read_text()
+            module = MODULES[executable] if entry[1] == "rlt_learner.commands" else entry[1]
+            package = module.partition(".")[0]
+            source = (ROOT / "src" / package / (module.replace(".", "/") + ".py")).read_text()
             options = {word for word in arguments if word.startswith("--")}
             assert all(f'"{option}"' in source for option in options)
         case ["ros2", "topic", _, name, *_]:

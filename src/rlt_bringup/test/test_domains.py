@@ -1,4 +1,4 @@
-"""No two tests on a machine share a ROS domain, and none gets one in which somebody listens."""
+"""No two tests on a machine share a ROS domain, and none gets one in which a node listens."""
 
 import os
 import socket
@@ -20,7 +20,7 @@ with domains.claimed_domain():
 
 @pytest.fixture(autouse=True)
 def claims_of_this_test_alone(monkeypatch):
-    """Another suite must not take the domain that this one has just let go."""
+    """Another suite must not take the domain that this one has just released."""
     monkeypatch.setattr(domains, "CLAIM", f"\0rlt-test-of-claims-{os.getpid()}-{{}}")
 
 

@@ -28,7 +28,7 @@ from seeded_robot import (
 )
 
 from rlt_core.contract import Contract
-from rlt_core.durable_log import LOG_FILE, WAL_PAGES
+from rlt_core.log.durable_log import LOG_FILE, WAL_PAGES
 from rlt_core.records import Commit, EpisodeState, Outcome, Phase, Source
 from rlt_interfaces import msg
 from rlt_interfaces.action import Reset
@@ -89,26 +89,26 @@ def test_a_full_disk_pauses_collection_before_anything_is_acknowledged(
     robot.run_episode(1)
     robot.closed(1)
     committed = len(read_log(output, contract))
-    # No file of this process may grow any more: what a full disk looks like from inside.
+    # No file of this process may grow: from inside this looks like a full disk.
     whole = resource.prlimit(recorder.pid, resource.RLIMIT_FSIZE)
     resource.prlimit(recorder.pid, resource.RLIMIT_FSIZE, (4096, whole[1]))
     robot.run_episode(2)
-    robot.wait_for(lambda: robot.recorder.trouble, "the recorder's word")
-    assert "log.sqlite takes no commit" in robot.recorder.trouble
+    robot.wait_for(lambda: robot.recorder.fault, "the recorder's fault")
+    assert "log.sqlite cannot store a commit" in robot.recorder.fault
     assert robot.recorder.episode == 1 and len(read_log(output, contract)) == committed
     assert max(t.seq for t in robot.heard) == committed, "published before it was committed"
     resource.prlimit(recorder.pid, resource.RLIMIT_FSIZE, whole)
     robot.closed(2)
-    assert robot.recorder.trouble == ""
+    assert robot.recorder.fault == ""
     assert_nothing_lost_or_doubled(read_log(output, contract), robot.expected)
     robot.wait_for(lambda: len(robot.heard) == len(robot.expected), "the last transition")
-    assert graph.log("recorder").count("takes no commit") == 1
+    assert graph.log("recorder").count("cannot store a commit") == 1
     resource.prlimit(recorder.pid, resource.RLIMIT_FSIZE, (4096, whole[1]))
     robot.run_episode(3)
-    robot.wait_for(lambda: robot.recorder.trouble, "the recorder's word")
+    robot.wait_for(lambda: robot.recorder.fault, "the recorder's fault")
     assert graph.stop("recorder") == EXIT_LOST
-    assert re.search(r"recorder: error: \d+ transitions are lost: .*takes no commit", graph.log(
-        "recorder").splitlines()[-1])
+    last = graph.log("recorder").splitlines()[-1]
+    assert re.search(r"recorder: error: \d+ transitions are lost: .*cannot store a commit", last)
 
 
 def test_a_recorder_whose_log_lost_its_end_says_so_and_gives_no_number_twice(
@@ -137,7 +137,7 @@ def test_a_recorder_whose_log_lost_its_end_says_so_and_gives_no_number_twice(
     assert "at least 1 commits of run 'run' are lost" in said and "were dropped" in said
     assert f"the learner has received {received} commits of run 'run', its log holds" in said
     kill(learner)
-    start_recorder(graph, output)  # without that learner it goes on
+    start_recorder(graph, output)  # without that learner it continues
     robot.run_episode(number + 1)
     robot.closed(number + 1)
     found = read_log(output, contract)
@@ -165,32 +165,32 @@ def test_an_unusable_file_ends_the_node_in_one_sentence_and_stays_as_it_is(
     assert (folder / LOG_FILE).read_bytes().startswith(b"\x80\x05")
 
 
-# ---- A real episodes node leads ---------------------------------------------------------------
+# ---- With a real episodes node ----------------------------------------------------------------
 
 
-LED_HZ = 100.0  # so that no episode is over before its robot has heard that it began
+LED_HZ = 100.0  # so that no episode ends before its robot has received its start
 
 
 class Led(Robot):
-    """Policy, controller and robot of a run that an episodes node leads."""
+    """Policy, controller and robot of a run with an episodes node."""
 
     def __init__(self, domain: int, contract: Contract) -> None:
         super().__init__(domain, contract)
-        self._node.destroy_publisher(self._states)  # nobody leads beside the episodes node
+        self._node.destroy_publisher(self._states)  # only the episodes node publishes states
         self.tick = 1000
         self.begun: dict[int, EpisodeState] = {}
         self._node.create_subscription(
             msg.EpisodeState, "episode_state", self._on_state, qos.BARRIER
         )
         self._reset = ActionServer(self._node, Reset, "reset", self._on_reset)
-        self._policy = self._node.create_publisher(msg.PolicyInfo, "policy_info", qos.LATCHED)
+        self._policy = self._node.create_publisher(msg.PolicyInfo, "policy_info", qos.LATEST)
         self._policy.publish(msg.PolicyInfo(contract_hash=contract.hash(), policy_version=1))
 
     def go_on(self, condition: Any, what: str) -> None:
-        """Execute ticks at LED_HZ until a condition holds; without news, those of the episode."""
+        """Execute ticks at LED_HZ until a condition holds, in an episode if one is running."""
         deadline = time.monotonic() + PATIENCE_S
         while not condition():
-            assert time.monotonic() < deadline, f"waited in vain for {what}"
+            assert time.monotonic() < deadline, f"timed out waiting for {what}"
             running = self._state.phase is Phase.RUNNING and self.tick >= self._state.start_tick
             self._publish_tick(self._state.episode if running else 0, self.tick)
             self.tick += 1
@@ -220,7 +220,7 @@ class Led(Robot):
         return Reset.Result(error_code=Reset.Goal.NONE)
 
     def _publish_state(self) -> None:
-        """The episodes node does."""
+        """The episodes node does it."""
 
 
 @pytest.fixture
@@ -265,14 +265,14 @@ def test_an_episodes_node_killed_alone_undoes_nothing_and_ends_when_all_is_on_th
         outcome=Outcome.TRUNCATED, label_source="abort",
     )
     expected = [t for t in robot.expected if t.episode == 1] + robot.builder.end(state)
-    # The robot went on for a moment after the recorder had heard of the end.
+    # The robot continued for a moment after the recorder had received the end.
     beyond = {t.key for t in expected if t.commit is Commit.TOMBSTONE}
     assert_nothing_lost_or_doubled(interrupted, [t for t in expected if t.key not in beyond])
 
     whole = resource.prlimit(recorder.pid, resource.RLIMIT_FSIZE)
     resource.prlimit(recorder.pid, resource.RLIMIT_FSIZE, (4096, whole[1]))
     robot.go_on(lambda: robot._state.phase is Phase.ENDED, "the last episode's end")
-    robot.go_on(lambda: robot.recorder.trouble, "the recorder's word")
+    robot.go_on(lambda: robot.recorder.fault, "the recorder's fault")
     robot.go_on(lambda: robot.executed(2, TICKS + 200), "half a second more")
     assert episodes.poll() is None
     resource.prlimit(recorder.pid, resource.RLIMIT_FSIZE, whole)

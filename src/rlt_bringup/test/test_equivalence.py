@@ -1,4 +1,4 @@
-"""The ROS graph in lockstep and the in-process runner are one and the same run, bit for bit."""
+"""The ROS graph in lockstep and the in-process runner give the same run, bit for bit."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import torch
 import yaml
 from rclpy.context import Context
 
-from rlt_core import checkpoint
-from rlt_core.episodes import EpisodeResult
-from rlt_core.pose import as_sent
+from rlt_core.control.tool_pose import as_sent
+from rlt_core.episodes.episode_result import EpisodeResult
+from rlt_core.log import checkpoint
 from rlt_core.records import Commit, Transition
 from rlt_core.runner import build_runner
-from rlt_core.settings import GuardSettings, ScheduleSettings, TrainingSettings, build
+from rlt_core.settings import MotionLimits, ScheduleSettings, TrainingSettings, build
 from rlt_interfaces.srv import GetTransitions
 from rlt_node.conversions import transition_from_msg
 from rlt_sim.world import World, make_world
@@ -36,7 +36,7 @@ RUNS = {
     "critical": ({"time_limit_ticks": 70}, {}),
     "full_task": ({"time_limit_ticks": 40, "full_task": True}, {"start": "home"}),
 }
-"""What a run asks of its schedule and of its world."""
+"""What a run changes in its schedule and in its world."""
 TRAINING = {"warmup_episodes": 2, "warmup_bc_updates": 20, "warmup_critic_updates": 20}
 
 
@@ -83,7 +83,7 @@ def commits_of_the_graph(domain: int, run: str) -> Iterator[Transition]:
 
 
 def differences(left: Transition, right: Transition) -> list[str]:
-    """Names of the fields in which two transitions differ, by bits."""
+    """Names of the fields in which two transitions differ, bit for bit."""
     return [
         item.name
         for item in dataclasses.fields(Transition)
@@ -128,9 +128,9 @@ def test_graph_and_runner_produce_the_same_transitions_and_weights(graph, domain
     runner = build_runner(
         PosedWorld(make_world("ethernet", **world)),
         MODEL,
-        GuardSettings(**{
+        MotionLimits(**{
             name: value
-            for name, value in LIMITS["/**/learner"]["ros__parameters"].items()
+            for name, value in LIMITS["/**"]["ros__parameters"].items()
         }),
         build(ScheduleSettings, schedule),
         training=build(TrainingSettings, TRAINING),

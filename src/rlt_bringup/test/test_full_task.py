@@ -1,4 +1,4 @@
-"""Whole tasks, from home: the base policy approaches, the critical phase is learnt from."""
+"""Full tasks, from home: the base policy approaches, the critical phase is learnt from."""
 
 from __future__ import annotations
 

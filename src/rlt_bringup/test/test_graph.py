@@ -26,7 +26,7 @@ from rclpy.node import Node
 ROOT = Path(__file__).resolve().parents[3]
 NAMESPACE = "/rlt"
 NODES = {
-    path.stem.removesuffix("_node"): path for path in sorted(ROOT.glob("src/*/rlt_*/*_node.py"))
+    path.stem.removesuffix("_node"): path for path in sorted(ROOT.glob("src/*/rlt_*/**/*_node.py"))
 }
 START_SECONDS = 120.0
 STOP_SECONDS = 60.0
@@ -35,7 +35,7 @@ EVERY_NODE_HAS = re.compile(
     r"|.*/get_type_description|.*/(change|get)_state|.*/get_available_\w+"
     r"|.*/get_transition_graph|.*/transition_event|/diagnostics"
 )
-"""Parameters, lifecycle, the inside of actions, and diagnostics."""
+"""Parameters, lifecycle, the internals of actions, and diagnostics."""
 
 BY_HAND = {
     "operator": (
@@ -54,8 +54,8 @@ Row = tuple[str, str, str, str]
 def documented() -> set[Row]:
     """The tables "Topics, services and actions" of all packages."""
     rows = set()
-    for package in {path.parents[1] for path in NODES.values()}:
-        _, _, below = (package / "README.md").read_text().partition(
+    for package in {path.relative_to(ROOT).parts[1] for path in NODES.values()}:
+        _, _, below = (ROOT / "src" / package / "README.md").read_text().partition(
             "\n## Topics, services and actions\n"
         )
         lines = [line for line in below.partition("\n## ")[0].splitlines() if line[:1] == "|"]
@@ -66,7 +66,7 @@ def documented() -> set[Row]:
 
 
 def running(observer: Node) -> set[Row]:
-    """What those nodes of the graph have now that are there."""
+    """The interfaces of the nodes that are in the graph now."""
     rows = set()
     names = {name for name, space in observer.get_node_names_and_namespaces() if space == NAMESPACE}
     for node in names.intersection(NODES):
@@ -146,7 +146,7 @@ def test_interface_tables(tmp_path: Path, domain: int, observer: Node) -> None:
             keys = {pair.key for pair in status.values}
             assert not {key for key in keys if not patterns[node].fullmatch(key)}, node
         for process in by_hand:
-            # As a terminal does: `ros2 run` may have the node as a child, and pass nothing on.
+            # As a terminal does: `ros2 run` may have the node as a child, and forward nothing.
             os.killpg(process.pid, signal.SIGINT)
             assert process.wait(STOP_SECONDS) == 0, (tmp_path / "log").read_text()
         launch.send_signal(signal.SIGINT)

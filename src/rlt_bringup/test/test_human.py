@@ -1,4 +1,4 @@
-"""A person supervises a whole run: takes over, gives back, and labels, by pad and by keyboard."""
+"""A person supervises a complete run: takes over, gives back, and labels, by pad and keyboard."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def launched(domain, device, tmp_path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 class Supervisor:
-    """What the person does in one episode, as the graph answers it."""
+    """What the person does in one episode, in response to the graph."""
 
     def __init__(self, watcher, device) -> None:
         self.watcher = watcher
@@ -142,8 +142,8 @@ class Supervisor:
     def see_through(self, episode: int, success: bool) -> None:
         """Take the robot from the policy, move it, give it back, and label the episode.
 
-        A press that a busy machine swallows is repeated, as a person would; an episode whose time
-        is up in the meantime is let go.
+        A press that a busy machine drops is repeated, as a person would do; an episode that
+        reaches its time limit meanwhile is skipped.
         """
         device = self.device
         self.until(episode, lambda: self.episode == episode, self.drop, every=2.0, at_once=False)
@@ -162,7 +162,7 @@ class Supervisor:
         return self.watcher.states[-1].episode if self.watcher.states else 0
 
     def drop(self) -> None:
-        """Let go of the robot after an episode whose time was up: the next one waits for that."""
+        """Give the robot back after an episode that timed out: the next one waits for that."""
         if self.watcher.steps and self.watcher.steps[-1].source in (Source.HUMAN, Source.BLEND):
             self.device.give_back()
 
@@ -174,7 +174,7 @@ class Supervisor:
     def until(
         self, episode: int, condition, press=lambda: None, every: float = 1.0, at_once: bool = True
     ) -> None:
-        """Press again and again until the condition holds or the episode has ended."""
+        """Press repeatedly until the condition holds or the episode has ended."""
         pressed = -math.inf if at_once else time.monotonic()
 
         def reached() -> bool:
@@ -190,7 +190,7 @@ class Supervisor:
 
 
 @pytest.mark.time_critical
-@pytest.mark.timeout(900)  # some of it may go by before its turn comes
+@pytest.mark.timeout(900)  # some of it may pass before its turn comes
 def test_a_supervised_run_to_its_end(launched, watcher, device, tmp_path):
     supervisor = Supervisor(watcher, device)
     for episode in range(1, COUNT + 1):

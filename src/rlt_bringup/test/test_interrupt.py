@@ -1,7 +1,7 @@
 """Ctrl-C at any moment: exit code 0, no process left, no half-written file.
 
-A signal in the tenth of a second before a node's `run` is called meets Python itself, which prints
-a KeyboardInterrupt; from then on no signal causes a traceback.
+A signal in the tenth of a second before a node's `run` is called reaches Python itself, which
+prints a KeyboardInterrupt; from then on no signal causes a traceback.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def test_a_launch_interrupted_once_its_nodes_are_started(training, moment):
     check_interrupted(training, moment)
 
 
-@pytest.mark.skipif(not OUR_LAUNCH, reason="the original launch does not mind signals at once")
+@pytest.mark.skipif(not OUR_LAUNCH, reason="the original launch does not handle signals at once")
 @pytest.mark.parametrize("moment", [0.4, 0.8])
 def test_a_launch_interrupted_as_it_starts(training, moment):
     moment *= random.uniform(0.7, 1.3)
@@ -82,7 +82,7 @@ def minds_signals(process: subprocess.Popen[bytes]) -> bool:
 def test_a_node_alone(graph, name, by):
     parameters = {} if name == "simulator" else {"model": str(MODEL)}
     process = graph.start(name, **parameters)
-    wait_for(lambda: minds_signals(process), f"{name} to mind signals")
+    wait_for(lambda: minds_signals(process), f"{name} to block signals")
     time.sleep(random.uniform(0.0, 2.0))  # another moment in every run of the tests
     process.send_signal(by)
     assert graph.ended(name, 30.0) == 0, graph.log(name)
@@ -90,7 +90,7 @@ def test_a_node_alone(graph, name, by):
 
 
 def test_nodes_that_end_leave_the_graph_at_once(graph, watcher, tmp_path):
-    """One that ends without a word is taken for alive for 20 s, and talked to."""
+    """One that ends silently counts as alive for 20 s, and is still addressed."""
     for name in KINDS:
         parameters = {} if name == "simulator" else {"model": str(MODEL)}
         if name in ("recorder", "learner", "episodes"):
@@ -106,7 +106,7 @@ def test_nodes_that_end_leave_the_graph_at_once(graph, watcher, tmp_path):
 
 @pytest.mark.parametrize("name", ["learner", "policy"])
 def test_what_a_node_computes_once_it_is_asked_to_end(graph, watcher, name, tmp_path):
-    """Wherever torch's modules are taken apart at the end, that alone takes 0.4 s."""
+    """Tearing down torch's modules at the end takes 0.4 s alone."""
     parameters = {"output": str(tmp_path / "run")} if name == "learner" else {}
     process = graph.start(name, model=str(MODEL), **parameters)
     topic = {"learner": "/rlt/learner_status", "policy": "/rlt/policy_info"}[name]
@@ -121,13 +121,13 @@ def test_what_a_node_computes_once_it_is_asked_to_end(graph, watcher, name, tmp_
 
 
 def computed(pid: int) -> float:
-    """How much time a process has computed so far, s."""
+    """CPU time of a process so far, s."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def asleep(pid: int) -> bool:
-    """Whether a process computes nothing for a while."""
+    """Whether a process uses no CPU time for a while."""
     before = computed(pid)
     time.sleep(0.5)
     return computed(pid) - before < 0.03

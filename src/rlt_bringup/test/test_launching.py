@@ -1,4 +1,4 @@
-"""What the launch files do when a process ends, and with arguments that fit nothing."""
+"""What the launch files do when a process ends, and with invalid arguments."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HEAD = """
 import sys
 from launch import LaunchDescription
 from launch.actions import ExecuteProcess, Shutdown
-from rlt_bringup.endings import Run, expendable, finally_, required
+from rlt_bringup.endings import Run, optional_nodes, on_success, required
 
 def process(program, **options):
     return ExecuteProcess(cmd=[sys.executable, "-c", program], output="screen", **options)
@@ -34,7 +34,7 @@ approach_limit_ticks: 400
 time_limit: failure
 """
 LEADER = 'process("import time; time.sleep(2.0)")'
-END = 'finally_(leader, "leader", [Shutdown(reason="done")]), leader'
+END = 'on_success(leader, "leader", [Shutdown(reason="done")]), leader'
 
 
 def launch(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -54,7 +54,7 @@ def test_an_expendable_node_that_dies_is_named_and_comes_back_and_the_run_goes_o
     done = launched(tmp_path, f"""leader = {LEADER}
 device = process("import sys; print('here', flush=True); sys.exit(3)", respawn=True,
                  respawn_delay=0.3)
-return LaunchDescription([*expendable({{"gamepad": device}}), device, {END}])""")
+return LaunchDescription([*optional_nodes({{"gamepad": device}}), device, {END}])""")
     assert done.returncode == 0, done.stdout
     assert "gamepad ended with exit code 3: the robot holds" in done.stdout
     assert done.stdout.count("] here") >= 2
@@ -68,7 +68,7 @@ return LaunchDescription([*required({{"policy": policy}}), policy, {END}])""")
     assert "policy ended with exit code 3" in done.stdout
 
 
-@pytest.mark.parametrize("kind", ["required", "expendable"])
+@pytest.mark.parametrize("kind", ["required", "optional_nodes"])
 def test_what_a_node_loses_as_the_launch_ends_fails_the_launch(tmp_path, kind):
     done = launched(tmp_path, f"""leader = {LEADER}
 recorder = process("import signal, sys, time; "
@@ -139,7 +139,7 @@ def test_a_namespace_that_was_pushed_reaches_hints_and_robots(around, given, exp
 
 
 def perform(context: LaunchContext, said: LogInfo) -> str:
-    """The sentence of a LogInfo, which the original keeps as substitutions."""
+    """The sentence of a LogInfo, which the original launch keeps as substitutions."""
     words = [said.msg] if isinstance(said.msg, str) else said.msg
     return "".join(word if isinstance(word, str) else word.perform(context) for word in words)
 
@@ -165,9 +165,9 @@ def test_whole_numbers_as_people_write_them(text, expected):
 @pytest.mark.parametrize(
     ("name", "text", "sentence"),
     [
-        ("seed", "many", "argument seed:=many is no whole number"),
-        ("seed", "1.5", "no whole number"), ("seed", "inf", "no whole number"),
-        ("seed", "nan", "no whole number"), ("seed", "-1", "too small: expected 0 or more"),
+        ("seed", "many", "argument seed:=many is not a whole number"),
+        ("seed", "1.5", "not a whole number"), ("seed", "inf", "not a whole number"),
+        ("seed", "nan", "not a whole number"), ("seed", "-1", "too small: expected 0 or more"),
         ("episodes", "0", "argument episodes:=0 is too small: expected 1 or more"),
         ("warmup_episodes", "0", "expected 1 or more"),
     ],
@@ -226,7 +226,7 @@ def test_ones_own_parameters_come_after_all_other_files(tmp_path, monkeypatch):
         (WHOLE.replace("480", "long"), "yaml: time_limit_ticks is 'long', expected a whole"),
         (WHOLE.replace("480", "-5"), "yaml: .*time_limit_ticks = -5"),
         (WHOLE.replace("failure", "never"), "yaml: .*time_limit = 'never'"),
-        (WHOLE + "world: {mode: real_time}", "holds mode: a launch decides it"),
+        (WHOLE + "world: {mode: real_time}", "holds mode: a launch sets it"),
         (WHOLE + "world: small", "world of task file .* is 'small', expected names and values"),
         ("[", "cannot be read"), ("just text", "holds no keys"),
     ],
@@ -254,7 +254,7 @@ def test_a_task_with_another_instruction_than_the_policys_is_refused(tmp_path):
 
 @pytest.fixture
 def place(tmp_path):
-    """A folder with a file, a run, and files that are no parameters."""
+    """A folder with a file, a run, and files that hold no valid parameters."""
     (tmp_path / "file").write_text("mine")
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "run.json").write_text('{"run": "run"}')
@@ -267,17 +267,17 @@ def place(tmp_path):
     ("arguments", "words"),
     [
         (("supervisor:=human", "device:=joy"), "game_controller_node of package joy is not"),
-        (("output:={}/file",), "file cannot be made or written"),
+        (("output:={}/file",), "file cannot be created or written"),
         (("output:={}/file/below",), "file: Not a directory"),
-        (("output:=/proc/run",), "output folder /proc/run cannot be made or written"),
-        (("output:={}/run",), "holds a run already"),
-        (("output:={}/new", "resume:=yes"), "holds no run to resume"),
-        (("supervisor:=human", "robot:={}/words.yaml"), "is no file of ROS parameters"),
-        (("supervisor:=human", "robot:={}/mixed.yaml"), "ROS takes only lists of one type"),
-        (("supervisor:=human", "profile:={}/words.yaml"), "is no file of ROS parameters"),
-        (("namespace:=2nd",), "'2nd' is no namespace"),
+        (("output:=/proc/run",), "output folder /proc/run cannot be created or written"),
+        (("output:={}/run",), "already contains a run"),
+        (("output:={}/new", "resume:=yes"), "contains no run to resume"),
+        (("supervisor:=human", "robot:={}/words.yaml"), "is not a ROS parameter file"),
+        (("supervisor:=human", "robot:={}/mixed.yaml"), "ROS accepts only lists of one type"),
+        (("supervisor:=human", "profile:={}/words.yaml"), "is not a ROS parameter file"),
+        (("namespace:=2nd",), "'2nd' is not a namespace"),
         (("seed:=-3",), "argument seed:=-3 is too small"),
-        (("params_file:={}/words.yaml",), "is no file of ROS parameters"),
+        (("params_file:={}/words.yaml",), "is not a ROS parameter file"),
         (("task:={}/words.yaml",), "words.yaml lacks task, time_limit_ticks"),
     ],
 )
@@ -326,7 +326,7 @@ def test_what_an_included_launch_file_lacks_leaves_no_process_of_others_behind(t
 
 
 def command_lines() -> list[bytes]:
-    """The command lines of all processes, this one excepted."""
+    """The command lines of all processes except this one."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):  # it has just ended
@@ -341,7 +341,7 @@ def command_lines() -> list[bytes]:
         (("supervisor:=human", "profile:=pedals"), "no profile 'pedals': expected one of"),
         (("supervisor:=human", "device:=pedals"), "device"),
         (("full_task:=perhaps",), "argument full_task:=perhaps is neither true nor false"),
-        (("warmup_episodes:=few",), "warmup_episodes:=few is no whole number"),
+        (("warmup_episodes:=few",), "warmup_episodes:=few is not a whole number"),
         (("robot:=/nowhere.yaml",), "add supervisor:=human"),
     ],
 )

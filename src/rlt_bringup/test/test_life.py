@@ -1,4 +1,4 @@
-"""A graph lives and dies with its launch, and there is one of a name: real launches and signals."""
+"""A graph starts and ends with its launch, and its name is unique: real launches and signals."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from rlt_node.claims import Taken, claim_graph
 MODEL = Path(__file__).resolve().parents[3] / "models" / "ethernet"
 GONE_S = 10.0  # after a launch's end no process of its graph is left
 STILL_S = 1.0
-HEARD_S = 1.0  # 0.5 s to stand still, and the way to this test; row 43 measures
+HEARD_S = 1.0  # 0.5 s to stand still, and the delay to this test; row 43 measures it
 MODES = {
     "lockstep": ("train.launch.py", "base_eval_episodes:=50"),
     "real_time": ("robot.launch.py", "base_eval_episodes:=50"),
@@ -44,7 +44,7 @@ def launch(domain, tmp_path) -> Iterator[Any]:
 
 @pytest.fixture(params=MODES)
 def running(request, launch, watcher) -> Launch:
-    """A launch in each mode, in the midst of its first episode."""
+    """A launch in each mode, in the middle of its first episode."""
     started = launch(*MODES[request.param])
     watcher.wait_for(
         lambda: started.process.poll() is not None or (
@@ -97,7 +97,7 @@ def test_a_second_launch_refuses_before_it_starts_anything_and_the_first_does_no
     wait_for(lambda: "process started with pid" in first.printed, "the first launch")
     second = launch("train.launch.py", name="second")
     assert second.ended() == 1
-    assert f"another launch, process {first.process.pid}, leads /rlt/" in second.printed
+    assert f"another launch, process {first.process.pid}, already runs /rlt/" in second.printed
     assert "namespace:=" in second.printed and "Traceback" not in second.printed
     assert "process started with pid" not in second.printed
     assert not second.output.exists()
@@ -110,7 +110,7 @@ def test_a_node_that_is_left_of_an_earlier_graph_is_named(launch, graph):
     wait_for(lambda: claimed("/rlt/recorder"), "the recorder")
     refused = launch("train.launch.py")
     assert refused.ended() == 1
-    assert f"already, as process {survivor.pid}: end that process" in refused.printed
+    assert f", as process {survivor.pid}: stop that process" in refused.printed
     assert "process started with pid" not in refused.printed
     assert graph.stop("recorder") == 0
 
@@ -121,28 +121,28 @@ def test_a_second_node_of_a_name_ends_before_it_has_said_anything(graph):
     graph.start("recorder", model=str(MODEL))
     assert graph.ended("recorder") == 1
     assert graph.log("recorder").splitlines()[-1].startswith(
-        f"recorder: error: /rlt/recorder runs in ROS domain {graph.domain} already, as process "
-        f"{first.pid}: end that process, or take another namespace"
+        f"recorder: error: /rlt/recorder already runs in ROS domain {graph.domain}, as process "
+        f"{first.pid}: stop that process, or use another namespace"
     )
     assert first.poll() is None
 
 
 def test_episodes_that_somebody_else_publishes_already_are_not_led(graph, watcher, tmp_path):
-    """As from another machine, where no claim reaches."""
+    """As from another machine, which no claim reaches."""
     output = tmp_path / "run"
     watcher.node.create_publisher(EpisodeState, "episode_state", qos.BARRIER)
     graph.start("episodes", model=str(MODEL), job="evaluate_base", output=str(output))
     watcher.wait_for(lambda: graph.processes["episodes"].poll() is not None, "its end")
     assert graph.ended("episodes") == 1
     said = graph.log("episodes").splitlines()[-1]
-    assert "/rlt/episode_state is published by /rlt/watcher (GID " in said
+    assert "/rlt/episode_state is also published by /rlt/watcher (GID " in said
     assert "namespace:=" in said
-    assert not watcher.states, "it spoke before it looked"
+    assert not watcher.states, "it published before it looked"
     assert not output.exists()
 
 
 def claimed(name: str) -> bool:
-    """Whether a node of this name runs; asked as a launch does, which takes no node's claim."""
+    """Whether a node of this name runs; checked as a launch does, which takes no node's claim."""
     try:
         for claim in claim_graph([name]):
             claim.close()

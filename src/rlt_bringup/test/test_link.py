@@ -1,4 +1,4 @@
-"""Robot and learner on two machines, and the link between them cut: nothing lost, all made up."""
+"""Robot and learner on two machines, and the link between them cut: nothing lost, all caught up."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from link_cut import Cut, run
 from machines import TwoMachines
 
-# DDS looks at a machine's interfaces once: started without a link, it must find a bridge.
+# DDS reads a machine's interfaces once: started without a link, it must find a bridge.
 CUT = Cut(bridged=True, killed=True)
 
 

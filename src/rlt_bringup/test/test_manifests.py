@@ -13,7 +13,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[3]
 PACKAGES = sorted(path.parent.name for path in (ROOT / "src").glob("*/setup.py"))
-# What is imported under another name than it is installed: rosdep's keys.
+# What is imported under another name than it is installed under: rosdep's keys.
 ROSDEP = {
     "cv2": "python3-opencv",
     "hypothesis": "python3-hypothesis",
@@ -35,7 +35,7 @@ OUR_TEST_MODULES = {path.stem for path in Path(__file__).parent.rglob("*.py")} |
 
 
 def imported(folder: Path) -> set[str]:
-    """What is to be installed for the modules of a folder, as a manifest names it."""
+    """What the modules of a folder need installed, as a manifest names it."""
     ours = {path.stem for path in folder.rglob("*.py")} if folder.name == "test" else {folder.name}
     found = set()
     for path in folder.rglob("*.py"):

@@ -1,4 +1,4 @@
-"""Every guard that benchmarks/mutations.py deletes still stands where the table says."""
+"""Every check that benchmarks/mutations.py deletes is still where the table says."""
 
 import importlib.util
 import sys

@@ -1,4 +1,4 @@
-"""In real time nothing waits: the controller counts the ticks, and silence is a hold."""
+"""In real time nothing waits: the controller counts the ticks, and silence causes a hold."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_run_in_real_time(graph, watcher, tmp_path):
     assert [result["episode"] for result in results] == [1, 2, 3]
     assert all(result["steps"] - result["held_ticks"] <= 150 for result in results)
     ticks = [step.tick for step in watcher.steps]
-    assert ticks == list(range(ticks[0], ticks[0] + len(ticks)))  # no tick twice, none left out
+    assert ticks == list(range(ticks[0], ticks[0] + len(ticks)))  # no tick twice, none missing
     assert sum(map(driven, watcher.steps)) > 20
     for name in ("policy", "simulator", "observer", "chunk_controller"):
         assert graph.stop(name) == 0, graph.log(name)

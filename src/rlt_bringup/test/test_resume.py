@@ -1,4 +1,4 @@
-"""The whole graph killed in the midst of a run and resumed: nothing else differs."""
+"""The complete graph killed in the middle of a run and resumed: nothing else differs."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ import pytest
 import torch
 import yaml
 
-from rlt_core import checkpoint
 from rlt_core.contract import Contract
-from rlt_core.durable_log import LOG_FILE, StoredLog
-from rlt_core.guard import normalised_bound
+from rlt_core.control.motion_limits import normalised_bound
+from rlt_core.log import checkpoint
+from rlt_core.log.durable_log import LOG_FILE, StoredLog
 from rlt_core.records import Commit, EpisodeKind, Outcome, Transition
-from rlt_core.settings import AgentSettings, GuardSettings, TrainingSettings, build
-from rlt_core.trainer import Trainer
+from rlt_core.rl.trainer import Trainer
+from rlt_core.settings import AgentSettings, MotionLimits, TrainingSettings, build
 
 ROOT = Path(__file__).resolve().parents[3]
 MODEL = ROOT / "models" / "ethernet"
@@ -29,7 +29,7 @@ LIMITS = yaml.safe_load((ROOT / "config" / "robots" / "sim.yaml").read_text())
 SCHEDULE = {"base_eval_episodes": 1, "episodes": 5, "eval_episodes": 1, "time_limit_ticks": 70}
 WARMUP = 2
 TRAINING = {"warmup_episodes": WARMUP, "warmup_bc_updates": 20, "warmup_critic_updates": 20}
-AGENT = {"hidden": 32, "batch": 16}
+AGENT = {"hidden_dim": 32, "batch_size": 16}
 NODES = ("learner", "policy", "observer", "chunk_controller", "simulator", "recorder", "episodes")
 PATIENCE_S = 120.0
 
@@ -37,7 +37,7 @@ PATIENCE_S = 120.0
 def start(graph: Any, output: Path, resume: bool) -> None:
     own = {
         "learner": {**TRAINING, **AGENT, "output": str(output)},
-        "policy": {"hidden": AGENT["hidden"]},
+        "policy": {"hidden_dim": AGENT["hidden_dim"]},
         "recorder": {"output": str(output)},
         "simulator": TASK["world"],
         "episodes": {
@@ -73,7 +73,7 @@ def begun(output: Path) -> int:
 
 @pytest.mark.parametrize(
     ("episode", "later_s"),
-    [(5, 1.5), (7, 0.0)],  # somewhere in training; in the last one, after which nothing is to come
+    [(5, 1.5), (7, 0.0)],  # somewhere in training; in the last one, after which none follows
 )
 def test_a_killed_graph_goes_on_where_it_was(graph, tmp_path, episode, later_s):
     output = tmp_path / "run"
@@ -102,14 +102,14 @@ def test_a_killed_graph_goes_on_where_it_was(graph, tmp_path, episode, later_s):
     ends = {t.episode: t.outcome for t in log if t.commit is Commit.EPISODE_END}
     assert sorted(ends) == [1, 2, 3, 4, 5, 6, 7]
     for line in episodes:
-        if line["episode"] not in (done, done + 1):  # whose ends may have died with the recorder
+        if line["episode"] not in (done, done + 1):  # whose ends may be lost with the recorder
             assert ends[line["episode"]] is Outcome[line["outcome"].upper()]
     facts = json.loads((output / "run.json").read_text())["transitions"]
     assert facts["committed"] == facts["received"] == len(log) and facts["lost"] == 0
 
-    # The learner that was killed has learnt exactly what one that was not would have learnt.
+    # The killed learner has learnt exactly what an undisturbed one would have learnt.
     contract = Contract.load(MODEL / "contract.json")
-    limits = GuardSettings(**LIMITS["/**/learner"]["ros__parameters"])
+    limits = MotionLimits(**LIMITS["/**"]["ros__parameters"])
     trainer = Trainer(
         contract, normalised_bound(limits, contract), build(AgentSettings, AGENT),
         build(TrainingSettings, TRAINING), seed=0,

@@ -22,11 +22,11 @@ from seeded_robot import (
     read_log,
 )
 
-from rlt_core import checkpoint
 from rlt_core.contract import Contract
-from rlt_core.packing import Packing
+from rlt_core.log import checkpoint
+from rlt_core.log.packing import Packing
+from rlt_core.log.stream import Stream
 from rlt_core.records import Commit, EpisodeKind, Transition
-from rlt_core.stream import Stream
 
 ROBOTS = ("left", "right")
 PATIENCE_S = 90.0
@@ -43,13 +43,13 @@ def wait_for(robots: dict[str, Robot], condition: Any, what: str) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while not condition():
         told = [robot.learner for robot in robots.values()]
-        assert time.monotonic() < deadline, f"waited in vain for {what}; the learner told {told}"
+        assert time.monotonic() < deadline, f"timed out waiting for {what}; the statuses are {told}"
         for robot in robots.values():
             robot.spin(0.01)
 
 
 def folded(log: list[Transition], contract: Contract) -> dict[str, Any]:
-    """How far a log reaches, and the checksum of all that it holds."""
+    """How far a log reaches, and the checksum of its content."""
     stream = Stream("", Packing(contract))
     for transition in log:
         stream.accept(transition)
@@ -134,7 +134,7 @@ def test_a_launch_starts_a_learner_that_died_again(domain, tmp_path):
         )
 
     def pids(at_least: int) -> list[int]:
-        """The learners that were started, once so many have begun to work."""
+        """The processes of the started learners, once so many are working."""
         deadline = time.monotonic() + PATIENCE_S
         while (said := log.read_text()).count("this process runs with nice") < at_least:
             assert time.monotonic() < deadline and launch.poll() is None, said
@@ -144,7 +144,7 @@ def test_a_launch_starts_a_learner_that_died_again(domain, tmp_path):
     try:
         os.kill(pids(1)[0], signal.SIGKILL)
         assert len(pids(2)) == 2
-        assert "learner ended with exit code -9: the robot acts on with its" in log.read_text()
+        assert "learner ended with exit code -9: the robot continues with its" in log.read_text()
     finally:
         launch.send_signal(signal.SIGINT)
         assert launch.wait(30.0) == 0, log.read_text()

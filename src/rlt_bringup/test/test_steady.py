@@ -1,4 +1,4 @@
-"""Checks of time run one at a time, and say when it was the machine that was late."""
+"""Timing tests run one at a time, and report when the machine was late."""
 
 import os
 import re
@@ -55,7 +55,7 @@ STALLING = """
 import ctypes, os, time
 
 def stall():
-    ctypes.PyDLL(None).usleep(300_000)  # with the lock of the interpreter
+    ctypes.PyDLL(None).usleep(300_000)  # holding the interpreter's lock
 
 def test_fails_while_the_machine_is_in_time():
     assert tried("{folder}/in_time") > 1

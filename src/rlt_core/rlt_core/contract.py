@@ -21,7 +21,7 @@ JOINT_INCREMENTS = "delta_joint"
 
 
 class ContractMismatch(ValueError):
-    """Two parties do not work under the same contract."""
+    """Two parties do not use the same contract."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class VectorSpec:
     def circular(self) -> tuple[bool, ...]:
         """Which elements are angles on a circle: the yaw of a tool.
 
-        Joints are not: drivers count their turns, and limits tell one turn from another.
+        Joints are not: drivers count their turns, and limits distinguish one turn from another.
         """
         tool = self.kind != JOINT_INCREMENTS
         return tuple(tool and name == "yaw" for name in self.names)
@@ -107,7 +107,7 @@ class Normaliser:
 
 @dataclass(frozen=True)
 class Contract:
-    """Everything that VLA, token, learner and controller must agree upon.
+    """Everything that VLA, token, learner and controller must agree on.
 
     Attributes:
         vla_backend: Name of the VLA backend (entry point of `rlt.vla`).
@@ -141,10 +141,10 @@ class Contract:
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:
-        """Refuse run constants that cannot work.
+        """Check that the run constants work together.
 
         Raises:
-            ValueError: If d + C + stride > H or C is no multiple of the stride.
+            ValueError: If d + C + stride > H or C is not a multiple of the stride.
         """
         if self.planning_delay_ticks + self.chunk + self.stride > self.horizon:
             raise ValueError(
@@ -152,7 +152,7 @@ class Contract:
                 f"{self.stride} exceeds the reference horizon {self.horizon}: shorten one of them"
             )
         if self.chunk % self.stride:
-            raise ValueError(f"chunk {self.chunk} is no multiple of stride {self.stride}")
+            raise ValueError(f"chunk {self.chunk} is not a multiple of stride {self.stride}")
 
     @property
     def dt(self) -> float:
@@ -176,14 +176,14 @@ class Contract:
         return self._hash
 
     @functools.cached_property
-    def _hash(self) -> str:  # once: it is compared with that of every message
+    def _hash(self) -> str:  # cached: it is compared with the hash of every message
         return hashlib.sha256(_canonical(self).encode()).hexdigest()
 
     def require(self, other_hash: str, who: str) -> None:
-        """Refuse to work with a party under another contract.
+        """Check that a party uses this contract.
 
         Raises:
-            ContractMismatch: If the hashes differ; names both.
+            ContractMismatch: If the hashes differ; the message names both.
         """
         if other_hash != self.hash():
             raise ContractMismatch(
@@ -205,7 +205,7 @@ class Contract:
 
         Raises:
             FileNotFoundError: If the file is missing.
-            ValueError: If it is no contract of this schema.
+            ValueError: If it is not a contract of this schema.
         """
         if not path.is_file():
             command = f"ros2 run rlt_learner pretrain --task {path.parent.name}"
@@ -227,7 +227,7 @@ class Contract:
             raw["normaliser"] = Normaliser(**arrays, clip=clip)
             return cls(**raw)
         except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{path} is no RLT contract: {error}") from error
+            raise ValueError(f"{path} is not an RLT contract: {error}") from error
 
 
 def _plain(value: Any) -> Any:

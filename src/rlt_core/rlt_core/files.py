@@ -10,20 +10,20 @@ from typing import BinaryIO
 
 
 def path_of(text: str) -> Path:
-    """A path as people write it: `~` is the home folder, also where no shell has seen it."""
+    """A path as a user writes it: `~` is the home folder, also if no shell has expanded it."""
     return Path(os.path.expanduser(text))
 
 
 def named_file(kind: str, name: str, folder: Path) -> Path:
-    """A file of settings that is known by its name, or somebody's own.
+    """Find a settings file: one of a known folder by its name, or any other by its path.
 
     Args:
         kind: What it is, for the error.
         name: A file of the folder without .yaml, or the path of a .yaml file.
-        folder: Where the known ones are.
+        folder: Folder of the known files.
 
     Raises:
-        FileNotFoundError: If there is none; names those that there are.
+        FileNotFoundError: If the file does not exist; lists the known ones.
     """
     if name.endswith((".yaml", ".yml")):
         path = path_of(name).absolute()
@@ -41,12 +41,12 @@ def named_file(kind: str, name: str, folder: Path) -> Path:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Write a file beside another, which it replaces as a whole when the block has ended.
+    """Write a temporary file that replaces `path` atomically when the block ends.
 
-    If the block raises, the old file still stands and nothing is left of the new one.
+    If the block raises, the old file is unchanged and the temporary file is removed.
 
     Raises:
-        OSError: If it cannot be written.
+        OSError: If the file cannot be written.
     """
     temporary = path.with_name(path.name + ".part")
     try:
@@ -62,10 +62,10 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Write a file, or replace it as a whole.
+    """Write a file, or replace it atomically.
 
     Raises:
-        OSError: If it cannot be written; the old file still stands.
+        OSError: If the file cannot be written; the old file is unchanged.
     """
     with replacing(path) as stream:
         stream.write(data)

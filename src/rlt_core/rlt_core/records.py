@@ -1,8 +1,8 @@
-"""The records that flow between the rooms of the method: one dataclass per ROS message.
+"""The records that the packages exchange: one dataclass per ROS message.
 
-All quantities are SI. A *tick* is one control period, counted by one counter that never goes
-back within a run; episodes start on a tick that is a multiple of the executed chunk length, so
-that `tick % chunk == 0` is a chunk boundary and `tick % stride == 0` carries an observation.
+All quantities are SI. A *tick* is one control period. Ticks are counted through the run and never
+go back. Episodes start on a tick that is a multiple of the executed chunk length: a tick with
+`tick % chunk == 0` is a chunk boundary, one with `tick % stride == 0` has an observation.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Source(IntEnum):
 
 
 class Phase(IntEnum):
-    """Where an episode is."""
+    """Phase of an episode."""
 
     IDLE = 0
     RESETTING = 1
@@ -49,7 +49,7 @@ class EpisodeKind(IntEnum):
 
     @property
     def stored(self) -> bool:
-        """Whether the episode's transitions enter replay: evaluation episodes never do."""
+        """Whether the episode's transitions enter the replay buffer; never in evaluation."""
         return self in (EpisodeKind.WARMUP, EpisodeKind.TRAIN)
 
     @property
@@ -68,7 +68,7 @@ class Outcome(IntEnum):
 
 
 class Commit(IntEnum):
-    """What a record of the transition log does to the fold that is replay."""
+    """What a record of the transition log does to the replay buffer."""
 
     UNKNOWN = 0
     INSERT = 1
@@ -96,7 +96,7 @@ class Observation:
 
 @dataclass(frozen=True)
 class Features:
-    """State x and reference of one stride tick, as replay needs them.
+    """State x and reference of one stride tick, as the replay buffer needs them.
 
     Attributes:
         tick: Tick of the observation.
@@ -160,17 +160,18 @@ class RobotState:
 
 @dataclass(frozen=True)
 class ControlStep:
-    """What was really sent at one tick: the truth that replay holds.
+    """What was sent at one tick: the replay buffer stores this, not what was proposed.
 
     Attributes:
         episode: Number of the episode.
         tick: Control tick.
         increment: float32 (A,), SI: sent set-point minus the previously sent one.
         setpoint: float64 (A,), SI: the set-point that was sent.
-        source: Who decided it.
+        source: Who decided the increment.
         obs_tick: Observation behind the chunk in use (0 if none).
         policy_version: Version of the actor's weights behind it (0 for others).
-        limited: Names of the guard's limits that changed the command.
+        limited: Names of the limits that changed the command.
+        fault: Code of the fault that holds the robot, empty if none does.
     """
 
     episode: int
@@ -181,13 +182,16 @@ class ControlStep:
     obs_tick: int = 0
     policy_version: int = 0
     limited: tuple[str, ...] = ()
+    fault: str = ""
 
 
+KEPT_EPISODES = 50
+"""Episodes whose labels can still be corrected; more would only cost memory."""
 PEOPLE = (Source.HUMAN, Source.BLEND)
-"""The sources of a tick that a person decided, blending included."""
+"""Sources of the ticks that a person decided, including blending."""
 
 INTERRUPTED = "interrupted"
-"""Who judged an episode that nobody saw ending: its last tick is whatever was recorded last."""
+"""Label source of an episode whose end was not observed: it ends at its last recorded tick."""
 
 
 @dataclass(frozen=True)
@@ -198,15 +202,15 @@ class EpisodeState:
         run: Identifier of the run.
         episode: Number of the episode in the run, from 1.
         kind: What the episode is for.
-        phase: Where the episode is.
+        phase: Phase of the episode.
         acting: Policy that drives the critical phase: BASE or ACTOR (after handover).
         explore: Whether exploration noise is added.
         seed: Seed of the episode (robot reset, policy sampling, exploration).
-        tick: The tick up to which this state is known to hold.
+        tick: The tick up to which this state is known to be valid.
         start_tick: First tick of the episode.
         end_tick: One past the last tick of the episode (0 while it runs).
         outcome: How it ended.
-        label_source: HUMAN or automatic: "human", "auto", "time_limit", "guard_fault", "held",
+        label_source: Who or what judged it: "human", "auto", "time_limit", "guard_fault", "held",
             "abort", "discard", `INTERRUPTED` or "".
         critical: Whether the critical phase has begun: only its ticks are stored.
         critical_tick: First tick of the critical phase, a chunk boundary; 0 before it is known.
@@ -228,11 +232,11 @@ class EpisodeState:
     critical_tick: int = 0
 
     def stores(self, tick: int) -> bool:
-        """Whether the transitions that begin at a tick of this episode enter replay."""
+        """Whether transitions that begin at a tick of this episode enter the replay buffer."""
         return self.kind.stored and self._is_critical(tick)
 
     def driver(self, tick: int) -> Source:
-        """Policy that answers the observation of a tick: before the critical phase, the base."""
+        """Policy that answers the observation of a tick; the base before the critical phase."""
         return self.acting if self._is_critical(tick) else Source.BASE
 
     @property
@@ -262,11 +266,11 @@ class Transition:
         sources: uint8 (C,), `Source` of every executed tick (UNKNOWN past `valid`).
         valid: Number n of executed ticks.
         rewards: float32 (C,), reward of every tick (0 past `valid`).
-        terminated: The episode truly ended within the window: no bootstrap.
+        terminated: The episode terminated within the window: no bootstrap.
         next_token, next_proprio, next_committed, next_reference: x' and ã' (zeros if terminated).
-        outcome: Outcome of the episode where known (EPISODE_END, revisions), else NONE.
+        outcome: Outcome of the episode if known (EPISODE_END, revisions), else NONE.
         policy_version: Version of the actor's weights at the window's start (0: base).
-        limited: bool (C,), whether the guard changed the command of a tick; for the record only.
+        limited: bool (C,), whether a limit changed the command of a tick; for the record only.
     """
 
     run: str
@@ -294,5 +298,33 @@ class Transition:
 
     @property
     def key(self) -> tuple[str, int, int]:
-        """Key of the fold: (run, episode, step)."""
+        """Key in the replay buffer: (run, episode, step)."""
         return (self.run, self.episode, self.step)
+
+    @property
+    def decided_by_person(self) -> bool:
+        """Whether a person decided at least one tick of the window."""
+        return bool(np.isin(self.sources, PEOPLE).any())
+
+
+@dataclass(frozen=True)
+class HumanInput:
+    """A person's command at one moment.
+
+    Attributes:
+        sequence: Increases by one per message.
+        takeover: Whether the person holds the takeover button.
+        increment: (A,), SI increments per tick.
+        axis_names: Names of the elements of `increment`.
+        received: Monotonic receipt time in seconds (real time) or the tick (lockstep).
+        contract_hash: Hash of the contract under which the command was made.
+        fault: Why the device cannot be used now, empty if it can.
+    """
+
+    sequence: int
+    takeover: bool
+    increment: FloatArray
+    axis_names: tuple[str, ...]
+    received: float
+    contract_hash: str
+    fault: str = ""

@@ -1,12 +1,11 @@
 """The in-process runner: the objects of the ROS graph in one loop, without ROS.
 
-It does tick by tick what the nodes do in lockstep, so that for the same seed both produce the
-same transitions and the same weights, bit for bit. Tuning, benchmarks and tests run here.
+At every tick it does what the nodes do in lockstep, so that both produce the same transitions and
+weights for the same seed, bit for bit. Tuning, benchmarks and tests use it.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
@@ -16,36 +15,35 @@ import torch
 from numpy.typing import NDArray
 
 from rlt_core.contract import Contract
-from rlt_core.control import ControlLoop
-from rlt_core.episodes import EpisodeMachine, EpisodeResult
-from rlt_core.gate import HumanInput
-from rlt_core.guard import normalised_bound
-from rlt_core.log import Log, TransitionLog
-from rlt_core.policy_step import PolicyStep, TokenSource
+from rlt_core.control.control_loop import ControlLoop
+from rlt_core.control.motion_limits import normalised_bound
+from rlt_core.episodes.episode_machine import EpisodeMachine
+from rlt_core.episodes.episode_result import EpisodeResult
+from rlt_core.log.transition_log import Log, TransitionLog
+from rlt_core.log.windows import WindowBuilder
 from rlt_core.records import (
     EpisodeState,
-    FloatArray,
+    HumanInput,
     ImageArray,
     Observation,
     Phase,
     RobotState,
     Transition,
 )
+from rlt_core.rl.policy_step import PolicyStep, TokenSource
+from rlt_core.rl.trainer import Trainer
 from rlt_core.settings import (
     AgentSettings,
     ChunkSettings,
-    GuardSettings,
+    MotionLimits,
     ScheduleSettings,
     TrainingSettings,
 )
-from rlt_core.trainer import Trainer
-from rlt_core.vla.base import Prefix
 from rlt_core.vla.model import load_model
-from rlt_core.windows import WindowBuilder
 
 
 class MeasuredState(Protocol):
-    """What a robot measures: pose on the action axes (A,) and wrench (4,), SI."""
+    """Measurements of a robot: pose on the action axes (A,) and wrench (4,), SI."""
 
     @property
     def tcp(self) -> NDArray[np.float64]:
@@ -57,7 +55,7 @@ class MeasuredState(Protocol):
 
 
 class Judgement(Protocol):
-    """What the simulator knows about its task."""
+    """The state of the task, as the simulator knows it."""
 
     @property
     def success(self) -> bool:
@@ -65,7 +63,7 @@ class Judgement(Protocol):
 
     @property
     def failure(self) -> bool:
-        """Whether it cannot be done any more."""
+        """Whether the task cannot succeed any more."""
 
     @property
     def critical(self) -> bool:
@@ -77,7 +75,7 @@ class Judgement(Protocol):
 
 
 class World(Protocol):
-    """The simulated robot at its task, as `rlt_sim.world` has it."""
+    """The simulated robot and its task, as in `rlt_sim.world`."""
 
     def reset(self, seed: int) -> None:
         """Start an episode."""
@@ -89,7 +87,7 @@ class World(Protocol):
         """Measure the robot."""
 
     def render(self) -> Mapping[str, ImageArray]:
-        """Take the policy's images."""
+        """Render the policy's images."""
 
     def task_state(self) -> Judgement:
         """Judge the task."""
@@ -104,7 +102,7 @@ class PersonAction(Protocol):
 
     @property
     def increment(self) -> NDArray[np.float64]:
-        """What the sticks ask for on the action axes (A,), SI per tick."""
+        """Increment commanded by the sticks on the action axes (A,), SI per tick."""
 
     @property
     def presses(self) -> tuple[str, ...]:
@@ -112,39 +110,14 @@ class PersonAction(Protocol):
 
 
 class Person(Protocol):
-    """A bystander during one episode, as `rlt_sim.person` has one."""
+    """A person during one episode, as in `rlt_sim.person`."""
 
     @property
     def satisfied(self) -> bool:
         """Whether an ended episode has the label that the person wants."""
 
     def act(self, task: Judgement, robot: MeasuredState, running: bool) -> PersonAction:
-        """Watch one tick and act; goes on after the end, until satisfied."""
-
-
-class PrivilegedToken:
-    """A stand-in for the RL token that knows the simulator's state: an upper bound, not a method.
-
-    Its token is the pose of the plug relative to the socket.
-    """
-
-    def __init__(self, world: World) -> None:
-        """Read the state of this world."""
-        self._world = world
-
-    def encode(self, prefix: Prefix) -> FloatArray:
-        """Return the current offset as the token, float32 (1, 4); the prefix is not read."""
-        return np.asarray(self._world.task_state().offset, np.float32)[None]
-
-    @staticmethod
-    def contract(contract: Contract) -> Contract:
-        """Return the contract with this token in place of the RL token."""
-        scales = dataclasses.replace(
-            contract.normaliser,
-            token_mean=np.zeros(4, np.float32),
-            token_std=np.array([0.002, 0.002, 0.005, 0.05], np.float32),
-        )
-        return contract.replace(token_digest="privileged", normaliser=scales)
+        """Watch one tick and act; called after the end, too, until satisfied."""
 
 
 class Runner:
@@ -165,15 +138,15 @@ class Runner:
         """Connect the objects.
 
         Args:
-            world: The robot at its task.
+            world: The robot and its task.
             contract: The run's contract.
-            policy: The policy; for a run without trainer it brings its weights.
+            policy: The policy; for a run without trainer it already has its weights.
             control: The control loop.
             machine: Schedule and labels.
-            builder: Makes transitions.
-            log: Takes them.
-            trainer: Learns from them; None to evaluate only.
-            person: Makes the bystander of an episode from its seed; None: nobody is there.
+            builder: Builds transitions.
+            log: Stores transitions.
+            trainer: Trains on transitions; None to evaluate only.
+            person: Makes the person of an episode from its seed; None: without a person.
         """
         self.world = world
         self.contract = contract
@@ -202,7 +175,7 @@ class Runner:
         state = self.machine.begin(tick)
         self.control.start(state, self.world.state().tcp)
         self._record(self.builder.start(state))
-        # Evaluations are of the policy alone: nobody helps.
+        # Evaluations are of the policy alone, without a person.
         person = self.person(state.seed) if self.person and state.kind.stored else None
         while state.phase == Phase.RUNNING:
             self._tick(tick, state, person)
@@ -237,7 +210,7 @@ class Runner:
         self.world.step(step.setpoint)
 
     def _offer(self, action: PersonAction, tick: int) -> None:
-        """Hand the person's sticks and button to the control loop."""
+        """Send the person's sticks and button to the control loop."""
         self._commands += 1
         self.control.offer_human(
             HumanInput(
@@ -251,10 +224,10 @@ class Runner:
         )
 
     def _judge(self, tick: int, person: Person) -> None:
-        """Let the person label the ended episode while the robot waits; corrections are recorded.
+        """Let the person label the ended episode while the robot waits; record corrections.
 
-        The verdict that ended the episode is the simulator's: a person who only labels changes
-        nothing about when it ends.
+        The simulator's verdict has ended the episode: a person who only labels does not change when
+        it ends.
         """
         while not person.satisfied:
             action = person.act(self.world.task_state(), self.world.state(), running=False)
@@ -265,14 +238,14 @@ class Runner:
                     self._record(self.builder.end(reply.state))
 
     def _record(self, transitions: Iterable[Transition]) -> None:
-        """Commit transitions to the log and hand them to the trainer."""
+        """Commit transitions to the log and pass them to the trainer."""
         for transition in transitions:
             committed = self.log.commit(transition)
             if self.trainer is not None:
                 self.trainer.ingest(committed)
 
     def _learn(self) -> None:
-        """Run the updates that the episode has earned; act with the new weights from now on."""
+        """Run the updates that the episode requires; use the new weights from now on."""
         if self.trainer is None:
             return
         self.trainer.work()
@@ -283,29 +256,30 @@ class Runner:
 def build_runner(
     world: World,
     model: Path,
-    limits: GuardSettings,
+    limits: MotionLimits,
     schedule: ScheduleSettings,
     *,
     agent: AgentSettings | None = None,
     training: TrainingSettings | None = None,
     chunks: ChunkSettings | None = None,
-    privileged: bool = False,
+    token: Callable[[Contract], tuple[TokenSource, Contract]] | None = None,
     person: Callable[[int], Person] | None = None,
     run: str = "run",
 ) -> Runner:
     """Assemble a runner as the launch file assembles the graph.
 
-    PyTorch is set to one thread: more only wait for each other at these sizes.
+    PyTorch is set to one thread: at these sizes more threads only wait for each other.
 
     Args:
-        world: The robot at its task, e.g. `rlt_sim.world.make_world("ethernet")`.
+        world: The robot and its task, e.g. `rlt_sim.world.make_world("ethernet")`.
         model: Model folder, e.g. models/ethernet.
         limits: The robot's motion limits.
         schedule: Episodes and seed of the run.
         agent: Hyper-parameters; defaults if None.
         training: Updates; defaults if None. Without training episodes there is no trainer.
         chunks: Late chunks and takeovers; defaults if None.
-        privileged: Give the actor-critic the simulator's state instead of the RL token.
+        token: Makes what stands in for the model's RL token, and the contract with it, from the
+            model's contract, e.g. `rlt_sim.privileged.privileged_token`; None: the RL token.
         person: Makes the bystander of an episode from its seed, e.g. `rlt_sim.person.
             ScriptedPerson`, who helps in warm-up and training; None: nobody is there.
         run: Identifier of the run.
@@ -317,9 +291,9 @@ def build_runner(
     torch.set_num_threads(1)
     agent, training = agent or AgentSettings(), training or TrainingSettings()
     vla, encoder, contract = load_model(model)
-    token: TokenSource = encoder
-    if privileged:
-        token, contract = PrivilegedToken(world), PrivilegedToken.contract(contract)
+    source: TokenSource = encoder
+    if token is not None:
+        source, contract = token(contract)
     trainer = None
     if schedule.episodes:
         bound = normalised_bound(limits, contract)
@@ -327,7 +301,7 @@ def build_runner(
     return Runner(
         world=world,
         contract=contract,
-        policy=PolicyStep(vla, token, contract, agent),
+        policy=PolicyStep(vla, source, contract, agent),
         control=ControlLoop(contract, limits, chunks or ChunkSettings()),
         machine=EpisodeMachine(run, schedule, training.warmup_episodes, contract.chunk),
         builder=WindowBuilder(contract),

@@ -1,7 +1,7 @@
 """The suite's settings: frozen dataclasses whose fields carry description and range.
 
-One table serves four readers: the in-process runner constructs the dataclass, a node declares the
-same fields as ROS parameters, `config/rlt.yaml` holds the same names (a test compares), and the
+Each dataclass is used in four places: the in-process runner constructs it, a node declares its
+fields as ROS parameters, `config/rlt.yaml` holds the same names (a test compares them), and the
 package READMEs list them.
 """
 
@@ -16,9 +16,9 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 WORDS = {
     float: "a number", int: "a whole number", bool: "true or false",
-    str: 'text (a number as text stands in quotes: \'"7"\')',
+    str: 'text (write a number as text in quotes: \'"7"\')',
 }
-"""What is expected of a setting of each type."""
+"""What a setting of each type must be, for error messages."""
 
 
 def setting(
@@ -38,10 +38,10 @@ def setting(
         low: Smallest allowed value.
         high: Largest allowed value.
         choices: Allowed strings.
-        path: Whether it is a path, in which `~` is the home folder.
+        path: Whether it is a path in which `~` is the home folder.
 
     Returns:
-        A dataclass field that carries all of it as metadata.
+        A dataclass field with all of this as metadata.
     """
     metadata = {
         "description": description, "low": low, "high": high, "choices": choices, "path": path,
@@ -55,7 +55,7 @@ def validate(settings: Any) -> None:
     """Check every setting against its range.
 
     Raises:
-        ValueError: Naming all settings that are out of range, with value and bound.
+        ValueError: If a setting is out of range; names all of them, with value and bound.
     """
     problems = []
     for item in dataclasses.fields(settings):
@@ -73,18 +73,18 @@ def validate(settings: Any) -> None:
 
 
 def fit(name: str, value: Any, example: Any) -> Any:
-    """Take a value as people write it: 1 where a number is meant, 1e3 where a whole one is.
+    """Convert a value as a user writes it: 1 for a float, 1e3 for an integer.
 
     Args:
         name: Name of the setting, for the error.
         value: What was written.
-        example: A value of the setting's type; of a list one with an element.
+        example: A value of the setting's type; for a list, one with an element.
 
     Returns:
         The value in the type of the example.
 
     Raises:
-        ValueError: If it means nothing of that type.
+        ValueError: If it cannot be converted to that type.
     """
     if isinstance(example, list) and isinstance(value, Iterable) and not isinstance(value, str):
         return [fit(name, element, example[0]) for element in value]
@@ -93,7 +93,7 @@ def fit(name: str, value: Any, example: Any) -> Any:
         return value
     if kind is float and isinstance(value, (int, str)) and not isinstance(value, bool):
         try:
-            return float(value)  # YAML takes 3e-4 for text, ROS for a number
+            return float(value)  # 3e-4 is text in YAML and a number in ROS
         except ValueError:
             pass
     if kind is int and isinstance(value, float) and value.is_integer():
@@ -105,7 +105,7 @@ def fit(name: str, value: Any, example: Any) -> Any:
 
 
 def example_of(item: dataclasses.Field[Any]) -> Any:
-    """A value of a setting's type; of a list one with an element."""
+    """A value of a setting's type; for a list, one with an element."""
     default = default_of(item)
     if default == []:
         return [""] if item.type in ("list[str]", list[str]) else [0.0]
@@ -155,32 +155,36 @@ class AgentSettings:
     beta_sum: float = setting(
         0.07, "weight of the squared distance to the reference, summed over chunk x axes", low=0.0
     )
-    sigma: float = setting(
+    exploration_noise: float = setting(
         0.09, "standard deviation of per-tick exploration, in normalised action units", low=0.0
     )
-    sigma_chunk: float = setting(
+    exploration_noise_chunk: float = setting(
         0.05, "standard deviation of exploration that is constant over a chunk, normalised", low=0.0
     )
-    target_noise: float = setting(0.05, "target-policy smoothing noise, normalised units", low=0.0)
-    target_noise_clip: float = setting(0.1, "bound of the smoothing noise", low=0.0)
+    target_policy_noise: float = setting(
+        0.05, "target-policy smoothing noise, normalised units", low=0.0
+    )
+    target_policy_noise_clip: float = setting(0.1, "bound of the smoothing noise", low=0.0)
     reference_dropout: float = setting(
         0.5, "probability that the actor's reference input is zeroed in training", low=0.0, high=1.0
     )
-    hidden: int = setting(256, "width of both hidden layers", low=1)
+    hidden_dim: int = setting(256, "width of both hidden layers", low=1)
     learning_rate: float = setting(3e-4, "Adam step size of actor and critics", low=0.0)
-    batch: int = setting(128, "transitions per update", low=1)
+    batch_size: int = setting(128, "transitions per update", low=1)
     tau: float = setting(0.005, "target network step per update", low=0.0, high=1.0)
-    actor_every: int = setting(2, "critic updates per actor update", low=1)
+    policy_delay: int = setting(2, "critic updates per actor update", low=1)
 
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """How many updates the data earns, and when."""
+    """How many updates the trainer runs, and when."""
 
     updates_per_chunk: float = setting(
         5.0, "critic updates per C newly executed ticks", low=0.0
     )
-    warmup_episodes: int = setting(40, "episodes of the base policy that pre-fill replay", low=1)
+    warmup_episodes: int = setting(
+        40, "episodes of the base policy that pre-fill the replay buffer", low=1
+    )
     warmup_bc_updates: int = setting(
         500, "pure imitation updates of the actor after warm-up", low=0
     )
@@ -189,7 +193,7 @@ class TrainingSettings:
 
 
 @dataclass(frozen=True)
-class GuardSettings:
+class MotionLimits:
     """Motion limits; there are no defaults, since no limit is ever guessed.
 
     Lists hold one value per action axis. Velocities are limits of the set-point.
@@ -201,11 +205,11 @@ class GuardSettings:
     acceleration: list[float] = setting(
         [], "largest set-point acceleration per axis, m/s^2 or rad/s^2", low=0.0
     )
-    leash: list[float] = setting(
+    max_tracking_error: list[float] = setting(
         [], "largest distance of the set-point from the measured position, m or rad", low=0.0
     )
     max_age_ticks: int = setting(
-        5, "oldest robot state or human command that may be acted upon, ticks", low=1
+        5, "oldest robot state or human command that may be used, ticks", low=1
     )
 
 
@@ -214,14 +218,14 @@ class ChunkSettings:
     """How late chunks and takeovers are handled."""
 
     max_stretch_ticks: int = setting(
-        10, "ticks for which a late chunk's predecessor may go on with its reference tail", low=0
+        10, "longest bridging of a late chunk by the previous chunk's reference tail, ticks", low=0
     )
     blend_ticks: int = setting(5, "ticks over which a takeover's command is blended in", low=0)
     human_silence_ticks: int = setting(
-        10, "ticks without a command after which a person in takeover counts as gone", low=1
+        10, "ticks without a command after which the operator counts as absent", low=1
     )
     operator_required: bool = setting(
-        False, "whether the policy acts only while somebody could take over"
+        False, "whether the policy acts only while an operator can take over"
     )
 
 

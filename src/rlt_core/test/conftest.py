@@ -1,4 +1,4 @@
-"""A toy robot, VLA and run for the tests of the method: two axes, no simulator, milliseconds."""
+"""A toy robot, VLA and run for the tests of the method: two axes, fast, without a simulator."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ import torch
 from hypothesis import settings as hypothesis_settings
 
 from rlt_core.contract import CameraSpec, Contract, Normaliser, VectorSpec
-from rlt_core.control import ControlLoop
-from rlt_core.episodes import EpisodeMachine
-from rlt_core.guard import normalised_bound
-from rlt_core.log import TransitionLog
-from rlt_core.policy_step import PolicyStep
+from rlt_core.control.control_loop import ControlLoop
+from rlt_core.control.motion_limits import normalised_bound
+from rlt_core.episodes.episode_machine import EpisodeMachine
+from rlt_core.log.transition_log import TransitionLog
+from rlt_core.log.windows import WindowBuilder
 from rlt_core.records import Observation
+from rlt_core.rl.policy_step import PolicyStep
+from rlt_core.rl.trainer import Trainer
 from rlt_core.runner import Runner
 from rlt_core.settings import (
     AgentSettings,
     ChunkSettings,
-    GuardSettings,
+    MotionLimits,
     ScheduleSettings,
     TrainingSettings,
 )
-from rlt_core.trainer import Trainer
 from rlt_core.vla.base import VLA, Prefix
-from rlt_core.windows import WindowBuilder
 
 torch.set_num_threads(1)  # matrices this small are slower on more
 hypothesis_settings.register_profile("any machine", deadline=None)
 hypothesis_settings.load_profile("any machine")
 
 SCALE = 0.001  # m per tick, the action scale
-LIMITS = GuardSettings(
+LIMITS = MotionLimits(
     position_min=[-0.1, -0.1],
     position_max=[0.1, 0.1],
     velocity=[0.06, 0.06],
     acceleration=[5.0, 5.0],
-    leash=[0.01, 0.01],
+    max_tracking_error=[0.01, 0.01],
 )
 
 
@@ -75,7 +75,7 @@ class ToyState:
 
 
 class ToyWorld:
-    """A point that is where its set-point is; done within 1 mm of a random goal."""
+    """A point that is always at its set-point; succeeds within 1 mm of a random goal."""
 
     def __init__(self) -> None:
         self.goal = np.zeros(2)
@@ -105,7 +105,7 @@ class ToyWorld:
 
 
 class ToyVLA(VLA):
-    """Sees the way to the goal in one pixel and goes there slowly and shakily."""
+    """Sees the direction to the goal in one pixel and moves there slowly, with noise."""
 
     def __init__(self, contract: Contract) -> None:
         self.horizon, self.token_count, self.width = contract.horizon, 1, 2
@@ -132,7 +132,7 @@ class ToyVLA(VLA):
 
 
 class ToyToken:
-    """The way to the goal, as the VLA sees it."""
+    """The direction to the goal, as the VLA sees it."""
 
     def encode(self, prefix: Prefix) -> np.ndarray:
         return prefix.embeddings[:, 0].numpy()
@@ -147,7 +147,7 @@ def make_runner(
 ) -> Runner:
     """A runner of a short training run on the toy robot."""
     contract = contract or make_contract()
-    agent = agent or AgentSettings(hidden=32, batch=32)
+    agent = agent or AgentSettings(hidden_dim=32, batch_size=32)
     training = training or TrainingSettings(
         warmup_episodes=2, warmup_bc_updates=20, warmup_critic_updates=20, replay_capacity=10_000
     )

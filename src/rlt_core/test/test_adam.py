@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlt_core.adam import Adam
+from rlt_core.rl.adam import Adam
 
 SHAPES = [(3,), (2, 4), ()]
 
@@ -78,7 +78,7 @@ def test_a_state_that_does_not_fit_is_refused(name, value, finding):
 def test_an_update_does_not_import_the_compiler():
     program = (
         "import sys, torch\n"
-        "from rlt_core.adam import Adam\n"
+        "from rlt_core.rl.adam import Adam\n"
         "p = torch.ones(3, requires_grad=True); p.grad = torch.ones(3)\n"
         "Adam([p], 0.1).step()\n"
         "sys.exit('torch._dynamo' in sys.modules)\n"

@@ -1,4 +1,4 @@
-"""The actor-critic's equations against a literal reading of them, and its determinism."""
+"""The actor-critic's equations against a literal implementation, and its determinism."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from rlt_core.agent import Agent
-from rlt_core.networks import Actor, TwinCritic
-from rlt_core.replay import Batch
+from rlt_core.rl.agent import Agent
+from rlt_core.rl.networks import Actor, TwinCritic
+from rlt_core.rl.replay_buffer import Batch
 from rlt_core.settings import AgentSettings
 
 BOUND = np.array([1.2, 0.8], np.float32)
-QUIET = AgentSettings(hidden=16, batch=8, target_noise=0.0, reference_dropout=0.0)
+QUIET = AgentSettings(hidden_dim=16, batch_size=8, target_policy_noise=0.0, reference_dropout=0.0)
 
 
 def make_agent(contract, settings=QUIET, seed=0):
@@ -107,7 +107,7 @@ def test_targets_stay_within_the_range_of_returns(toy):
 
 def test_target_smoothing_is_clipped_and_off_at_zero(toy):
     contract = toy.contract()
-    noisy = dataclasses.replace(QUIET, target_noise=100.0, target_noise_clip=1e-4)
+    noisy = dataclasses.replace(QUIET, target_policy_noise=100.0, target_policy_noise_clip=1e-4)
     batch = make_batch(contract)
     plain = make_agent(contract).td_target(batch)
     smoothed = make_agent(contract, noisy).td_target(batch)
@@ -184,7 +184,7 @@ def test_dropout_hides_about_the_asked_part_of_a_batch(toy):
 
 def test_imitation_copies_the_reference(toy):
     contract = toy.contract()
-    agent = make_agent(contract, dataclasses.replace(QUIET, learning_rate=3e-3, hidden=64))
+    agent = make_agent(contract, dataclasses.replace(QUIET, learning_rate=3e-3, hidden_dim=64))
     batch = make_batch(contract, size=64)
     first = agent.imitate(batch)["reference_distance"]
     for _ in range(300):
@@ -231,7 +231,7 @@ def test_actions_stay_within_the_bound(toy):
 
 def test_the_seed_fixes_the_weights_and_every_update(toy):
     contract = toy.contract()
-    settings = AgentSettings(hidden=16, batch=8)
+    settings = AgentSettings(hidden_dim=16, batch_size=8)
     agents = [make_agent(contract, settings, seed) for seed in (5, 5, 6)]
     for k in range(4):
         for agent in agents:
@@ -243,7 +243,7 @@ def test_the_seed_fixes_the_weights_and_every_update(toy):
 
 def test_a_loaded_agent_continues_bit_for_bit(toy):
     contract = toy.contract()
-    settings = AgentSettings(hidden=16, batch=8)
+    settings = AgentSettings(hidden_dim=16, batch_size=8)
     agent, other = make_agent(contract, settings), make_agent(contract, settings, seed=9)
     for k in range(3):
         agent.update(make_batch(contract, seed=k), actor=True)
@@ -262,7 +262,7 @@ def test_a_fresh_agents_state_loads_too(toy):
 
 
 def test_another_agents_state_is_refused(toy):
-    wide = make_agent(toy.contract(), dataclasses.replace(QUIET, hidden=32))
+    wide = make_agent(toy.contract(), dataclasses.replace(QUIET, hidden_dim=32))
     with pytest.raises(ValueError, match="checkpoint does not fit"):
         make_agent(toy.contract()).load_state_dict(wide.state_dict())
 

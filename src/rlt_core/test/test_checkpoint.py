@@ -1,4 +1,4 @@
-"""Checkpoints: whole or not at all, verified, without pickle."""
+"""Checkpoints: atomic, verified, without pickle."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import time
 import pytest
 import torch
 
-from rlt_core import checkpoint
+from rlt_core.log import checkpoint
 
 TENSORS = {"a": torch.arange(6.0).view(2, 3), "b": torch.tensor([1], dtype=torch.int64)}
 META = {"version": 3, "big": 2**100, "nested": {"x": [1, 2]}}
@@ -54,7 +54,7 @@ def newest_tensors(folder):
         (lambda folder: damage(newest_tensors(folder)), "SHA-256"),
         (lambda folder: os.truncate(newest_tensors(folder), 9), "SHA-256"),
         (lambda folder: newest_tensors(folder).unlink(), "which is missing"),
-        (lambda folder: os.truncate(folder / "manifest.json", 30), "no checkpoint manifest"),
+        (lambda folder: os.truncate(folder / "manifest.json", 30), "not a checkpoint manifest"),
         (lambda folder: (folder / "manifest.json").unlink(), "manifest.json is missing"),
     ],
 )
@@ -70,7 +70,7 @@ def test_a_damaged_generation_falls_back_to_the_one_before_and_says_so(tmp_path,
     checkpoint.save(tmp_path, {"a": torch.full((1,), 3)}, {"version": 3})
     assert checkpoint.load(tmp_path)[1]["version"] == 3
     damage(newest_tensors(tmp_path))
-    assert checkpoint.recover(tmp_path)[1]["version"] == 1  # the damaged one was never kept
+    assert checkpoint.recover(tmp_path)[1]["version"] == 1  # the damaged one was not kept
 
 
 def test_two_generations_never_share_a_tensor_file(tmp_path):
@@ -113,11 +113,11 @@ def test_a_pickle_is_refused_and_never_run(tmp_path):
     entry = json.loads(manifest.read_text())
     entry["tensors"]["sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
     manifest.write_text(json.dumps(entry))
-    with pytest.raises(ValueError, match="no safetensors data"):
+    with pytest.raises(ValueError, match="not safetensors data"):
         checkpoint.load(tmp_path / "c")
     assert not (tmp_path / "canary").exists()
     pickle.loads(file.read_bytes())
-    assert (tmp_path / "canary").exists(), "the canary does not sing: this test proves nothing"
+    assert (tmp_path / "canary").exists(), "the canary has no effect: this test proves nothing"
 
 
 def test_an_oversized_file_is_not_read(tmp_path):
@@ -170,7 +170,7 @@ def test_a_damaged_tensor_file_is_found_by_its_digest(tmp_path):
     with pytest.raises(ValueError, match="SHA-256 is .* expected .* damaged"):
         checkpoint.load(tmp_path)
     file.unlink()
-    for read in (checkpoint.load, checkpoint.recover):  # else it would pass for no checkpoint
+    for read in (checkpoint.load, checkpoint.recover):  # not "no checkpoint"
         with pytest.raises(ValueError, match="which is missing"):
             read(tmp_path)
 
@@ -178,7 +178,7 @@ def test_a_damaged_tensor_file_is_found_by_its_digest(tmp_path):
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema": 1, "tensors": 3, "meta": {}}'])
 def test_a_broken_manifest_is_named(tmp_path, text):
     (tmp_path / "manifest.json").write_text(text)
-    with pytest.raises(ValueError, match="is no checkpoint manifest"):
+    with pytest.raises(ValueError, match="is not a checkpoint manifest"):
         checkpoint.load(tmp_path)
 
 
@@ -191,7 +191,7 @@ def test_a_manifest_that_points_out_of_its_folder_is_refused(tmp_path, absolute)
     other = newest_tensors(tmp_path / "elsewhere")
     entry["tensors"]["file"] = str(other) if absolute else f"../elsewhere/{other.name}"
     path.write_text(json.dumps(entry))
-    with pytest.raises(ValueError, match="expected the name of a file beside it"):
+    with pytest.raises(ValueError, match="expected the name of a file in its folder"):
         checkpoint.load(tmp_path / "c")
 
 
@@ -202,9 +202,9 @@ def test_a_manifest_that_names_no_file_is_refused(tmp_path, name):
     entry = json.loads(path.read_text())
     entry["tensors"]["file"] = name
     path.write_text(json.dumps(entry))
-    with pytest.raises(ValueError, match="is no checkpoint manifest"):
+    with pytest.raises(ValueError, match="is not a checkpoint manifest"):
         checkpoint.load(tmp_path)
-    checkpoint.save(tmp_path, {"a": torch.zeros(1)}, META)  # and does not stand in the way
+    checkpoint.save(tmp_path, {"a": torch.zeros(1)}, META)  # and does not prevent a new checkpoint
     assert checkpoint.load(tmp_path)[0]["a"].item() == 0
 
 
@@ -217,7 +217,7 @@ def test_an_oversized_manifest_is_not_read(tmp_path):
 
 def test_a_manifest_that_is_nested_without_end_is_refused(tmp_path):
     (tmp_path / "manifest.json").write_text("[" * 200_000)
-    with pytest.raises(ValueError, match="is no checkpoint manifest .RecursionError"):
+    with pytest.raises(ValueError, match="is not a checkpoint manifest .RecursionError"):
         checkpoint.load(tmp_path)
 
 
@@ -242,7 +242,7 @@ def test_weights_survive_the_wire_and_damage_does_not():
     with pytest.raises(ValueError, match="damaged"):
         checkpoint.decode(data[:-1], digest)
     junk = b"not safetensors at all"
-    with pytest.raises(ValueError, match="no safetensors data"):
+    with pytest.raises(ValueError, match="not safetensors data"):
         checkpoint.decode(junk, hashlib.sha256(junk).hexdigest())
 
 
@@ -265,7 +265,7 @@ def is_exactly(tensors, version):
 
 @pytest.mark.parametrize("seed", range(10))
 def test_killed_at_any_byte_of_a_write_the_generation_before_loads_bit_exactly(tmp_path, seed):
-    """The kernel ends the process at the byte: the file size limit, with its signal's default."""
+    """The kernel ends the process at this byte: file size limit with the default signal action."""
     for version in (1, 2):
         checkpoint.save(tmp_path, generation(version), {"version": version})
     size = newest_tensors(tmp_path).stat().st_size
@@ -292,7 +292,7 @@ def test_killed_at_any_byte_of_a_write_the_generation_before_loads_bit_exactly(t
 
 
 def test_killed_at_any_moment_the_newest_whole_generation_loads_bit_exactly(tmp_path):
-    """SIGKILL at random moments of a process that does nothing but save."""
+    """SIGKILL at random moments of a process that only saves."""
     rng = random.Random()
     checkpoint.save(tmp_path, generation(0), {"version": 0})
     for _ in range(10):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlt_core.joint_states import JointSample, JointStates
+from rlt_core.control.joint_states import JointSample, JointStates
 
 ARM, GRIPPER = ("lift", "turn"), "finger"
 

@@ -1,4 +1,4 @@
-"""The layout that DESIGN promises: pure rooms stay pure, nodes stay small, versions agree."""
+"""The layout of the repository: ROS-independent packages stay so, versions agree."""
 
 import ast
 import re
@@ -16,11 +16,10 @@ PURE = {
     "rlt_sim.world": SRC / "rlt_sim/rlt_sim/world",
 }
 ROS_ROOTS = {"rclpy", "rlt_interfaces", "rlt_node", "std_msgs", "sensor_msgs", "geometry_msgs"}
-NODE_LINES = 300
 
 
 def imported_roots(path: Path) -> set[str]:
-    """First names of everything that the module imports, wherever in the file."""
+    """Top-level names of everything that the module imports, anywhere in the file."""
     roots = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -36,9 +35,9 @@ def test_a_forbidden_import_would_be_found(tmp_path):
     assert "rclpy" in imported_roots(module)
 
 
-@pytest.mark.parametrize("room", PURE)
-def test_pure_rooms_name_no_ros_import(room):
-    modules = sorted(PURE[room].rglob("*.py"))
+@pytest.mark.parametrize("package", PURE)
+def test_pure_packages_name_no_ros_import(package):
+    modules = sorted(PURE[package].rglob("*.py"))
     assert modules
     offenders = {
         str(path.relative_to(SRC)): sorted(imported_roots(path) & ROS_ROOTS) for path in modules
@@ -67,43 +66,73 @@ def load_without(roots: set[str], names: list[str]) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("room", PURE)
-def test_pure_rooms_load_without_ros(room):
+@pytest.mark.parametrize("package", PURE)
+def test_pure_packages_load_without_ros(package):
     names = [
-        ".".join([room, *path.relative_to(PURE[room]).with_suffix("").parts])
-        for path in sorted(PURE[room].rglob("*.py"))
+        ".".join([package, *path.relative_to(PURE[package]).with_suffix("").parts])
+        for path in sorted(PURE[package].rglob("*.py"))
         if path.name != "__init__.py"
     ]
     load_without(ROS_ROOTS, names)
 
 
 def test_only_policy_and_learner_load_torch():
-    """The others start in a second, also on the robot's small computer."""
+    """The others start in a second, even on the robot's small computer."""
     nodes = [
-        f"{path.parent.name}.{path.stem}" for path in sorted(SRC.glob("*/rlt_*/*_node.py"))
+        ".".join(path.relative_to(SRC).with_suffix("").parts[1:])
+        for path in sorted(SRC.glob("*/rlt_*/**/*_node.py"))
         if path.stem not in ("policy_node", "learner_node")
     ]
     assert len(nodes) >= 7
     load_without({"torch"}, nodes)
 
 
-def test_nodes_stay_small():
-    nodes = sorted(SRC.glob("*/*/*_node.py"))
-    assert nodes
-    lines = {path.name: len(path.read_text().splitlines()) for path in nodes}
-    assert not {name: count for name, count in lines.items() if count >= NODE_LINES}
+ROLES = {
+    "robot": {"rlt_policy", "rlt_learner", "rlt_episodes", "rlt_teleop"},
+    "learner": {"rlt_learner"},
+    "reports": {"rlt_report"},
+}
+"""Which packages a computer needs for what it does, beside those that all need."""
+EVERYWHERE = {"rlt_core", "rlt_interfaces", "rlt_node", "rlt_bringup"}
+DEAR = {"rlt_sim": {"mujoco"}, "rlt_report": {"jinja2", "matplotlib", "mcap"}}
+"""Packages that not every computer should have to install, and what they bring along."""
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_computer_needs_the_packages_of_its_role_alone(role):
+    needed = ROLES[role] | EVERYWHERE
+    others = {package.name for package in PACKAGES} - needed
+    hidden = others.union(*(DEAR[package] for package in DEAR.keys() - needed))
+    modules = [
+        ".".join(path.relative_to(SRC / package).with_suffix("").parts)
+        for package in sorted(needed - {"rlt_interfaces"})
+        for path in sorted((SRC / package / package).rglob("*.py"))
+        if path.name != "__init__.py"
+    ]
+    assert len(modules) > 40
+    load_without(hidden, modules)
+
+
+def test_the_packages_of_a_role_declare_no_others():
+    """What colcon's --packages-up-to builds is what docs/deployment.md says."""
+    for role, packages in ROLES.items():
+        for package in packages | EVERYWHERE:
+            manifest = ElementTree.parse(SRC / package / "package.xml").getroot()
+            stated = {str(item.text) for item in manifest.iter("exec_depend")}
+            ours = {name for name in stated if name.startswith("rlt_")}
+            assert ours <= packages | EVERYWHERE, (role, package)
 
 
 def test_nodes_are_where_the_method_meets_ros():
-    """rclpy is imported in nodes, in the glue they share, and in robot outputs: nowhere else."""
-    allowed = re.compile(r"(_node\.py$|/rlt_node/rlt_node/|/outputs/)")
+    """rclpy is imported in nodes, in what they share, in robot outputs and in the reset alone."""
+    allowed = re.compile(r"(_node\.py$|/rlt_node/rlt_node/|/outputs/|/rlt_episodes/reset\.py$)")
     modules = [path for path in SRC.glob("*/rlt_*/**/*.py") if "rclpy" in imported_roots(path)]
     assert modules
     assert [str(path.relative_to(SRC)) for path in modules if not allowed.search(str(path))] == []
 
 
 def text_without_encoding(source: str) -> list[int]:
-    """The lines that open, read or write a text file in whatever encoding the locale has."""
+    """The lines that open, read or write a text file with the encoding of the locale."""
     lines = []
     for call in (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)):
         words = ast.unparse(call)

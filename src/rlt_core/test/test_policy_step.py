@@ -1,4 +1,4 @@
-"""The policy's step: what is seen, proposed, edited and explored at which tick."""
+"""The policy's step: observation, reference, edit and exploration at each tick."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from rlt_core.agent import Agent
-from rlt_core.encoding import encode_state
-from rlt_core.policy_step import NotFinite, PolicyStep
 from rlt_core.records import EpisodeKind, EpisodeState, Observation, Phase, Source
+from rlt_core.rl.agent import Agent
+from rlt_core.rl.encoding import encode_state
+from rlt_core.rl.policy_step import NotFinite, PolicyStep
 from rlt_core.settings import AgentSettings
 
-SETTINGS = AgentSettings(hidden=16, sigma=0.05, sigma_chunk=0.03)
+SETTINGS = AgentSettings(hidden_dim=16, exploration_noise=0.05, exploration_noise_chunk=0.03)
 BOUND = np.array([1.2, 1.2], np.float32)
 START = 40
 
@@ -90,8 +90,10 @@ def test_exploration_is_added_on_request_and_depends_on_seed_and_step_alone(toy)
 
 def test_exploration_has_a_part_per_tick_and_a_part_per_chunk(toy):
     spread = []
-    for sigma, sigma_chunk in ((0.1, 0.0), (0.0, 0.1)):
-        settings = dataclasses.replace(SETTINGS, sigma=sigma, sigma_chunk=sigma_chunk)
+    for each, common in ((0.1, 0.0), (0.0, 0.1)):
+        settings = dataclasses.replace(
+            SETTINGS, exploration_noise=each, exploration_noise_chunk=common
+        )
         noise = []
         for seed in range(60):
             chunks = [
@@ -107,7 +109,7 @@ def test_exploration_has_a_part_per_tick_and_a_part_per_chunk(toy):
 
 
 def test_exploration_stays_within_the_bound(toy):
-    settings = dataclasses.replace(SETTINGS, sigma=50.0)
+    settings = dataclasses.replace(SETTINGS, exploration_noise=50.0)
     policy = make_policy(toy, settings=settings)
     _, chunk = policy.observe(observation(START), episode(explore=True))
     assert np.abs(chunk.actions).max() == pytest.approx(1.2 * 0.001)
@@ -178,7 +180,7 @@ def test_the_reference_goes_on_with_its_last_row_past_the_horizon(toy):
 
 
 def test_an_actor_without_weights_is_refused(toy):
-    with pytest.raises(RuntimeError, match="episode 3 shall be driven by the actor"):
+    with pytest.raises(RuntimeError, match="episode 3 needs the actor"):
         make_policy(toy, weights=False).observe(observation(START), episode())
 
 
@@ -198,7 +200,7 @@ def test_broken_or_foreign_weights_are_refused_and_the_old_ones_stay(toy):
 @pytest.mark.parametrize("what", ["proprioception", "RL token", "reference", "actor's chunk"])
 @pytest.mark.parametrize("number", [np.nan, np.inf])
 def test_what_is_no_number_is_refused_and_leaves_nothing_behind(toy, what, number):
-    """With a delay the plan is part of the next state: one bad chunk must not spoil the next."""
+    """With a delay the plan is part of the next state: a bad chunk must not affect the next."""
     policy = make_policy(toy, toy.contract(planning_delay_ticks=3))
     policy.observe(observation(START), episode())
     planned = dict(policy._planned)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from rlt_core.contract import CameraSpec, Contract, ContractMismatch, Normaliser, VectorSpec
-from rlt_core.rl_token import (
+from rlt_core.rl.rl_token import (
     DECODERS,
     AutoregressiveDecoder,
     ParallelDecoder,

@@ -1,4 +1,4 @@
-"""A run begins only where it can, and goes on only where there is one; looking leaves nothing."""
+"""A run starts only in a usable folder and resumes only an existing run; checks leave no file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rlt_core.run_files import read_facts, require_beginning, require_checkpoint, require_folder
+from rlt_core.log.run_files import read_facts, require_beginning, require_checkpoint, require_folder
 
 
 def test_a_folder_that_can_be_made_is_not_made(tmp_path):
@@ -19,19 +19,19 @@ def test_a_folder_that_can_be_made_is_not_made(tmp_path):
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path, folder):
     (tmp_path / "file").write_text("mine")
     (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(OSError, match="cannot be made or written .* choose another with output:="):
+    with pytest.raises(OSError, match="cannot be created or written .* choose another"):
         require_folder(tmp_path / folder)
 
 
 def test_a_run_begins_in_an_empty_folder_and_goes_on_in_its_own(tmp_path):
     run = tmp_path / "run"
     require_beginning(run, resume=False)
-    with pytest.raises(FileNotFoundError, match="holds no run to resume"):
+    with pytest.raises(FileNotFoundError, match="contains no run to resume"):
         require_beginning(run, resume=True)
     run.mkdir()
     (run / "run.json").write_text('{"run": "first"}')
     require_beginning(run, resume=True)
-    with pytest.raises(FileExistsError, match="holds a run already"):
+    with pytest.raises(FileExistsError, match="already contains a run"):
         require_beginning(run, resume=False)
 
 

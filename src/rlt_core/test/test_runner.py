@@ -1,4 +1,4 @@
-"""The in-process runner: a whole run on the toy robot."""
+"""The in-process runner: a complete run on the toy robot."""
 
 from __future__ import annotations
 
@@ -149,8 +149,8 @@ def test_learning_makes_the_toy_robot_faster(toy):
         replay_capacity=20_000,
     )
     agent = AgentSettings(
-        hidden=32, batch=48, gamma=0.95, beta_sum=0.1, learning_rate=1e-3, sigma=0.2,
-        sigma_chunk=0.1,
+        hidden_dim=32, batch_size=48, gamma=0.95, beta_sum=0.1, learning_rate=1e-3,
+        exploration_noise=0.2, exploration_noise_chunk=0.1,
     )
     results = list(toy.runner(schedule=schedule, training=training, agent=agent).run())
     steps = {
@@ -163,7 +163,7 @@ def test_learning_makes_the_toy_robot_faster(toy):
 
 
 class ToyPerson:
-    """Takes over in ticks 10 to 19 with a steady hand; labels wrongly, then rightly."""
+    """Takes over in ticks 10 to 19 with a constant command; labels wrongly, then correctly."""
 
     increment = np.array([0.0004, -0.0002])
 

@@ -1,4 +1,4 @@
-"""Settings take values as people write them, and say in a sentence what they cannot take."""
+"""Settings accept values as users write them, and reject others with one sentence."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from rlt_core.settings import AgentSettings, GuardSettings, TrainingSettings, build, setting
+from rlt_core.settings import AgentSettings, MotionLimits, TrainingSettings, build, setting
 
 
 @dataclass(frozen=True)
@@ -20,10 +20,10 @@ class Folders:
     ("settings", "name", "written", "meant"),
     [
         (AgentSettings, "gamma", 1, 1.0),
-        (AgentSettings, "learning_rate", "3e-4", 3e-4),  # so YAML hands on what ROS takes for 3e-4
-        (AgentSettings, "batch", 64.0, 64),
+        (AgentSettings, "learning_rate", "3e-4", 3e-4),  # YAML reads 3e-4 as text, ROS as a number
+        (AgentSettings, "batch_size", 64.0, 64),
         (TrainingSettings, "replay_capacity", 2e5, 200_000),
-        (GuardSettings, "velocity", [1, 1, 0.5, 1], [1.0, 1.0, 0.5, 1.0]),
+        (MotionLimits, "velocity", [1, 1, 0.5, 1], [1.0, 1.0, 0.5, 1.0]),
         (Folders, "model", "~/model", os.path.expanduser("~/model")),
         (Folders, "task", "~/model", "~/model"),
     ],
@@ -39,10 +39,10 @@ def test_values_as_people_write_them(settings, name, written, meant):
     [
         (AgentSettings, "gamma", "much", "gamma is 'much', expected a number"),
         (AgentSettings, "gamma", True, "gamma is True, expected a number"),
-        (AgentSettings, "batch", 2.5, "batch is 2.5, expected a whole number"),
-        (AgentSettings, "batch", float("inf"), "batch is inf, expected a whole number"),
-        (GuardSettings, "velocity", 1.0, "velocity is 1.0, expected a list, each a number"),
-        (GuardSettings, "velocity", None, "velocity is None, expected a list"),
+        (AgentSettings, "batch_size", 2.5, "batch_size is 2.5, expected a whole number"),
+        (AgentSettings, "batch_size", float("inf"), "batch_size is inf, expected a whole number"),
+        (MotionLimits, "velocity", 1.0, "velocity is 1.0, expected a list, each a number"),
+        (MotionLimits, "velocity", None, "velocity is None, expected a list"),
         (Folders, "task", 7, "task is 7, expected text .* in quotes"),
     ],
 )

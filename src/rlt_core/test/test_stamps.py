@@ -1,10 +1,10 @@
-"""A message whose stamp does not go on is no news."""
+"""A message whose stamp does not increase is not new."""
 
 from __future__ import annotations
 
 import pytest
 
-from rlt_core.stamps import Stamps
+from rlt_core.control.stamps import Stamps
 
 
 @pytest.mark.parametrize(
@@ -14,15 +14,15 @@ from rlt_core.stamps import Stamps
         ((1.0, 1.0, 1.0), (True, False, False)),  # the driver repeats an old measurement
         ((0.0, 0.0, 0.0), (True, True, True)),  # it sets no stamps
         ((3600.0, 10.0, 10.02), (True, False, True)),  # its clock was set back
-        ((1.0, 0.5, 1.02, 0.52), (True, False, True, False)),  # another repeats what is long past
+        ((1.0, 0.5, 1.02, 0.52), (True, False, True, False)),  # a second sender repeats old stamps
     ],
 )
 def test_news_has_a_later_stamp(stamps, news):
     kept = Stamps()
-    assert tuple(bool(kept.news(["tcp_pose"], stamp)) for stamp in stamps) == news
+    assert tuple(bool(kept.fresh(["tcp_pose"], stamp)) for stamp in stamps) == news
 
 
 def test_each_source_has_stamps_of_its_own():
     stamps = Stamps()
-    assert stamps.news(["lift", "turn"], 5.0) == ["lift", "turn"]
-    assert stamps.news(["turn", "finger"], 5.0) == ["finger"]
+    assert stamps.fresh(["lift", "turn"], 5.0) == ["lift", "turn"]
+    assert stamps.fresh(["turn", "finger"], 5.0) == ["finger"]

@@ -1,4 +1,4 @@
-"""The report's figures, against numbers worked out by hand or taken from tables."""
+"""The report's figures, compared with values computed by hand or from tables."""
 
 import dataclasses
 
@@ -7,9 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlt_core.episodes import EpisodeResult
+from rlt_core.episodes.episode_result import EpisodeResult
+from rlt_core.episodes.statistics import (
+    compare,
+    judged,
+    paired_bootstrap,
+    summarise,
+    throughput,
+    wilson,
+)
 from rlt_core.records import EpisodeKind, Outcome
-from rlt_core.statistics import compare, judged, paired_bootstrap, summarise, throughput, wilson
 
 DT = 0.02
 

@@ -1,4 +1,4 @@
-"""A run's commits: what a checkpoint says of them shows any other content."""
+"""A run's commits: with a checkpoint's checksum any different content is detected."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlt_core.durable_log import DurableLog
-from rlt_core.packing import Packing
+from rlt_core.log.durable_log import DurableLog
+from rlt_core.log.packing import Packing
+from rlt_core.log.stream import OtherLog, Stream
 from rlt_core.records import Outcome
-from rlt_core.stream import OtherLog, Stream
 
 
 @pytest.fixture(scope="module")
 def commits(toy):
-    """What two episodes left in a log."""
+    """The commits of two episodes."""
     runner = toy.runner()
     results = runner.run()
     next(results), next(results)
@@ -68,11 +68,11 @@ def test_a_run_goes_on_from_its_own_commits_and_from_no_others(packing, commits,
     for commit in (*commits[:harmed], other, *commits[harmed + 1 :]):
         stream.accept(commit)
     if harmed < upto and not same:
-        with pytest.raises(OtherLog, match=f"other commits up to seq {upto}"):
+        with pytest.raises(OtherLog, match=f"differs up to seq {upto} from"):
             while stream.rebuilding:
                 stream.take_known(data.draw(st.integers(1, 20)))
         assert not stream.waiting
-        with pytest.raises(OtherLog, match="bring that log back"):
+        with pytest.raises(OtherLog, match="restore that log"):
             stream.accept(commits[0])
         return
     while stream.rebuilding:

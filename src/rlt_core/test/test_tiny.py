@@ -1,4 +1,4 @@
-"""The tiny policy: all inputs matter, sampling is deterministic, bad input is refused."""
+"""The tiny policy: all inputs matter, sampling is deterministic, bad input is rejected."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_missing_and_broken_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"vla\.safetensors.*pretrain --task"):
         TinyVLA.load(tmp_path, INSTRUCTION)
     (tmp_path / "vla.safetensors").write_bytes(b"not a weight file")
-    with pytest.raises(ValueError, match="no weight file"):
+    with pytest.raises(ValueError, match="not a weight file"):
         TinyVLA.load(tmp_path, INSTRUCTION)
 
 

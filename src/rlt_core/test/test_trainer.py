@@ -1,4 +1,4 @@
-"""The trainer: exactly once, strictly in order, whenever the commits come."""
+"""The trainer: exactly once, strictly in order, whenever the commits arrive."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlt_core.guard import normalised_bound
+from rlt_core.control.motion_limits import normalised_bound
+from rlt_core.log.stream import OtherLog
 from rlt_core.records import Commit, EpisodeKind
+from rlt_core.rl.trainer import Q_PATIENCE, Trainer
 from rlt_core.settings import AgentSettings, ScheduleSettings, TrainingSettings
-from rlt_core.stream import OtherLog
-from rlt_core.trainer import Q_PATIENCE, Trainer
 
 RUN = "toy"
-AGENT = AgentSettings(hidden=8, batch=8)
+AGENT = AgentSettings(hidden_dim=8, batch_size=8)
 TRAINING = TrainingSettings(
     warmup_episodes=1, warmup_bc_updates=3, warmup_critic_updates=4, replay_capacity=1000
 )
@@ -52,7 +52,7 @@ def drive(trainer):
 
 
 def restored(make_trainer, trainer, log):
-    """A new trainer that goes on from another's checkpoint and the run's log."""
+    """A new trainer that continues from another's checkpoint and the run's log."""
     second = make_trainer()
     second.load_state_dict(*trainer.state_dict())
     second.require_log(RUN, len(log))
@@ -126,7 +126,7 @@ def test_nothing_is_learned_before_the_last_warm_up_episode_closes(make_trainer,
         trainer.ingest(transition)
     assert trainer.work() == 0 and not trainer.weights_due and trainer.owed == 0
     trainer.ingest(end)
-    assert trainer.work() == 7 and trainer.weights_due  # 3 imitations, 4 of the critic alone
+    assert trainer.work() == 7 and trainer.weights_due  # 3 imitations, 4 of the critic only
     assert trainer.status().updates == 4
 
 
@@ -207,7 +207,7 @@ def test_work_that_is_halted_goes_on_as_if_it_had_not_been(make_trainer, log):
 
 def test_a_log_shorter_than_the_checkpoint_is_refused(make_trainer, log):
     trainer, _ = trained_at_once(make_trainer, log)
-    with pytest.raises(OtherLog, match="run 'toy' ends at seq 3, the checkpoint was taken at"):
+    with pytest.raises(OtherLog, match="run 'toy' ends at seq 3, the checkpoint was saved at"):
         restored(make_trainer, trainer, log[:3])
 
 
@@ -257,7 +257,7 @@ def test_replay_is_rebuilt_page_by_page_and_nothing_is_learnt_or_published_meanw
     first = make_trainer()
     for transition in log:
         first.ingest(transition)
-    first.work(max_updates=5)  # a checkpoint that owes updates and, after them, weights
+    first.work(max_updates=5)  # a checkpoint with outstanding updates and weights
     second = make_trainer()
     second.load_state_dict(*first.state_dict())
     folded = first.state_dict()[1]["runs"][RUN]["folded_seq"]
@@ -289,7 +289,7 @@ def test_a_restart_before_the_weights_were_out_counts_from_zero(make_trainer, lo
     for transition in log:
         first.ingest(transition)
     first.work()
-    assert first.weights_due  # an episode has closed, and the checkpoint says so
+    assert first.weights_due  # an episode has closed, as the checkpoint records
     second = make_trainer()
     second.load_state_dict(*first.state_dict())
     assert second.status().ingested_seq == 0
@@ -338,11 +338,11 @@ def test_a_diverging_learner_publishes_nothing_more_and_says_why(make_trainer, l
     assert drive(trainer) == [], "the diverged actor was published"
     status = trainer.status()
     reason = "critic_loss is nan" if poison == "nan" else "the mean Q is"
-    assert reason in status.trouble and "lower learning_rate" in status.trouble
+    assert reason in status.fault and "lower learning_rate" in status.fault
     assert status.policy_version == 0 and status.updates_owed == 0
     assert status.ingested_seq == len(log), "the robot must not wait for a learner that diverged"
     again = restored(make_trainer, trainer, log)
-    assert again.status().trouble == status.trouble and drive(again) == []
+    assert again.status().fault == status.fault and drive(again) == []
 
 
 def test_values_that_drift_off_are_counted_on_after_a_restart(make_trainer, log):
@@ -351,7 +351,7 @@ def test_values_that_drift_off_are_counted_on_after_a_restart(make_trainer, log)
     second = make_trainer()
     second.load_state_dict(*first.state_dict())
     second._check({"q_mean": 9.0})
-    assert "the mean Q is 9" in second.status().trouble
+    assert "the mean Q is 9" in second.status().fault
 
 
 # ---- Several runs -----------------------------------------------------------------------------
@@ -369,7 +369,7 @@ def logs(log):
 
 
 def folds_of(trainer):
-    """Record what is folded: (run, seq) in order."""
+    """Record the applied commits: (run, seq) in order."""
     folds, fold = [], trainer.replay.fold
 
     def recorded(transition):
@@ -436,7 +436,7 @@ def test_warm_up_episodes_of_all_robots_count_together(make_trainer, logs):
 
 
 def test_two_robots_go_on_from_a_checkpoint_bit_for_bit(make_trainer, logs):
-    """Both were folded to the end of their logs: what is left to do follows from the state."""
+    """Both logs were applied completely: the state determines the remaining work."""
     first = make_trainer()
     for commits in logs.values():
         for transition in commits:
@@ -444,7 +444,7 @@ def test_two_robots_go_on_from_a_checkpoint_bit_for_bit(make_trainer, logs):
     first.work(max_updates=5)
     second = make_trainer()
     second.load_state_dict(*first.state_dict())
-    for run in ("right", "left"):  # in whatever order they come
+    for run in ("right", "left"):  # in any order
         for transition in logs[run][: first.status(run).ingested_seq + 1]:
             assert second.work() == 0 and second.rebuilding
             second.ingest(transition)
@@ -487,13 +487,13 @@ def test_a_log_of_the_same_name_with_other_commits_is_refused_and_leaves_nothing
     index = next(i for i, t in enumerate(log) if t.kind is EpisodeKind.WARMUP)
     other = dataclasses.replace(log[index], proprio=log[index].proprio + 1e-3)
     second = restored(make_trainer, first, [*log[:index], other, *log[index + 1 :]])
-    with pytest.raises(OtherLog, match=f"run '{RUN}' holds other commits up to seq {len(log)} tha"):
+    with pytest.raises(OtherLog, match=f"run '{RUN}' differs up to seq {len(log)} from the com"):
         second.work()
     with pytest.raises(OtherLog):
         second.ingest(log[0])
     assert second.status().replay_size == 0
     assert drive(second) == [] and same_state(first, second)
-    third = restored(make_trainer, second, log)  # the right one is welcome again
+    third = restored(make_trainer, second, log)  # the right one is accepted again
     drive(third)
     assert same_state(third, first)
 

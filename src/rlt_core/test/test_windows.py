@@ -1,4 +1,4 @@
-"""Windows: what is stored, when it is emitted, and that interleaving does not matter."""
+"""Windows: their content, when they are emitted, and independence of interleaving."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rlt_core.log.windows import EARLY_RECORDS, WindowBuilder
 from rlt_core.records import (
     INTERRUPTED,
+    KEPT_EPISODES,
     Commit,
     ControlStep,
     EpisodeKind,
@@ -20,7 +22,6 @@ from rlt_core.records import (
     Phase,
     Source,
 )
-from rlt_core.windows import EARLY_RECORDS, KEPT_EPISODES, WindowBuilder
 
 START = 40  # first tick of the test episodes
 CHUNK, STRIDE = 4, 2  # of the toy contract
@@ -166,7 +167,7 @@ def test_windows_far_from_the_end_are_published_live_and_the_tail_waits(toy):
     for record in records(11):
         for window in feed(builder, record):
             seen[window.step] = record.tick - START
-    assert seen == {0: 4, 2: 6, 4: 8, 6: 10}  # seen with the step after the window's last
+    assert seen == {0: 4, 2: 6, 4: 8, 6: 10}  # emitted with the step after the window's last
 
 
 def test_human_ticks_replace_the_reference_and_the_switch_keeps_it(toy):
@@ -195,14 +196,14 @@ def test_no_window_begins_before_the_critical_phase(toy):
     emitted = []
     for record in records(15):
         if isinstance(record, Features) and record.tick < START + 4:
-            continue  # the policy makes none in the approach
+            continue  # the policy publishes none in the approach
         emitted += feed(builder, record)
     assert emitted == []
     live = builder.start(critical())
     assert [t.step for t in live] == [4, 6, 8, 10]
     *rest, end = builder.end(ended(15, critical_tick=START + 4))
     assert [t.step for t in rest] == [12, 14]
-    assert (end.commit, end.step) == (Commit.EPISODE_END, 15)  # of the whole episode
+    assert (end.commit, end.step) == (Commit.EPISODE_END, 15)  # of the complete episode
     corrected = builder.end(ended(15, Outcome.FAILURE, critical_tick=START + 4))
     assert [t.step for t in corrected[:-1]] == [12, 14]
 
@@ -323,7 +324,7 @@ def test_a_corrected_label_revises_the_tail_alone(toy):
     assert [(t.step, t.commit) for t in revised] == [(8, Commit.REVISION), (10, Commit.REVISION)]
     assert [t.rewards.sum() for t in revised] == [1, 1]
     assert end.commit == Commit.EPISODE_END and end.outcome == Outcome.SUCCESS
-    assert builder.end(ended(11, Outcome.SUCCESS)) == []  # said twice, applied once
+    assert builder.end(ended(11, Outcome.SUCCESS)) == []  # received twice, applied once
 
 
 def test_a_label_on_a_truncated_episode_adds_the_short_windows(toy):
@@ -403,7 +404,7 @@ def _contract(delay):
     )
 
 
-# ---- Another process goes on ------------------------------------------------------------------
+# ---- Another process continues ----------------------------------------------------------------
 
 
 @settings(max_examples=60, deadline=None)
@@ -414,7 +415,7 @@ def _contract(delay):
 def test_a_builder_that_is_started_again_neither_repeats_nor_undoes(
     toy, steps, cut, kept, outcome
 ):
-    """The first dies after `cut` records; the second gets the records from `kept` on once more."""
+    """The first dies after `cut` records; the second gets the records from `kept` on again."""
     contract, stream = toy.contract(), records(steps)
     expected = [t for t in build(contract, steps, outcome) if t.commit == Commit.INSERT]
     first = WindowBuilder(contract)
@@ -432,7 +433,7 @@ def test_a_builder_that_is_started_again_neither_repeats_nor_undoes(
     undone = {t.key for t in transitions if t.commit == Commit.TOMBSTONE}
     assert undone == (set(keys) if outcome is Outcome.NONE else set())
     assert [t.commit for t in transitions].count(Commit.EPISODE_END) == 1
-    if min(kept, cut) == 0 and outcome is not Outcome.NONE:  # all records came once more
+    if min(kept, cut) == 0 and outcome is not Outcome.NONE:  # all records arrived again
         found = sorted((*committed, *inserts), key=lambda t: t.step)
         assert len(found) == len(expected)
         assert all(same(a, b) for a, b in zip(found, expected, strict=True))
@@ -446,11 +447,11 @@ def test_records_that_come_before_their_episode_are_kept_up_to_a_bound(toy):
     assert builder._early[-1].tick == START + EARLY_RECORDS + 9, "the newest were dropped"
 
 
-# ---- The episodes node is started again ---------------------------------------------------------
+# ---- The episodes node restarts -----------------------------------------------------------------
 
 
 def counted_from_0(state):
-    """As an episodes node tells that was started again."""
+    """The state as a restarted episodes node publishes it."""
     return dataclasses.replace(
         state, tick=0, start_tick=0, end_tick=state.end_tick - START,
         critical_tick=state.critical_tick - START,
@@ -458,7 +459,7 @@ def counted_from_0(state):
 
 
 def interrupted():
-    """The state of an episode that such a node finds begun."""
+    """The state of an episode that was running when such a node started."""
     return dataclasses.replace(
         ended(0, Outcome.TRUNCATED), tick=0, start_tick=0, end_tick=0, critical_tick=0,
         label_source=INTERRUPTED,
@@ -474,7 +475,7 @@ def test_an_interrupted_episode_is_truncated_where_its_records_end(toy, steps, d
     for record in records(steps):
         found += feed(builder, record)
         wanted += feed(expected, record)
-    for _ in range(2):  # and once more after the next restart
+    for _ in range(2):  # and again after the next restart
         found += builder.start(interrupted()) + builder.end(interrupted())
     wanted += expected.end(ended(steps, Outcome.TRUNCATED)) + expected.flush()
     assert len(found) == len(wanted)

@@ -7,22 +7,22 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from rlt_core import checkpoint
-from rlt_learner.checkpoints import Checkpoints
+from rlt_core.log import checkpoint
+from rlt_learner.learner.checkpoints import Checkpoints
 
-CONTRACT = SimpleNamespace(hash=lambda: "feed", require=lambda found, who: None)
+CONTRACT = SimpleNamespace(hash=lambda: "link", require=lambda found, who: None)
 
 
 class Learnt:
     """Stands for a trainer that has learnt something."""
 
     def __init__(self):
-        self.trouble = ""
+        self.fault = ""
         self.value = 0.0
         self.restored = {"run": 7}
 
     def status(self):
-        return SimpleNamespace(policy_version=3, trouble=self.trouble)
+        return SimpleNamespace(policy_version=3, fault=self.fault)
 
     def state_dict(self):
         counters = {"version": 3, "runs": self.restored}
@@ -54,22 +54,22 @@ def at_once(job):
 def test_a_diverged_state_is_refused_with_the_reason_and_the_good_one_stands(made):
     checkpoints, trainer = made()
     assert checkpoints.save_and_wait(at_once) == ""
-    trainer.trouble, trainer.value = "learning diverged at update 9", float("nan")
+    trainer.fault, trainer.value = "learning diverged at update 9", float("nan")
     checkpoints.save_if_new()
     reply = checkpoints.save_and_wait(at_once)
-    assert "the last good checkpoint stands: learning diverged at update 9" in reply
+    assert "the last good checkpoint is kept: learning diverged at update 9" in reply
     assert checkpoint.load(checkpoints.folder)[0]["a"][0] == 0.0
 
 
 def test_a_save_before_the_first_commit_is_refused_and_what_was_read_is_said(made):
     checkpoints, trainer = made()
     trainer.restored = {}
-    assert "no commit has come" in checkpoints.save_and_wait(at_once)
+    assert "no commit was received" in checkpoints.save_and_wait(at_once)
     trainer.restored = {"left": 7, "right": 12}
     assert checkpoints.message == checkpoints.save_and_wait(at_once) == ""
     again, _ = made()
     assert again.message == (
-        "learning goes on from version 3 of the weights, learnt from commits up to 7 of run "
+        "learning continues from version 3 of the weights, learnt from commits up to 7 of run "
         "'left', commits up to 12 of run 'right'"
     )
 

@@ -1,4 +1,4 @@
-"""Pictures and curves: of the right episode, evenly spaced; a full disk costs no more than them."""
+"""Pictures and curves: of the right episode, evenly spaced; a full disk costs only these."""
 
 import dataclasses
 
@@ -8,8 +8,8 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from rlt_core.records import EpisodeKind, EpisodeState, Observation, Outcome, Phase, Source
-from rlt_learner.frames import FRAMES, FrameStrip, Pictures
-from rlt_learner.scalars import Scalars
+from rlt_learner.learner.tensorboard import TensorBoard
+from rlt_learner.recorder.frames import FRAMES, FrameStrip, Pictures
 
 EPISODE = EpisodeState(
     run="r", episode=1, kind=EpisodeKind.EVAL, phase=Phase.ENDED, acting=Source.ACTOR,
@@ -50,7 +50,7 @@ def test_pictures_that_cannot_be_saved_are_said_and_given_up(tmp_path):
     [(Outcome.NONE, "discard"), (Outcome.TRUNCATED, "abort"), (Outcome.TRUNCATED, "held")],
 )
 def test_an_episode_that_counts_nowhere_is_in_no_curve(tmp_path, outcome, judge):
-    scalars = Scalars(tmp_path, pytest.fail)
+    scalars = TensorBoard(tmp_path, pytest.fail)
     cut = dataclasses.replace(EPISODE, outcome=outcome, label_source=judge)
     late = dataclasses.replace(EPISODE, episode=2, outcome=Outcome.FAILURE)
     for state in (cut, late):
@@ -64,8 +64,8 @@ def test_an_episode_that_counts_nowhere_is_in_no_curve(tmp_path, outcome, judge)
 def test_curves_that_cannot_be_written_are_said_once_and_given_up(tmp_path):
     (tmp_path / "tensorboard").write_text("no folder")
     said = []
-    scalars = Scalars(tmp_path / "tensorboard", said.append)
+    scalars = TensorBoard(tmp_path / "tensorboard", said.append)
     for _ in range(3):
         scalars.episode("", EPISODE)
     scalars.close()
-    assert len(said) == 1 and "takes no more curves" in said[0]
+    assert len(said) == 1 and "curves cannot be written" in said[0]

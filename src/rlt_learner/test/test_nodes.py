@@ -1,4 +1,4 @@
-"""Recorder and learner as nodes: what they refuse, what they survive, what they tell."""
+"""Recorder and learner as nodes: what they refuse, what they survive, what they report."""
 
 from __future__ import annotations
 
@@ -15,11 +15,19 @@ from rcl_interfaces import msg as rosout
 from rclpy.executors import SingleThreadedExecutor
 
 from rlt_core.contract import Contract, ContractMismatch
-from rlt_core.durable_log import DurableLog
-from rlt_core.records import Commit, ControlStep, EpisodeKind, EpisodeState, Outcome, Phase, Source
+from rlt_core.log.durable_log import DurableLog
+from rlt_core.records import (
+    KEPT_EPISODES,
+    Commit,
+    ControlStep,
+    EpisodeKind,
+    EpisodeState,
+    Outcome,
+    Phase,
+    Source,
+)
+from rlt_core.rl.trainer import Trainer
 from rlt_core.settings import AgentSettings, TrainingSettings
-from rlt_core.trainer import Trainer
-from rlt_core.windows import KEPT_EPISODES
 from rlt_interfaces.msg import ControlStep as StepMessage
 from rlt_interfaces.msg import EpisodeState as EpisodeMessage
 from rlt_interfaces.msg import (
@@ -31,10 +39,11 @@ from rlt_interfaces.msg import (
     Transition,
 )
 from rlt_interfaces.srv import GetTransitions
-from rlt_learner import catch_up, recorder_node
-from rlt_learner.checkpoints import Checkpoints
-from rlt_learner.learner_node import LearnerNode
-from rlt_learner.recorder_node import RecorderNode
+from rlt_learner.learner import catch_up
+from rlt_learner.learner.checkpoints import Checkpoints
+from rlt_learner.learner.learner_node import LearnerNode
+from rlt_learner.recorder import recorder_node
+from rlt_learner.recorder.recorder_node import RecorderNode
 from rlt_node import qos
 from rlt_node.conversions import (
     episode_to_msg,
@@ -52,13 +61,14 @@ PATIENCE_S = 60.0
 
 
 class Bench:
-    """A node under test, and one that speaks and listens to it."""
+    """A node under test, and one that publishes to it and subscribes to it."""
 
     def __init__(self, kind: Any, **parameters: Any) -> None:
         given = {"model": MODEL, **parameters}
         values = [word for name, value in given.items() for word in ("-p", f"{name}:={value}")]
         robot = ROOT / "config" / "robots" / "sim.yaml"
-        rclpy.init(args=["--ros-args", "--params-file", str(robot), *values])
+        files = ["--params-file", str(robot)] if kind is LearnerNode else []
+        rclpy.init(args=["--ros-args", *files, *values])
         self.node = kind()
         self.other = rclpy.create_node("other", use_global_arguments=False)
         self.executor = SingleThreadedExecutor()
@@ -69,7 +79,7 @@ class Bench:
     def wait_for(self, condition) -> None:
         deadline = time.monotonic() + PATIENCE_S
         while not condition():
-            assert time.monotonic() < deadline, "waited in vain"
+            assert time.monotonic() < deadline, "timed out"
             self.executor.spin_once(timeout_sec=0.05)
 
     def send(self, message, topic: str, profile=qos.BARRIER) -> None:
@@ -95,7 +105,7 @@ class Bench:
 
 @pytest.fixture
 def make_bench(monkeypatch):
-    monkeypatch.setattr(recorder_node, "HISTORY_SECONDS", 0.2)  # nobody else is on the way here
+    monkeypatch.setattr(recorder_node, "HISTORY_SECONDS", 0.2)  # no other recorder is starting here
     made = []
 
     def make(kind: Any, **parameters: Any) -> Bench:
@@ -155,7 +165,7 @@ def test_a_correction_that_comes_too_late_changes_nothing(make_bench):
     corrected, newest = commits[-2:]
     assert (corrected.episode, corrected.outcome) == (2, Outcome.SUCCESS)
     assert (newest.episode, newest.commit) == (KEPT_EPISODES + 2, Commit.EPISODE_END)
-    assert bench.node.ending is None
+    assert bench.node.exit_reason is None
 
 
 @pytest.mark.parametrize("mode", ["lockstep", "real_time"])
@@ -164,14 +174,14 @@ def test_features_of_another_contract_are_refused(make_bench, mode):
     commits = bench.hear(Transition, "transitions", qos.LOG)
     bench.send(Features(episode=1, contract_hash="beef"), "features", qos.LOG)
     if mode == "lockstep":
-        bench.wait_for(lambda: bench.node.ending is not None)
-        assert isinstance(bench.node.ending, ContractMismatch)
-        assert "beef" in str(bench.node.ending)
-        assert bench.node._contract.hash() in str(bench.node.ending)
+        bench.wait_for(lambda: bench.node.exit_reason is not None)
+        assert isinstance(bench.node.exit_reason, ContractMismatch)
+        assert "beef" in str(bench.node.exit_reason)
+        assert bench.node._contract.hash() in str(bench.node.exit_reason)
     else:
         run_episode(bench, 1)
         bench.wait_for(lambda: commits)
-        assert bench.node.ending is None
+        assert bench.node.exit_reason is None
 
 
 @pytest.mark.parametrize("mode", ["lockstep", "real_time"])
@@ -200,15 +210,15 @@ def test_a_record_of_the_wrong_size_is_said_once_and_dropped(
     for _ in range(3):
         bench.send(wrong, topic, qos.LOG)
     if mode == "lockstep":
-        bench.wait_for(lambda: bench.node.ending is not None)
-        assert re.search(finding, str(bench.node.ending))
+        bench.wait_for(lambda: bench.node.exit_reason is not None)
+        assert re.search(finding, str(bench.node.exit_reason))
         return
-    bench.wait_for(lambda: bench.node._inlet.dropped == 3)
+    bench.wait_for(lambda: bench.node._reader.dropped == 3)
     run_episode(bench, 1)
     bench.wait_for(lambda: commits)
     bench.wait_for(lambda: any(re.search(finding, sentence) for sentence in said))
     assert len([sentence for sentence in said if re.search(finding, sentence)]) == 1
-    assert bench.node.ending is None
+    assert bench.node.exit_reason is None
 
 
 def test_what_the_disk_does_not_take_up_to_the_end_is_said(make_bench, tmp_path, monkeypatch):
@@ -217,14 +227,14 @@ def test_what_the_disk_does_not_take_up_to_the_end_is_said(make_bench, tmp_path,
 
     def full(log, transitions):
         tries.append(time.monotonic())
-        raise OSError("log.sqlite takes no commit (full): make room on its disk")
+        raise OSError("log.sqlite cannot store a commit (full): free space on its disk")
 
     monkeypatch.setattr(DurableLog, "commit_all", full)
-    said = bench.hear(RecorderStatus, "recorder_status", qos.LATCHED)
+    said = bench.hear(RecorderStatus, "recorder_status", qos.LATEST)
     run_episode(bench, 1)
-    bench.wait_for(lambda: said and said[-1].trouble)
+    bench.wait_for(lambda: said and said[-1].fault)
     before = len(tries)
-    with pytest.raises(Refused, match="^1 transitions are lost: log.sqlite takes no commit"):
+    with pytest.raises(Refused, match="^1 transitions are lost: log.sqlite cannot store a commit"):
         bench.node.close()
     assert len(tries) == before + 1, "the last try waited for its turn"
 
@@ -244,13 +254,13 @@ def test_an_episode_that_has_ended_is_committed_when_the_recorder_is_asked_to_en
 
 def test_the_log_of_a_run_is_closed_when_another_run_begins(make_bench, tmp_path):
     bench = make_bench(RecorderNode, output=tmp_path)
-    told = bench.hear(RecorderStatus, "recorder_status", qos.LATCHED)
+    told = bench.hear(RecorderStatus, "recorder_status", qos.LATEST)
     bench.send(episode(1, Phase.RESETTING, run="first"), "episode_state")
     bench.wait_for(lambda: told and told[-1].run == "first")
-    first = bench.node._ledger.log
+    first = bench.node._commits.log
     bench.send(episode(1, Phase.RESETTING, run="second"), "episode_state")
-    bench.wait_for(lambda: told[-1].run == "second" or bench.node.ending)
-    assert bench.node.ending is None
+    bench.wait_for(lambda: told[-1].run == "second" or bench.node.exit_reason)
+    assert bench.node.exit_reason is None
     with pytest.raises(ValueError, match="is closed"):
         first.page(1, 1)
     bench.send(episode(1, Phase.RUNNING, run="second"), "episode_state")
@@ -259,8 +269,9 @@ def test_the_log_of_a_run_is_closed_when_another_run_begins(make_bench, tmp_path
     bench.wait_for(lambda: told[-1].committed == 1)
     # Now that it holds something, the file belongs to its run.
     bench.send(episode(1, Phase.RESETTING, run="third"), "episode_state")
-    bench.wait_for(lambda: bench.node.ending is not None)
-    assert "is the log of run 'second', expected 'third': name another" in str(bench.node.ending)
+    bench.wait_for(lambda: bench.node.exit_reason is not None)
+    said = str(bench.node.exit_reason)
+    assert "is the log of run 'second', expected 'third': name another" in said
     contract = bench.node._contract
     assert len(DurableLog(tmp_path / "log.sqlite", "second", contract)) == 1, "still locked"
 
@@ -312,7 +323,7 @@ def test_a_malformed_picture_is_said_once_counted_and_dropped(make_bench, tmp_pa
         wrong.camera_names = ["../../elsewhere", *wrong.camera_names[1:]]
     for _ in range(3):
         bench.send(wrong, "observation")
-    bench.wait_for(lambda: bench.node._inlet.dropped == 3)
+    bench.wait_for(lambda: bench.node._reader.dropped == 3)
     bench.send(observation(contract, 20), "observation")
     bench.send(step(2), "control_step", qos.LOG)
     bench.wait_for(lambda: bench.node._pictures.strip._observations)
@@ -320,7 +331,7 @@ def test_a_malformed_picture_is_said_once_counted_and_dropped(make_bench, tmp_pa
     bench.wait_for(lambda: commits)
     bench.wait_for(lambda: any("observation: " in sentence for sentence in said))
     assert len([sentence for sentence in said if "observation: " in sentence]) == 1
-    assert bench.node.ending is None
+    assert bench.node.exit_reason is None
     assert len(list((tmp_path / "frames").iterdir())) == len(contract.cameras)
 
 
@@ -328,12 +339,12 @@ def test_a_reply_that_is_lost_is_asked_for_again(make_bench, monkeypatch):
     monkeypatch.setattr(catch_up, "PAGE_SECONDS", 0.5)
     bench = make_bench(LearnerNode)
     bench.node.autostart()
-    told = bench.hear(LearnerStatus, "learner_status", qos.LATCHED)
+    told = bench.hear(LearnerStatus, "learner_status", qos.LATEST)
     bench.send(episode(1, Phase.ENDED), "episode_state")
     bench.wait_for(lambda: told and told[-1].run == "run")
-    bench.send(RecorderStatus(run="run", committed=1), "recorder_status", qos.LATCHED)
-    (feed,) = bench.node._feeds
-    bench.wait_for(lambda: feed._catch_up._asked is not None)  # nobody is there to answer
+    bench.send(RecorderStatus(run="run", committed=1), "recorder_status", qos.LATEST)
+    (link,) = bench.node._links
+    bench.wait_for(lambda: link._catch_up._asked is not None)  # nobody is there to answer
 
     def answer(request, response):
         response.success, response.committed = True, 1
@@ -368,7 +379,7 @@ def test_a_page_that_a_recorder_of_another_run_refused_names_who_offers_it(make_
         node.create_service(GetTransitions, "get_transitions", refuse)
     bench.wait_for(lambda: bench.node.count_services("/get_transitions") == 2)
     bench.send(episode(1, Phase.RESETTING), "episode_state")
-    bench.send(RecorderStatus(run="run", committed=1), "recorder_status", qos.LATCHED)
+    bench.send(RecorderStatus(run="run", committed=1), "recorder_status", qos.LATEST)
     bench.executor.add_node(stranger)
     expected = r"serves run 'other'; /get_transitions is offered by .*/stranger"
     bench.wait_for(lambda: any(re.search(expected, sentence) for sentence in said))
@@ -395,7 +406,7 @@ def test_a_commit_that_is_none_is_refused_and_the_right_one_asked_for(
         "kind": int(EpisodeKind.EVAL), "contract_hash": bench.node._contract.hash(),
         "axis_names": ["x", "y", "z", "yaw"],
     }
-    told = bench.hear(LearnerStatus, "learner_status", qos.LATCHED)
+    told = bench.hear(LearnerStatus, "learner_status", qos.LATEST)
     said: list[Any] = []
     bench.other.create_subscription(
         rosout.Log, "/rosout", lambda m: said.append(m.msg), qos.BARRIER
@@ -404,8 +415,8 @@ def test_a_commit_that_is_none_is_refused_and_the_right_one_asked_for(
     bench.wait_for(lambda: told and told[-1].run == "run")
     bench.send(Transition(**right | harm), "transitions", qos.LOG)
     if mode == "lockstep":
-        bench.wait_for(lambda: bench.node.ending is not None)
-        assert re.search(f"transitions: commit 1: .*{finding}", str(bench.node.ending))
+        bench.wait_for(lambda: bench.node.exit_reason is not None)
+        assert re.search(f"transitions: commit 1: .*{finding}", str(bench.node.exit_reason))
         return
 
     def answer(request, response):
@@ -414,15 +425,15 @@ def test_a_commit_that_is_none_is_refused_and_the_right_one_asked_for(
         return response
 
     bench.other.create_service(GetTransitions, "get_transitions", answer)
-    bench.send(RecorderStatus(run="run", committed=1), "recorder_status", qos.LATCHED)
+    bench.send(RecorderStatus(run="run", committed=1), "recorder_status", qos.LATEST)
     bench.wait_for(lambda: told[-1].received == 1)
     bench.wait_for(lambda: any(re.search(finding, sentence) for sentence in said))
-    assert bench.node.ending is None
+    assert bench.node.exit_reason is None
 
 
 def test_an_inactive_learner_says_so_and_still_tells_what_it_received(make_bench):
     bench = make_bench(LearnerNode, autostart=False)
-    told = bench.hear(LearnerStatus, "learner_status", qos.LATCHED)
+    told = bench.hear(LearnerStatus, "learner_status", qos.LATEST)
     bench.node.trigger_configure()
     bench.send(episode(1, Phase.ENDED), "episode_state")
     bench.wait_for(lambda: told and told[-1].run == "run")
@@ -450,7 +461,7 @@ def end_of(seq: int, run: str = "run", **changes: Any) -> Transition:
 
 
 class Log:
-    """What a recorder serves; it may be exchanged."""
+    """What a recorder serves; it may be replaced."""
 
     def __init__(self, bench: Bench, commits: list[Transition], prefix: str = "") -> None:
         self.commits = commits
@@ -464,7 +475,7 @@ class Log:
 
 
 def checkpoint_after(folder: Path, *commits: Transition) -> None:
-    """Leave the checkpoint of a learner that had learnt from these."""
+    """Write the checkpoint of a learner that has learnt from these."""
     trainer = Trainer(
         CONTRACT, np.ones(4, np.float32), AgentSettings(), TrainingSettings(), seed=0
     )
@@ -479,8 +490,8 @@ def checkpoint_after(folder: Path, *commits: Transition) -> None:
 def test_a_learner_started_between_two_episodes_hears_of_the_run_from_the_recorder(make_bench):
     bench = make_bench(LearnerNode, mode="real_time")
     bench.node.autostart()
-    told = bench.hear(LearnerStatus, "learner_status", qos.LATCHED)
-    bench.send(RecorderStatus(run="run", recorder="r", committed=0), "recorder_status", qos.LATCHED)
+    told = bench.hear(LearnerStatus, "learner_status", qos.LATEST)
+    bench.send(RecorderStatus(run="run", recorder="r", committed=0), "recorder_status", qos.LATEST)
     bench.wait_for(lambda: told and told[-1].run == "run")
 
 
@@ -490,7 +501,7 @@ def test_two_robots_feed_one_learner_and_are_told_of_their_own_runs(
     bench = make_bench(LearnerNode, mode="real_time", robots="[left,right]", output=tmp_path)
     bench.node.autostart()
     told = {
-        robot: bench.hear(LearnerStatus, f"{robot}/learner_status", qos.LATCHED)
+        robot: bench.hear(LearnerStatus, f"{robot}/learner_status", qos.LATEST)
         for robot in ("left", "right")
     }
     bench.send(episode(1, Phase.RESETTING, run="l1"), "left/episode_state")
@@ -500,59 +511,59 @@ def test_two_robots_feed_one_learner_and_are_told_of_their_own_runs(
     bench.wait_for(lambda: told["left"][-1].ingested_seq == 2)
     # The other one comes late, with the same name by mistake; then with one of its own.
     bench.send(episode(1, Phase.RESETTING, run="l1"), "right/episode_state")
-    bench.wait_for(lambda: "/left and /right both record run 'l1'" in told["right"][-1].trouble)
+    bench.wait_for(lambda: "/left and /right both record run 'l1'" in told["right"][-1].fault)
     bench.send(end_of(3, "l1"), "right/transitions", qos.LOG)
     bench.send(episode(1, Phase.RESETTING, run="r1"), "right/episode_state")
     bench.wait_for(lambda: told["right"][-1].run == "r1")
-    assert told["right"][-1].trouble == ""
+    assert told["right"][-1].fault == ""
     bench.send(end_of(1, "r1"), "right/transitions", qos.LOG)
     bench.wait_for(lambda: told["right"][-1].ingested_seq == 1)
     assert (told["left"][-1].received, told["right"][-1].received) == (2, 1)
-    # A robot that begins a new run goes on beside what was learnt from its last one.
+    # A robot that begins a new run adds to what was learnt from its last one.
     bench.send(episode(1, Phase.RESETTING, run="l2"), "left/episode_state")
     bench.wait_for(lambda: told["left"][-1].run == "l2")
     bench.send(end_of(1, "l2"), "left/transitions", qos.LOG)
     bench.wait_for(lambda: told["left"][-1].received == 1)
-    assert bench.node.ending is None
+    assert bench.node.exit_reason is None
     assert capfd.readouterr().err.count("both record run") == 1
 
 
 def test_who_was_heard_of_before_the_run_of_the_checkpoint_is_admitted_after_it(
     make_bench, tmp_path, capfd
 ):
-    """A learner that is started again hears of its robots in any order."""
+    """A restarted learner discovers its robots in any order."""
     checkpoint_after(tmp_path, end_of(1, "l1"))
     bench = make_bench(LearnerNode, mode="real_time", robots="[left,right]", output=tmp_path)
     bench.node.autostart()
     told = {
-        robot: bench.hear(LearnerStatus, f"{robot}/learner_status", qos.LATCHED)
+        robot: bench.hear(LearnerStatus, f"{robot}/learner_status", qos.LATEST)
         for robot in ("left", "right")
     }
     Log(bench, [end_of(1, "l1")], "left/")
     Log(bench, [end_of(1, "r1"), end_of(2, "r1")], "right/")
-    bench.send(RecorderStatus(run="r1", committed=2), "right/recorder_status", qos.LATCHED)
+    bench.send(RecorderStatus(run="r1", committed=2), "right/recorder_status", qos.LATEST)
     bench.wait_for(
         lambda: told["right"]
-        and f"{tmp_path} holds the checkpoint of run 'l1'" in told["right"][-1].trouble
+        and f"{tmp_path} holds the checkpoint of run 'l1'" in told["right"][-1].fault
     )
-    bench.send(RecorderStatus(run="l1", committed=1), "left/recorder_status", qos.LATCHED)
+    bench.send(RecorderStatus(run="l1", committed=1), "left/recorder_status", qos.LATEST)
     bench.wait_for(lambda: told["left"][-1].ingested_seq == 1)
     bench.wait_for(lambda: told["right"][-1].ingested_seq == 2)
-    assert told["right"][-1].trouble == "" and bench.node.ending is None
+    assert told["right"][-1].fault == "" and bench.node.exit_reason is None
     printed = capfd.readouterr().err
     assert printed.count("nothing is learnt from robot /right") == 1
-    assert printed.count("robot /right is learnt from now: run 'r1'") == 1
+    assert printed.count("learning from robot /right now: run 'r1'") == 1
 
 
 def test_a_robot_that_comes_late_is_given_the_weights_under_its_own_run(make_bench):
     bench = make_bench(LearnerNode, mode="real_time", robots="[left,right]")
     bench.node.autostart()
     given = {
-        robot: bench.hear(PolicyWeights, f"{robot}/policy_weights", qos.LATCHED)
+        robot: bench.hear(PolicyWeights, f"{robot}/policy_weights", qos.LATEST)
         for robot in ("left", "right")
     }
     bench.send(episode(1, Phase.RESETTING, run="l1"), "left/episode_state")
-    bench.wait_for(lambda: bench.node._feeds[0].run)
+    bench.wait_for(lambda: bench.node._links[0].run)
     worker, actor = bench.node._worker, bench.node._trainer.agent.actor_state()
     worker.submit(lambda: bench.node._publish_weights(4, actor))
     bench.wait_for(lambda: given["left"])
@@ -576,13 +587,13 @@ def test_a_log_that_went_back_is_refused_until_the_right_one_is_there(
 ):
     bench = make_bench(LearnerNode, mode=mode)
     bench.node.autostart()
-    told = bench.hear(LearnerStatus, "learner_status", qos.LATCHED)
+    told = bench.hear(LearnerStatus, "learner_status", qos.LATEST)
     right = [end_of(seq) for seq in (1, 2, 3, 4, 5)]
     log = Log(bench, right[:3])
 
     def tell(recorder: str) -> None:
         status = RecorderStatus(run="run", committed=len(log.commits), recorder=recorder)
-        bench.send(status, "recorder_status", qos.LATCHED)
+        bench.send(status, "recorder_status", qos.LATEST)
 
     bench.send(episode(1, Phase.RESETTING), "episode_state")
     tell("process 1")
@@ -590,15 +601,15 @@ def test_a_log_that_went_back_is_refused_until_the_right_one_is_there(
     log.commits = [end_of(abs(seq), step=30 if seq > 0 else 31) for seq in restored]
     tell("process 2")
     if mode == "lockstep":
-        bench.wait_for(lambda: bench.node.ending is not None)
-        assert finding in str(bench.node.ending) and "process 2" in str(bench.node.ending)
+        bench.wait_for(lambda: bench.node.exit_reason is not None)
+        assert finding in str(bench.node.exit_reason) and "process 2" in str(bench.node.exit_reason)
         return
-    bench.wait_for(lambda: finding in told[-1].trouble)
+    bench.wait_for(lambda: finding in told[-1].fault)
     bench.send(end_of(4, step=99), "transitions", qos.LOG)
     log.commits = right
     tell("process 3")
     bench.wait_for(lambda: told[-1].received == 5)
-    assert told[-1].trouble == "" and bench.node.ending is None
+    assert told[-1].fault == "" and bench.node.exit_reason is None
     printed = capfd.readouterr().err
     assert printed.count("went back") == printed.count("is the right one again") == 1
 
@@ -607,43 +618,43 @@ def test_a_log_that_went_back_is_refused_until_the_right_one_is_there(
     ("mode", "served", "finding"),
     [
         ("real_time", [1, 2, 3, 4], ""),
-        ("real_time", [1, -2, 3, 4], "holds other commits up to seq 3 than those that the check"),
-        ("real_time", [1, 2], "ends at seq 2, the checkpoint was taken at seq 3"),
-        ("lockstep", [1, -2, 3, 4], "holds other commits up to seq 3 than those that the check"),
+        ("real_time", [1, -2, 3, 4], "differs up to seq 3 from the commits that the check"),
+        ("real_time", [1, 2], "ends at seq 2, the checkpoint was saved at seq 3"),
+        ("lockstep", [1, -2, 3, 4], "differs up to seq 3 from the commits that the check"),
     ],
 )
 def test_a_checkpoint_goes_on_with_its_own_log_only(make_bench, tmp_path, mode, served, finding):
     checkpoint_after(tmp_path, *map(end_of, (1, 2, 3)))
     bench = make_bench(LearnerNode, mode=mode, output=tmp_path)
     bench.node.autostart()
-    told = bench.hear(LearnerStatus, "learner_status", qos.LATCHED)
+    told = bench.hear(LearnerStatus, "learner_status", qos.LATEST)
     log = Log(bench, [end_of(abs(n), step=30 if n > 0 else 31) for n in served])
     bench.send(episode(1, Phase.RESETTING), "episode_state")
     status = RecorderStatus(run="run", committed=len(log.commits))
-    bench.send(status, "recorder_status", qos.LATCHED)
+    bench.send(status, "recorder_status", qos.LATEST)
     if mode == "lockstep":
-        bench.wait_for(lambda: bench.node.ending is not None)
-        assert finding in str(bench.node.ending)
+        bench.wait_for(lambda: bench.node.exit_reason is not None)
+        assert finding in str(bench.node.exit_reason)
     elif finding:
-        bench.wait_for(lambda: told and finding in told[-1].trouble)
-        assert bench.node.ending is None
+        bench.wait_for(lambda: told and finding in told[-1].fault)
+        assert bench.node.exit_reason is None
     else:
         bench.wait_for(lambda: told and told[-1].ingested_seq == 4)
-        assert told[-1].trouble == ""
+        assert told[-1].fault == ""
 
 
 def test_a_status_that_came_late_is_no_log_that_went_back(make_bench):
     bench = make_bench(LearnerNode)
     bench.node.autostart()
-    told = bench.hear(LearnerStatus, "learner_status", qos.LATCHED)
+    told = bench.hear(LearnerStatus, "learner_status", qos.LATEST)
     Log(bench, [end_of(seq) for seq in (1, 2, 3)])
     bench.send(episode(1, Phase.RESETTING), "episode_state")
     bench.wait_for(lambda: told and told[-1].run == "run")
     bench.send(end_of(1), "transitions", qos.LOG)
     bench.wait_for(lambda: told[-1].received == 1)
-    bench.send(RecorderStatus(run="run", committed=0), "recorder_status", qos.LATCHED)
-    bench.wait_for(lambda: told[-1].received == 3)  # what the proof told of was fetched
-    assert bench.node.ending is None and told[-1].trouble == ""
+    bench.send(RecorderStatus(run="run", committed=0), "recorder_status", qos.LATEST)
+    bench.wait_for(lambda: told[-1].received == 3)  # what the proof reported was fetched
+    assert bench.node.exit_reason is None and told[-1].fault == ""
 
 
 def test_a_link_that_is_too_slow_for_a_page_gets_smaller_ones(make_bench, monkeypatch):
@@ -651,7 +662,7 @@ def test_a_link_that_is_too_slow_for_a_page_gets_smaller_ones(make_bench, monkey
     monkeypatch.setattr(catch_up, "LARGEST", 64)
     bench = make_bench(LearnerNode, mode="real_time")
     bench.node.autostart()
-    told = bench.hear(LearnerStatus, "learner_status", qos.LATCHED)
+    told = bench.hear(LearnerStatus, "learner_status", qos.LATEST)
     pages: list[int] = []
     commits = [end_of(seq) for seq in range(1, 41)]
     elsewhere = rclpy.create_node("elsewhere", use_global_arguments=False)
@@ -671,7 +682,7 @@ def test_a_link_that_is_too_slow_for_a_page_gets_smaller_ones(make_bench, monkey
     thread.start()
     try:
         bench.send(episode(1, Phase.RESETTING), "episode_state")
-        bench.send(RecorderStatus(run="run", committed=40), "recorder_status", qos.LATCHED)
+        bench.send(RecorderStatus(run="run", committed=40), "recorder_status", qos.LATEST)
         bench.wait_for(lambda: told and told[-1].ingested_seq == 40)
     finally:
         executor.shutdown()

@@ -1,4 +1,4 @@
-"""The learner's thread: takes in, learns while it may, reports, and says what ended it."""
+"""The learner's thread: ingests, learns while it may, reports, and keeps what ended it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from rlt_core.log.stream import OtherLog
 from rlt_core.records import Commit, EpisodeKind, Transition
-from rlt_core.stream import OtherLog
-from rlt_learner import worker as worker_module
-from rlt_learner.worker import Worker
+from rlt_learner.learner import worker as worker_module
+from rlt_learner.learner.worker import Worker
 
 
 def wait_for(condition):
@@ -161,7 +161,7 @@ def test_stop_does_not_wait_for_the_updates_and_commits_that_are_left(made):
 
     def work(max_updates, halt):
         begun.set()
-        wait_for(halt)  # a trainer that would go on for ever
+        wait_for(halt)  # a trainer that would never stop
         return 1
 
     trainer.work = work
@@ -195,7 +195,7 @@ def test_stop_leaves_what_was_not_taken_in_to_the_log(made):
 
 
 class RestoredTrainer(CountingTrainer):
-    """Stands for a trainer that goes on from version 4 and lacks two commits of its replay."""
+    """Stands for a trainer that resumes at version 4 and lacks two commits of its replay buffer."""
 
     def __init__(self):
         super().__init__()
@@ -225,7 +225,7 @@ def test_restored_weights_are_told_once_the_log_has_proved_to_be_theirs(learning
     worker.start()
     worker.submit(commit(1, Commit.INSERT))
     wait_for(lambda: trainer.looked)
-    assert not told, "told before the log was there"
+    assert not told, "published before the log was there"
     worker.submit(commit(2, Commit.INSERT))
     wait_for(lambda: len(told) == len(versions))
     worker.stop()

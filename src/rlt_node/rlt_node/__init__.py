@@ -1,1 +1,1 @@
-"""What every node shares: parameters from tables, QoS, message conversions, start and stop."""
+"""Code that all nodes share: parameters, QoS, message conversions, start and stop."""

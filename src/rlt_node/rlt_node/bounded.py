@@ -1,7 +1,7 @@
-"""Messages that are too large, or none at all: dropped before anything is made of their bytes.
+"""Drops malformed messages, and too large ones before their bytes are deserialised.
 
-A message is taken as the bytes that came and measured; only then is it made into a message. So a
-sender that is wrong by a factor of a million costs a copy, not the node.
+A subscription receives the bytes and checks their number; only then are they deserialised. A sender
+that is wrong by a factor of a million thus costs a copy, not the node.
 """
 
 from __future__ import annotations
@@ -14,61 +14,61 @@ from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import Image
 
 from rlt_interfaces.msg import Observation, PolicyWeights
-from rlt_node.notices import Notices
+from rlt_node.fault_log import FaultLog
 
 RECORD_BYTES = 1 << 20
-"""More than a hundred times a chunk, a transition, a command or a state of this suite."""
+"""More than a hundred times the size of a chunk, a transition, a command or a state here."""
 LARGEST: dict[type, int] = {PolicyWeights: 1 << 26}
-"""Other limits: an actor of 16 million numbers."""
+"""Other limits: an actor of 16 million parameters."""
 QUIET_SECONDS = 60.0
-"""After so long without one, the next message that is dropped is news."""
+"""After this time without a dropped message, the next one is logged again."""
 UNLIMITED = (Image, Observation)
-"""Images are as large as their camera has them, and are not copied once more to be measured."""
+"""Images are as large as the camera makes them, and are not copied again for this check."""
 
 
 class Bounded:
-    """The callback of a raw subscription, in front of that of an ordinary one.
+    """The callback of a raw subscription; calls the node's callback with valid messages.
 
     Attributes:
         dropped: Messages that were dropped.
     """
 
     def __init__(
-        self, kind: type, topic: str, callback: Callable[[Any], Any], notices: Notices
+        self, kind: type, topic: str, callback: Callable[[Any], Any], fault_log: FaultLog
     ) -> None:
-        """Begin with nothing dropped.
+        """Start with no dropped messages.
 
         Args:
             kind: Class of the messages.
-            topic: Name of the topic, for the sentence.
-            callback: Called with each message that is one.
-            notices: Say what is wrong, once while it goes on.
+            topic: Name of the topic, for the log.
+            callback: Called with each valid message.
+            fault_log: Logs a fault once while it lasts.
         """
         self.dropped = 0
         self._kind = kind
         self._topic = topic
         self._callback = callback
-        self._notices = notices
+        self._fault_log = fault_log
         self._largest = LARGEST.get(kind, RECORD_BYTES)
 
     def __call__(self, data: bytes) -> None:
-        """Hand a message on, or drop it."""
+        """Pass a message on, or drop it."""
         name = self._kind.__name__
         if len(data) > self._largest:
-            self._drop("large", f"a {name} of {len(data)} bytes came, at most {self._largest} fit")
+            self._drop("large", f"a {name} of {len(data)} bytes, the limit is {self._largest}")
             return
         try:
             message = deserialize_message(data, self._kind)
-        except Exception as error:  # whatever the middleware makes of such bytes
-            self._drop("malformed", f"{len(data)} bytes came that are no {name} ({error})")
+        except Exception as error:  # the middleware may raise anything for such bytes
+            self._drop("malformed", f"{len(data)} bytes that are not a {name} ({error})")
             return
         self._callback(message)
 
-    def _drop(self, code: str, finding: str) -> None:
+    def _drop(self, code: str, reason: str) -> None:
         self.dropped += 1
-        self._notices.tell(
+        self._fault_log.report(
             self._topic, code,
-            f"{self._topic}: {finding}: dropped, and so are those like it; end its sender, which "
-            "`ros2 topic info --verbose` names",
+            f"{self._topic}: received {reason}: dropped, like all further ones; stop its sender, "
+            "which `ros2 topic info --verbose` names",
             time.monotonic(),
         )

@@ -1,7 +1,7 @@
-"""One node of a name on a machine: who is there already is found, and named, before anything moves.
+"""One node per name on a machine: an existing one is found and named before anything moves.
 
-A claim is a bound abstract Unix socket. It reaches as far as DDS over loopback does, beyond users
-and containers that share the network, and it ends with the process, however that ends.
+A claim is a bound abstract Unix socket. It has the same reach as DDS over loopback, across users
+and containers that share the network, and it ends with the process, however the process ends.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ RULE = re.compile(r"(?:(?P<node>\w+):)?__(?P<what>ns|node|name):=(?P<value>\S+)"
 
 
 class Taken(ValueError):
-    """Somebody else has claimed the name."""
+    """Another process has claimed the name."""
 
 
 def full_name(name: str, namespace: str) -> str:
-    """A node's name with its namespace, in the one form that all claims use."""
+    """A node's name with its namespace, in the form that all claims use."""
     return f"/{namespace.strip('/')}/{name}".replace("//", "/")
 
 
 def remapped_name(name: str, arguments: Sequence[str]) -> str:
-    """Full name of the node that a process makes under this name; as in rcl, the first rule wins.
+    """Full name of the node that a process creates with this name; as in rcl, first rule wins.
 
     Args:
         name: The node's name in its program.
-        arguments: The process's arguments, with ROS's own among them.
+        arguments: The process's arguments, including those for ROS.
     """
     found: dict[str, str] = {}
     for rule in filter(None, map(RULE.fullmatch, arguments)):
@@ -44,7 +44,7 @@ def claim_node(name: str) -> socket.socket:
     """Claim a node's full name in this process's ROS domain, for as long as the socket lives.
 
     Raises:
-        Taken: If another process has it.
+        Taken: If another process has claimed it.
     """
     claim = _bind("node", name)
     if claim is None:
@@ -55,18 +55,18 @@ def claim_node(name: str) -> socket.socket:
 def claim_graph(names: Iterable[str]) -> list[socket.socket]:
     """Claim the nodes of a launch, before the first of them is started.
 
-    All launches claim in the same order: of two that share a node, one gets all of its own.
+    All launches claim in the same order: of two that share a node, one gets all of its nodes.
 
     Raises:
-        Taken: If another launch leads one of them, or one of them runs already.
+        Taken: If one of the nodes belongs to another launch, or already runs.
     """
     claims = []
     for name in sorted(names):
         claim = _bind("launch", name)
         if claim is None:
             raise Taken(
-                f"another launch, {_holder('launch', name)}, leads {name} in ROS domain "
-                f"{_domain()} already: {_remedy('it')}"
+                f"another launch, {_holder('launch', name)}, already runs {name} in ROS domain "
+                f"{_domain()}: {_remedy('it')}"
             )
         claims.append(claim)
     for name in sorted(names):
@@ -77,14 +77,14 @@ def claim_graph(names: Iterable[str]) -> list[socket.socket]:
 
 def _running(name: str) -> str:
     return (
-        f"{name} runs in ROS domain {_domain()} already, as {_holder('node', name)}: "
+        f"{name} already runs in ROS domain {_domain()}, as {_holder('node', name)}: "
         f"{_remedy('that process')}"
     )
 
 
 def _remedy(what: str) -> str:
     return (
-        f"end {what}, or take another namespace (namespace:=... for a launch, -r __ns:=/... for a "
+        f"stop {what}, or use another namespace (namespace:=... for a launch, -r __ns:=/... for a "
         "node) or ROS_DOMAIN_ID"
     )
 
@@ -94,17 +94,17 @@ def _domain() -> str:
 
 
 def _address(kind: str, name: str) -> str:
-    """An abstract address; hashed, since it may have 107 bytes only."""
+    """An abstract address; hashed, since it is limited to 107 bytes."""
     words = f"{kind} {_domain()} {name}"
     return f"\0rlt-{hashlib.sha256(words.encode()).hexdigest()}"
 
 
 def _bind(kind: str, name: str) -> socket.socket | None:
-    """A socket that holds the claim, None if somebody else has it."""
+    """A socket that holds the claim, None if another process holds it."""
     claim = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         claim.bind(_address(kind, name))
-        claim.listen()  # so that others can ask who it is
+        claim.listen()  # so that others can query the process id
     except OSError as error:
         claim.close()
         if error.errno != errno.EADDRINUSE:
@@ -114,7 +114,7 @@ def _bind(kind: str, name: str) -> socket.socket | None:
 
 
 def _holder(kind: str, name: str) -> str:
-    """Who holds a claim, in words; empty if nobody does."""
+    """The process that holds a claim, for messages; empty if none does."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as question:
         question.setblocking(False)
         try:
@@ -122,9 +122,9 @@ def _holder(kind: str, name: str) -> str:
         except ConnectionRefusedError:
             return ""
         except BlockingIOError:
-            return "a process that has been asked too often who it is"
+            return "a process with too many pending queries for its id"
         size = struct.calcsize("3i")
         pid, _, _ = struct.unpack(
             "3i", question.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
         )
-    return f"process {pid}" if pid else "a process of another container"
+    return f"process {pid}" if pid else "a process in another container"

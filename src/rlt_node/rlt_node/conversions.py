@@ -1,4 +1,4 @@
-"""Records to messages and back. Arrays cross as buffers, never element by element."""
+"""Records to messages and back. Arrays are copied as buffers, never element by element."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from rclpy.serialization import serialize_message
 from sensor_msgs.msg import Image
 
 from rlt_core.contract import Contract
-from rlt_core.control import HumanInput
-from rlt_core.pose import Quaternion, tool_quaternion, tool_yaw
+from rlt_core.control.tool_pose import Quaternion, tool_quaternion, tool_yaw
 from rlt_core.records import (
     ActionChunk,
     Commit,
@@ -24,6 +23,7 @@ from rlt_core.records import (
     EpisodeState,
     Features,
     FloatArray,
+    HumanInput,
     ImageArray,
     Observation,
     Outcome,
@@ -98,7 +98,7 @@ def matrix(values: Any, columns: int) -> FloatArray:
     """A row-major float32[] field as float32 (rows, columns).
 
     Raises:
-        ValueError: If the length is no multiple of the columns.
+        ValueError: If the length is not a multiple of the columns.
     """
     if columns < 1 or len(values) % columns:
         raise ValueError(f"{len(values)} values do not fill rows of {columns}")
@@ -118,7 +118,7 @@ def image_to_msg(image: ImageArray, stamp: Time, frame: str) -> Image:
 
 
 def image_from_msg(message: Image) -> ImageArray:
-    """An rgb8 or bgr8 message as RGB, uint8 (height, width, 3); a view where that is possible.
+    """An rgb8 or bgr8 message as RGB, uint8 (height, width, 3); a view if possible.
 
     Raises:
         ValueError: If the encoding is another or the data is too short.
@@ -222,10 +222,10 @@ def chunk_to_msg(record: ActionChunk) -> interfaces.ActionChunk:
 
 
 def chunk_from_msg(message: interfaces.ActionChunk) -> ActionChunk:
-    """Inverse of `chunk_to_msg`; a misshapen chunk stays flat, for the gate to refuse."""
+    """Inverse of `chunk_to_msg`; a malformed chunk stays flat, for input validation to reject."""
     axes = len(message.axis_names)
-    whole = axes > 0 and not len(message.actions) % axes and not len(message.tail) % axes
-    shape = (-1, axes) if whole else (-1,)
+    full_rows = axes > 0 and not len(message.actions) % axes and not len(message.tail) % axes
+    shape = (-1, axes) if full_rows else (-1,)
     return ActionChunk(
         episode=message.episode,
         obs_tick=message.obs_tick,
@@ -242,7 +242,7 @@ def chunk_from_msg(message: interfaces.ActionChunk) -> ActionChunk:
 def policy_info_to_msg(
     contract: Contract, digest: str, version: int
 ) -> interfaces.PolicyInfo:
-    """What a policy of this contract is and which weights act; its latency is still to be set."""
+    """Describes a policy of this contract and its weights; the caller sets the latency."""
     return interfaces.PolicyInfo(
         vla_backend=contract.vla_backend,
         contract_hash=digest,
@@ -282,6 +282,7 @@ def step_to_msg(record: ControlStep, axis_names: Sequence[str]) -> interfaces.Co
         obs_tick=record.obs_tick,
         policy_version=record.policy_version,
         limited=record.limited,
+        fault=record.fault,
     )
 
 
@@ -296,11 +297,12 @@ def step_from_msg(message: interfaces.ControlStep) -> ControlStep:
         obs_tick=message.obs_tick,
         policy_version=message.policy_version,
         limited=tuple(message.limited),
+        fault=message.fault,
     )
 
 
 def episode_id(state: EpisodeState) -> str:
-    """What LabelSuccess and Discard call an episode."""
+    """The episode_id of LabelSuccess and Discard."""
     return f"{state.run}/{state.episode}"
 
 

@@ -1,4 +1,4 @@
-"""How a node is: one status per second on `/diagnostics`, where ROS's own tools look for it."""
+"""The health of a node: one status per second on `/diagnostics`, which ROS tools read."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class Level(IntEnum):
 
 @dataclass(frozen=True)
 class Health:
-    """How a node is now.
+    """The current health of a node.
 
     Attributes:
-        level: The worst of what it has to tell.
-        message: One sentence that names the worst, "ok" or what the node does if nothing is wrong.
+        level: The worst current level.
+        message: One sentence about the worst fault; "ok" or the node's activity without a fault.
         values: Figures by name, with the unit at the name's end ("age_ms"); numbers, booleans or
             text.
     """
@@ -48,9 +48,9 @@ class Diagnostics:
         """Start the timer.
 
         Args:
-            node: The node, whose fully qualified name the status carries.
-            fill: Tells how the node is. It is called in a callback of the node's default group,
-                so it needs a lock only for what other threads write.
+            node: The node; its fully qualified name is the name of the status.
+            fill: Returns the node's health. It is called in a callback of the node's default group,
+                so it needs a lock only for data that other threads write.
         """
         self._node = node
         self._fill = fill
@@ -77,7 +77,7 @@ def health_to_msg(name: str, health: Health) -> DiagnosticStatus:
 
 
 def _text(value: object) -> str:
-    """Few digits, since a person reads them; no array is ever printed."""
+    """Format a value for a person: few digits, never an array."""
     if isinstance(value, (float, np.floating)):
         return f"{value:.{DIGITS}g}"
     if isinstance(value, (bool, np.bool_)):

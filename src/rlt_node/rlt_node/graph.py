@@ -1,4 +1,4 @@
-"""What every node of one run must agree upon."""
+"""The constants on which all nodes of a run must agree."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class GraphSettings:
         return self.mode == "lockstep"
 
     def contract(self) -> Contract:
-        """The contract of the run: the model's with the run's planning delay.
+        """The contract of the run: that of the model, with the run's planning delay.
 
         Raises:
             FileNotFoundError: If the model folder has no contract.
-            ValueError: If it is none, or the delay does not fit in.
+            ValueError: If it is not a contract, or the delay is too long for it.
         """
         if not self.model:
             raise ValueError("parameter model is empty: expected a folder such as models/ethernet")

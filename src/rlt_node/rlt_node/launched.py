@@ -1,4 +1,4 @@
-"""Nodes end with the launch that started them, however it ended: with `kill -9`, too."""
+"""Nodes end with the launch that started them, however it ends: after `kill -9`, too."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 VARIABLE = "RLT_LAUNCH"
-"""Environment variable that names the launch to its processes."""
+"""Environment variable that identifies the launch for its processes."""
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def passport() -> str:
-    """What names this process and none that comes after it under the same number."""
+    """Identifies this process, and no later process with the same pid."""
     return f"{os.getpid()} {_begun(os.getpid())}"
 
 
 def follow(on_end: Callable[[], None]) -> None:
-    """Have `on_end` called, in a thread of its own, when the launch of this process has ended.
+    """Call `on_end`, in a separate thread, when the launch of this process has ended.
 
-    From then on nothing else is to end the process at that moment: a launch may have had the kernel
-    kill it. A process that no launch has started follows nobody. To be called in the main thread.
+    This also disables the kernel's own signal at that moment, which a launch may have requested.
+    Without a launch it does nothing. Must be called in the main thread.
     """
     launch = os.environ.get(VARIABLE)
     if not launch:
@@ -32,7 +32,7 @@ def follow(on_end: Callable[[], None]) -> None:
     try:
         process = _open(launch)
     except OSError as error:
-        print(f"cannot follow the launch, and may outlive it: {error}", file=sys.stderr)
+        print(f"cannot watch the launch, and may outlive it: {error}", file=sys.stderr)
         return
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, 0)
 
@@ -55,11 +55,11 @@ def _open(passport: str) -> int | None:
         if _begun(int(pid)) == begun:
             return process
     except (FileNotFoundError, ProcessLookupError):
-        pass  # it has ended since
+        pass  # it has ended in the meantime
     os.close(process)
     return None
 
 
 def _begun(pid: int) -> str:
-    """When a process began, in clock ticks since the machine did."""
+    """Start time of a process, in clock ticks since boot."""
     return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]

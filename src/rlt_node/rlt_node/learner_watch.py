@@ -1,4 +1,4 @@
-"""Whether the learner lives and teaches, as those see it who act on its weights."""
+"""Whether the learner is alive and training, as seen by nodes that act on its weights."""
 
 from __future__ import annotations
 
@@ -10,40 +10,40 @@ from rlt_interfaces.msg import LearnerStatus
 from rlt_node import qos
 
 SILENT_SECONDS = 5.0
-"""The learner tells something every second; a busy machine or link may delay that."""
+"""The learner publishes every second; a busy machine or link may delay that."""
 
 
 class LearnerWatch:
-    """Hears the learner's status. No robot waits for it; a person should know.
+    """Receives the learner's status. No robot waits for it, but a person should know.
 
     Attributes:
-        status: What the learner said last, None before its first word.
+        status: The learner's newest status, None before the first one.
     """
 
     def __init__(self, node: Any, changed: Callable[[], None] = lambda: None) -> None:
         """Subscribe.
 
         Args:
-            node: The node that listens.
-            changed: Called after each word of the learner.
+            node: The node that subscribes.
+            changed: Called after each status of the learner.
         """
         self.status: LearnerStatus | None = None
         self._changed = changed
         self._heard = 0.0
-        node.create_subscription(LearnerStatus, "learner_status", self._on_status, qos.LATCHED)
+        node.create_subscription(LearnerStatus, "learner_status", self._on_status, qos.LATEST)
 
-    def trouble(self, version: int) -> str:
-        """Why no better weights come, empty if nothing is known to be wrong.
+    def fault(self, version: int) -> str:
+        """Why no better weights arrive; empty without a known fault.
 
         Args:
-            version: Version of the weights that act.
+            version: Weights version in use.
         """
         if self.status is None:
             return ""
         silence = time.monotonic() - self._heard
         if silence > SILENT_SECONDS:
             return f"learner silent for {silence:.0f} s, acting on weights v{version}"
-        return f"learner: {self.status.trouble}" if self.status.trouble else ""
+        return f"learner: {self.status.fault}" if self.status.fault else ""
 
     def _on_status(self, message: LearnerStatus) -> None:
         self.status, self._heard = message, time.monotonic()

@@ -1,4 +1,4 @@
-"""A lifecycle node that starts itself, and that says in one sentence why it could not."""
+"""A lifecycle node that starts itself, or reports in one sentence why it could not."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from dataclasses import dataclass
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from rlt_core.settings import setting
-from rlt_node.node import Guarded
+from rlt_node.node import FailFast
 from rlt_node.parameters import declare
 from rlt_node.process import FORESEEN, Refused
 
 
 @dataclass(frozen=True)
 class AutostartSettings:
-    """Whether a lifecycle node waits for a manager."""
+    """Whether a lifecycle node starts itself or waits for a manager."""
 
     autostart: bool = setting(True, "whether the node configures and activates itself")
 
 
-class SelfStartingNode(Guarded, LifecycleNode):
+class SelfStartingNode(FailFast, LifecycleNode):
     """Loads in `configure`, works between activation and deactivation."""
 
     def __init__(self, name: str) -> None:
@@ -44,7 +44,7 @@ class SelfStartingNode(Guarded, LifecycleNode):
         raise NotImplementedError
 
     def autostart(self) -> None:
-        """Configure and activate, unless a manager shall do so.
+        """Configure and activate, unless a manager does so.
 
         Raises:
             Refused: If configuring fails.
@@ -53,38 +53,38 @@ class SelfStartingNode(Guarded, LifecycleNode):
             return
         for transition in (self.trigger_configure, self.trigger_activate):
             if transition() != TransitionCallbackReturn.SUCCESS:
-                raise Refused(self._problem or f"{transition.__name__} failed, and rclpy hides why")
+                raise Refused(self._problem or f"{transition.__name__} failed, rclpy hides why")
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Load; a foreseen problem is logged and leaves the node unconfigured."""
+        """Load; an expected error is logged and leaves the node unconfigured."""
         return self._attempt(self.configure)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Begin to work."""
+        """Start to work."""
         self.active = True
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop working; what is loaded stays."""
+        """Stop working; keep what is loaded."""
         self.active = False
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Forget what was loaded."""
+        """Unload."""
         return self._attempt(self.cleanup)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop working for good."""
+        """Stop working permanently."""
         self.active = False
         return TransitionCallbackReturn.SUCCESS
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """An unforeseen error in a transition: back to unconfigured, so that it can be retried."""
+        """After an unexpected error in a transition: unconfigured again, to allow a retry."""
         self.active = False
         return TransitionCallbackReturn.SUCCESS
 
     def _attempt(self, work: Callable[[], None]) -> TransitionCallbackReturn:
-        """Do the work of a transition; rclpy itself would swallow whatever it raises."""
+        """Do the work of a transition; rclpy itself would hide its exceptions."""
         try:
             work()
         except FORESEEN as error:
@@ -94,7 +94,7 @@ class SelfStartingNode(Guarded, LifecycleNode):
             return TransitionCallbackReturn.FAILURE
         except Exception as error:
             traceback.print_exception(error)
-            self._problem = f"unforeseen {error!r}: see the traceback above"
+            self._problem = f"unexpected {error!r}: see the traceback above"
             self.get_logger().error(self._problem)
             return TransitionCallbackReturn.ERROR
         return TransitionCallbackReturn.SUCCESS

@@ -1,4 +1,4 @@
-"""The node class of the suite: a callback that cannot go on ends the process in one sentence."""
+"""The node class of the suite: an error in a callback ends the process with one sentence."""
 
 from __future__ import annotations
 
@@ -10,39 +10,39 @@ from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
 from rlt_node.bounded import QUIET_SECONDS, UNLIMITED, Bounded
-from rlt_node.notices import Notices
+from rlt_node.fault_log import FaultLog
 from rlt_node.process import FORESEEN, Finished
 
 
-class Guarded:
-    """Mixin for rclpy nodes: foreseen errors of callbacks become the node's `ending`.
+class FailFast:
+    """Mixin for rclpy nodes: expected errors of callbacks become the node's `exit_reason`.
 
     Attributes:
-        ending: Why the process shall end, None while it works; see `process.run`.
+        exit_reason: Why the process shall end, None while it works; see `process.run`.
     """
 
-    ending: Exception | None = None
+    exit_reason: Exception | None = None
 
-    def guarded(self, callback: Callable[..., Any]) -> Callable[..., Any]:
-        """The callback, with its foreseen errors kept as the node's ending."""
+    def fail_fast(self, callback: Callable[..., Any]) -> Callable[..., Any]:
+        """The callback, with its expected errors stored as the node's `exit_reason`."""
 
         @functools.wraps(callback)
         def call(*arguments: Any) -> Any:
             try:
                 return callback(*arguments)
             except (Finished, *FORESEEN) as error:
-                self.ending = self.ending or error
+                self.exit_reason = self.exit_reason or error
 
         return call
 
     def soon(self, callback: Callable[[], None]) -> None:
-        """Call back once the callbacks of everything that has already arrived were called."""
+        """Call `callback` after the callbacks of all messages that have already arrived."""
 
         def call() -> None:
             try:
                 callback()
-            except Exception as error:  # one that leaves a task crashes rclpy's EventsExecutor
-                self.ending = self.ending or error
+            except Exception as error:  # in a task it would crash rclpy's EventsExecutor
+                self.exit_reason = self.exit_reason or error
 
         executor: Any = self.executor  # type: ignore[attr-defined]
         executor.create_task(call)
@@ -50,24 +50,24 @@ class Guarded:
     def create_subscription(
         self, kind: Any, topic: str, callback: Callable[..., Any], profile: Any, **options: Any
     ) -> Any:
-        """As rclpy's, guarded, and bounded: what is too large is dropped as the bytes that came."""
+        """As in rclpy, with `fail_fast`; messages that are too large are dropped, see `bounded`."""
         parent: Any = super()
         if not options.get("raw") and kind not in UNLIMITED:
-            notices = Notices(parent.get_logger(), QUIET_SECONDS)
-            callback, options["raw"] = Bounded(kind, topic, callback, notices), True
+            fault_log = FaultLog(parent.get_logger(), QUIET_SECONDS)
+            callback, options["raw"] = Bounded(kind, topic, callback, fault_log), True
         return parent.create_subscription(
-            kind, topic, self.guarded(callback), profile, **options
+            kind, topic, self.fail_fast(callback), profile, **options
         )
 
     def create_timer(self, period: float, callback: Callable[..., Any], **options: Any) -> Any:
-        """As rclpy's, guarded, and steady: a timer of rclpy's stands still while its clock is back.
+        """As in rclpy, with `fail_fast` and a steady clock.
 
-        Whoever sets the wall clock back by an hour, or pauses simulated time, stops no node.
+        Timers of other clocks stop while the wall clock is set back or simulated time is paused.
         """
         parent: Any = super()
         steady = {"clock": Clock(clock_type=ClockType.STEADY_TIME)} | options
-        return parent.create_timer(period, self.guarded(callback), **steady)
+        return parent.create_timer(period, self.fail_fast(callback), **steady)
 
 
-class GuardedNode(Guarded, Node):
-    """An ordinary node with guarded callbacks."""
+class FailFastNode(FailFast, Node):
+    """An ordinary node whose callbacks use `fail_fast`."""

@@ -1,4 +1,4 @@
-"""Files of ROS parameters: which nodes their sections address, and what is wrong with them."""
+"""ROS parameter files: which nodes their sections address, and their errors."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ VALUE_FLAGS = ("-p", "--param")
 
 
 def sections(path: Path) -> dict[str, dict[str, Any]]:
-    """Read a file of ROS parameters as the nodes that it addresses -> their parameters.
+    """Read a ROS parameter file.
 
     Args:
         path: The file.
 
     Returns:
-        By pattern, such as `/**/learner`, the values by dotted name.
+        By node pattern, such as `/**/learner`, the values by dotted name.
 
     Raises:
         ValueError: If ROS cannot read it.
@@ -32,19 +32,19 @@ def sections(path: Path) -> dict[str, dict[str, Any]]:
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
-        raise ValueError(f"parameter file {path} cannot be read ({reason}): mend it") from error
+        raise ValueError(f"parameter file {path} cannot be read ({reason}): fix it") from error
     found = dict(_sections(content)) if isinstance(content, Mapping) else {}
     if content and not found:
         raise ValueError(
-            f"{path} is no file of ROS parameters: expected sections such as /**/learner with "
+            f"{path} is not a ROS parameter file: expected sections such as /**/learner with "
             f"{KEY} below them"
         )
     for pattern, values in found.items():
         for name, value in values.items():
             if isinstance(value, list) and len(kinds := {type(element) for element in value}) > 1:
-                remedy = "write all numbers with a point" if kinds == {int, float} else "mend it"
+                remedy = "write all numbers with a point" if kinds == {int, float} else "fix it"
                 raise ValueError(
-                    f"{path}: {name} of {pattern} is {value}, but ROS takes only lists of one "
+                    f"{path}: {name} of {pattern} is {value}, but ROS accepts only lists of one "
                     f"type: {remedy}"
                 )
     return found
@@ -74,15 +74,14 @@ def addresses(pattern: str, node: str) -> bool:
 
 
 def meant_for(arguments: Sequence[str], node: str) -> tuple[set[str], set[str]]:
-    """Read whom the parameters among a process's arguments are meant for.
+    """Find for which nodes the parameters in a process's arguments are meant.
 
     Args:
-        arguments: Those of the process; ROS has read them, so they are sound.
+        arguments: Those of the process; ROS has read them, so they are valid.
         node: Fully qualified name of a node.
 
     Returns:
-        The names that are given to every node, whatever it is, and those that are given to others
-        than this node.
+        The names that are given to every node, and those that are given to nodes other than this.
     """
     all_nodes: set[str] = set()
     others: set[str] = set()

@@ -12,13 +12,13 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from rlt_core.settings import build, default_of, example_of, fit
+from rlt_core.settings import MotionLimits, build, default_of, example_of, fit
 from rlt_node.parameter_files import meant_for
 
 T = TypeVar("T")
 LARGEST_INTEGER = 2**63 - 1
-RESEMBLANCE = 0.8  # of one or two letters' difference in a name; see difflib
-# Declared by rclpy itself, or belonging to one of its own features.
+RESEMBLANCE = 0.8  # names that differ in one or two letters; see difflib
+# Declared by rclpy itself, or part of one of its features.
 RCLPY_PREFIXES = ("use_sim_time", "start_type_description_service", "qos_overrides.")
 
 
@@ -30,14 +30,14 @@ def declare(
     Args:
         node: The node that owns the parameters.
         settings: A dataclass whose fields were made with `rlt_core.settings.setting`.
-        only: The fields that concern this node, if not all; the others keep their defaults.
-        without: The fields that do not concern this node; they keep their defaults.
+        only: The fields that this node uses, if not all; the others keep their defaults.
+        without: The fields that this node does not use; they keep their defaults.
 
     Returns:
         The settings with the parameters' values.
 
     Raises:
-        ValueError: If a value is of another type.
+        ValueError: If a value has another type.
         rclpy.exceptions.ParameterException: If a value is out of range.
     """
     values = {}
@@ -53,20 +53,20 @@ def declare(
 def declare_one(
     node: Node, name: str, default: Any, descriptor: ParameterDescriptor, example: Any = None
 ) -> Any:
-    """Declare a parameter, whose value may be written as people do: 1 where a number is meant.
+    """Declare a parameter whose value may be written as users do: 1 for a float.
 
     Args:
         node: The node that owns the parameter.
         name: Its name.
-        default: Its default; an empty list, which has no type, is none.
+        default: Its default; an empty list has no type and means no default.
         descriptor: Its description.
         example: A value of its type, if the default is an empty list.
 
     Returns:
-        Its value; of a list one of its own.
+        Its value; a list is a copy.
 
     Raises:
-        ValueError: If the value that was given means nothing of that type.
+        ValueError: If the given value cannot be converted to that type.
     """
     example = default if example is None else example
     given = node._parameter_overrides.get(name)
@@ -82,14 +82,18 @@ def declare_one(
     return list(value) if isinstance(example, list) else value
 
 
-def refuse_unknown(node: Node) -> None:
-    """Refuse parameters that nobody declared: they are typing errors. Call it last.
+LIMITS = {item.name for item in dataclasses.fields(MotionLimits)}
+"""What a robot's file gives to all nodes, for those that need it."""
 
-    What was given to all nodes, such as a `tf_prefix` for a robot's driver, is only mentioned,
-    unless it resembles a parameter of this node; what other nodes have is none of its business.
+
+def refuse_unknown(node: Node) -> None:
+    """Reject undeclared parameters, which are typing errors. Call it last.
+
+    A parameter that was given to all nodes, such as a `tf_prefix` for a robot's driver, is only
+    logged, unless it resembles a parameter of this node. Parameters of other nodes are ignored.
 
     Raises:
-        ValueError: Naming all of them and the known ones.
+        ValueError: If there are any; names all of them and the known ones.
     """
     unknown = sorted(
         name
@@ -103,7 +107,7 @@ def refuse_unknown(node: Node) -> None:
     wrong, strange = [], []
     for name in unknown:
         resembling = get_close_matches(name, known, 1, RESEMBLANCE)
-        if name in all_nodes & others:
+        if name in all_nodes & (others | LIMITS):
             continue
         if name in all_nodes and not resembling:
             strange.append(name)
@@ -115,12 +119,12 @@ def refuse_unknown(node: Node) -> None:
         )
     if strange:
         node.get_logger().warning(
-            f"parameter(s) {', '.join(strange)}, given to all nodes, mean nothing to this one"
+            f"parameter(s) {', '.join(strange)}, given to all nodes, are unknown to this one"
         )
 
 
 def _descriptor(item: dataclasses.Field[Any], default: Any) -> ParameterDescriptor:
-    """Description, range and choices of a setting, in ROS's words."""
+    """Description, range and choices of a setting as a ROS descriptor."""
     rule = item.metadata
     low, high, choices = rule["low"], rule["high"], rule["choices"]
     descriptor = ParameterDescriptor(description=rule["description"], read_only=True)

@@ -1,6 +1,6 @@
-"""What the operating system is asked for, so that the robot's control thread runs when it is due.
+"""Process priorities, so that the robot's control thread runs when it is due.
 
-All of it is best effort: without the right to it, everything works as before, only less evenly.
+All of this is best effort: without the permission everything works, only with more jitter.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ LIMITS = "/etc/security/limits.conf"
 
 
 def claim_priority(priority: int) -> str:
-    """Ask for real-time scheduling of this thread and, one step below, of its whole process.
+    """Request real-time scheduling for this thread and, one step lower, for its entire process.
 
-    The other threads have to follow: one that is not run while it holds Python's interpreter lock
-    would hold up this one. For the same reason the interpreter lets go of its lock sooner.
+    The other threads need it, too: one that is preempted while it holds Python's interpreter lock
+    would delay this thread. For the same reason the interpreter's switch interval is shortened.
 
     Args:
-        priority: Priority under SCHED_FIFO of the other threads, 1 to 98; 0 asks for nothing.
+        priority: Priority under SCHED_FIFO of the other threads, 1 to 98; 0 requests nothing.
 
     Returns:
-        What was got, as a sentence for the log.
+        The result, as a sentence for the log.
     """
     if priority == 0:
         return "real-time scheduling is off (realtime_priority 0)"
@@ -36,23 +36,23 @@ def claim_priority(priority: int) -> str:
             _schedule(int(task.name), priority + own)
     except OSError as error:
         return (
-            f"no real-time scheduling ({error}): the control thread shares the CPU like any other; "
-            f"to allow it, give the user an rtprio limit of {priority + 1} in {LIMITS}"
+            f"no real-time scheduling ({error}): the control thread has normal priority; to allow "
+            f"it, give the user an rtprio limit of {priority + 1} in {LIMITS}"
         )
     return f"the control thread runs under SCHED_FIFO with priority {priority + 1}"
 
 
 def lower_priority() -> str:
-    """Let every other process go first: for work that nobody waits for.
+    """Give every other process priority: for work without a deadline.
 
     Returns:
-        What was got, as a sentence for the log.
+        The result, as a sentence for the log.
     """
     try:
         os.nice(NICE)
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     except OSError as error:
-        return f"the priority stays as it is ({error})"
+        return f"the priority is unchanged ({error})"
     return f"this process runs with nice {os.nice(0)}, as batch work"
 
 
@@ -62,4 +62,4 @@ def _schedule(thread: int, priority: int) -> None:
     try:
         os.sched_setscheduler(thread, policy, os.sched_param(priority))
     except ProcessLookupError:
-        pass  # a thread that ended meanwhile
+        pass  # the thread has ended in the meantime

@@ -1,9 +1,9 @@
-"""The one way in and out of a node's process: signals, errors and exit codes.
+"""Start and end of a node's process: signals, errors and exit codes.
 
 Exit code 0 means that the node has done its work or was asked to end (SIGINT, SIGTERM, at any
-moment, or the end of its launch); 1 means that it could not work, and 3 that it has ended with
-something lost, with one sentence that says why. Nothing here imports rclpy before the signals are
-taken care of, since those imports take half a second.
+moment, or the end of its launch); 1 means that it could not work, and 3 that it has ended and lost
+data, with one sentence that states why. rclpy is imported only after signal handling is set up,
+since these imports take half a second.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from rlt_node.claims import claim_node, remapped_name
 
 MASKED = (signal.SIGINT, signal.SIGTERM)
 ORPHAN_SECONDS = 5.0  # as long as a launch waits after SIGINT
-LEAVING_SECONDS = 4.0  # a launch would not wait much longer, and not say what it waits for
-WAKE_SECONDS = 1e6  # a spin without any time-out does not dispatch in rclpy 7.1
+LEAVING_SECONDS = 4.0  # a launch would not wait much longer, and not report the cause
+WAKE_SECONDS = 1e6  # a spin without a time-out does not dispatch in rclpy 7.1
 
 
 class Finished(Exception):
@@ -42,22 +42,22 @@ class Refused(Exception):
 
 
 class Lost(Refused):
-    """What the node had to keep is lost: the process prints this and ends with `EXIT_LOST`."""
+    """Data that the node had to keep is lost: the process prints this and ends with `EXIT_LOST`."""
 
 
-EXIT_LOST = 3  # an interpreter that a signal meets as it starts ends with 1
+EXIT_LOST = 3  # not 1: an interpreter that receives a signal during its start ends with 1
 FORESEEN = (Refused, ValueError, OSError)
-"""What a user can mend: parameters, files, contracts, other nodes."""
+"""Errors that a user can fix: parameters, files, contracts, other nodes."""
 
 
 class _StopRequest:
-    """Waits for a signal in a thread of its own, so that no signal meets half-done work.
+    """Waits for a signal in a separate thread, so that a signal never interrupts unfinished work.
 
-    Before `begin` a signal ends the process at once, since there is nothing to clean up; after
-    it, whatever the main thread does is finished first. A second signal never waits.
+    Before `begin` a signal ends the process immediately, since there is nothing to clean up; after
+    it the main thread first finishes its current work. A second signal never waits.
 
-    The end of the launch is such a request. Nobody is left then to become impatient: a signal that
-    comes with it is none more, and a node that has not ended after `ORPHAN_SECONDS` is ended.
+    The end of the launch is such a request, too. A signal that comes with it does not count as a
+    second one, and a node that has not ended after `ORPHAN_SECONDS` is terminated.
     """
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ class _StopRequest:
         self._orphaned = False
         self._begun = False
         self._executor: Any = None
-        signal.signal(signal.SIGINT, _ignored)  # a background shell hands SIGINT down as ignored
+        signal.signal(signal.SIGINT, _ignored)  # a background shell passes SIGINT on as ignored
         signal.pthread_sigmask(signal.SIG_BLOCK, MASKED)
         threading.Thread(target=self._wait, name="signals", daemon=True).start()
         launched.follow(self._orphan)
@@ -87,7 +87,7 @@ class _StopRequest:
 
     def _orphan(self) -> None:
         self._orphaned = True
-        with contextlib.suppress(OSError):  # nobody may be left to read it
+        with contextlib.suppress(OSError):  # the reader may be gone
             print("the launch has ended, and this node with it", file=sys.stderr, flush=True)
         self._request()
         time.sleep(ORPHAN_SECONDS)
@@ -106,13 +106,14 @@ def _ignored(number: int, frame: FrameType | None) -> None:
 
 
 def run(target: str) -> None:
-    """Make a node, spin it until it is finished, fails or is asked to end, and exit.
+    """Create a node, spin it until it is finished, fails or is asked to end, and exit.
 
-    A node may have `autostart()`, called before it spins, and `close()`, called after; what
-    `close()` raises is how the process ends.
+    A node may have `autostart()`, called before it spins, and `close()`, called after that; an
+    exception of `close()` determines the exit code.
 
     Args:
-        target: "module:Class"; a class like `rlt_node.node.GuardedNode`, made without arguments.
+        target: "module:Class"; a class like `rlt_node.node.FailFastNode`, created without
+            arguments.
     """
     stop = _StopRequest()
     end = _End()
@@ -126,20 +127,20 @@ def run(target: str) -> None:
             _report(name, error)
             code = EXIT_LOST if isinstance(error, Lost) else 1
         traceback.clear_frames(error.__traceback__)  # they refer to node and executor
-    gc.collect()  # with the last that refers to the context the others hear that we are gone
+    gc.collect()  # destroys the context, which tells the other nodes that this one is gone
     end.code = code
     sys.exit(code)
 
 
 class _End:
-    """Ends the process when everything that Python does at an exit is done, but for one thing.
+    """Ends the process before Python destroys its modules, but after all other exit work.
 
-    Taking torch's modules apart takes half a second of computing, and on a busy machine the launch
-    has no patience for that. The first exit handler is called last: threads were waited for, and
-    whatever else wants to be told of the exit was.
+    Destroying torch's modules takes half a second of CPU, and on a busy machine the launch does not
+    wait that long. The exit handler registered first is called last: threads have been joined, and
+    all other exit handlers have been called.
 
     Attributes:
-        code: The exit code; None leaves an end that nobody foresaw to Python.
+        code: The exit code; None leaves an unexpected end to Python.
     """
 
     def __init__(self) -> None:
@@ -150,14 +151,14 @@ class _End:
         if self.code is None:
             return
         for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError):  # nobody may be left to read it
+            with contextlib.suppress(OSError):  # the reader may be gone
                 stream.flush()
         ctypes.CDLL(None).fflush(None)
         os._exit(self.code)
 
 
 def _node_name(target: str) -> str:
-    """The name that a class gives its node: `ChunkControllerNode` makes `chunk_controller`."""
+    """The node name of a class: `chunk_controller` for `ChunkControllerNode`."""
     words = re.findall("[A-Z][a-z]+", target.partition(":")[2].removesuffix("Node"))
     return "_".join(words).lower()
 
@@ -170,19 +171,19 @@ def _live(target: str, stop: _StopRequest) -> None:
     from rclpy.signals import SignalHandlerOptions
 
     stop.begin()
-    gc.freeze()  # what was imported stays: no later collection looks at it
+    gc.freeze()  # exclude imported objects from later collections
     try:
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     except RuntimeError as error:
         from rlt_node.parameter_files import require_readable
 
-        require_readable(sys.argv)  # says more clearly what is wrong with a file
-        raise Refused(f"{error}: mend what follows --ros-args") from error
+        require_readable(sys.argv)  # its error about a file is clearer
+        raise Refused(f"{error}: fix what follows --ros-args") from error
     try:
         _spin(make_node(), stop)
     finally:
         rclpy.try_shutdown()
-        rclpy.get_default_context().destroy()  # as soon as nothing refers to it any more
+        rclpy.get_default_context().destroy()  # once nothing refers to it any more
 
 
 def _spin(node: Any, stop: _StopRequest) -> None:
@@ -194,23 +195,23 @@ def _spin(node: Any, stop: _StopRequest) -> None:
             node.autostart()
         executor.add_node(node)
         stop.wake(executor)
-        while not stop.requested and node.ending is None:
+        while not stop.requested and node.exit_reason is None:
             executor.spin_once(timeout_sec=WAKE_SECONDS)
-        if not stop.requested and node.ending is not None:
-            raise node.ending
+        if not stop.requested and node.exit_reason is not None:
+            raise node.exit_reason
     finally:
         stop.wake(None)
         try:
             if hasattr(node, "close"):
                 node.close()
         finally:
-            # All that was to be kept is. A middleware that lets nobody go is told with its place.
+            # All data is saved. If the middleware hangs here, this prints where, and exits.
             faulthandler.dump_traceback_later(LEAVING_SECONDS, exit=True)
-            node.destroy_node()  # while the executor lives: it crashes if it goes first
+            node.destroy_node()  # before the executor, which otherwise crashes
 
 
 def _report(name: str, error: Exception) -> None:
-    """One sentence for what a user can mend, a traceback for what is our fault."""
+    """Print one sentence for what a user can fix, and a traceback for our own bugs."""
     from rclpy.exceptions import NameValidationException, ParameterException
 
     if not isinstance(error, (NameValidationException, ParameterException, *FORESEEN)):

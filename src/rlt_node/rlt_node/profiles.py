@@ -1,26 +1,21 @@
-"""Where the profiles of input devices are: config/gamepads/*.yaml, or a file of one's own."""
+"""Finds the profiles of input devices: config/gamepads/*.yaml, or any other file."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from rlt_core.files import named_file
+from rlt_node.configuration import installed_configuration
 
 
 def find_profile(name: str, folder: Path | None = None) -> Path:
-    """File of a profile.
+    """Find the file of a profile.
 
     Args:
         name: A file of config/gamepads without .yaml, or the path of a .yaml file.
         folder: The folder config/gamepads; default: the installed one.
 
     Raises:
-        FileNotFoundError: If there is none; names those that there are.
+        FileNotFoundError: If the file does not exist; lists the known ones.
     """
-    return named_file("profile", name, _installed() if folder is None else folder)
-
-
-def _installed() -> Path:
-    from ament_index_python.packages import get_package_share_directory
-
-    return Path(get_package_share_directory("rlt_bringup")) / "config" / "gamepads"
+    return named_file("profile", name, folder or installed_configuration() / "config" / "gamepads")

@@ -1,17 +1,17 @@
-"""Who publishes a topic, as the ROS graph tells."""
+"""The publishers of a topic, from the ROS graph."""
 
 from __future__ import annotations
 
 from typing import Any
 
 UNKNOWN = "_NODE_NAME_UNKNOWN_"
-"""The name of a publisher whose node is not known yet, or that belongs to no ROS node."""
+"""Name of a publisher whose node is not known yet, or that does not belong to a ROS node."""
 
 
 def several_publishers(node: Any, topic: str) -> list[str]:
-    """The names of a topic's publishers if there are more than one: cheap to ask if there are not.
+    """The names of a topic's publishers if there are several, else empty; cheap in that case.
 
-    One that was killed stays until the middleware gives it up, with Fast DDS's defaults after 20 s.
+    A killed one stays until the middleware removes it, with Fast DDS's defaults after 20 s.
     """
     name = node.resolve_topic_name(topic)
     if node.count_publishers(name) < 2:
@@ -30,7 +30,7 @@ def gid(publisher: Any) -> str:
 
 
 def described(publisher: Any) -> str:
-    """A publisher in a sentence: its node and its GID."""
+    """A publisher for messages: its node and its GID."""
     if publisher.node_name == UNKNOWN:
-        return f"what is no ROS node (GID {gid(publisher)})"
+        return f"a publisher without a ROS node (GID {gid(publisher)})"
     return f"{'/'.join(full_name(publisher)).replace('//', '/')} (GID {gid(publisher)})"

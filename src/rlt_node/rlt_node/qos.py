@@ -19,20 +19,20 @@ def _reliable(depth: int, durability: DurabilityPolicy) -> QoSProfile:
 
 
 # State that late joiners need: weights, status, policy info.
-LATCHED = _reliable(1, DurabilityPolicy.TRANSIENT_LOCAL)
+LATEST = _reliable(1, DurabilityPolicy.TRANSIENT_LOCAL)
 
-# What somebody waits for. In lockstep at most a chunk's ticks are in flight, so nothing is ever
-# overwritten; and a subscriber that is discovered late still gets them: no start-up order matters.
+# Messages that a node waits for. In lockstep at most a chunk's ticks are in flight, so none is
+# overwritten. A subscriber that is discovered late still gets them: any start order works.
 BARRIER = _reliable(50, DurabilityPolicy.TRANSIENT_LOCAL)
 
-# What is recorded or learnt from, where nobody waits within an episode: 20 s of control ticks, or
-# 40 s of transitions, before a stalled reader loses one.
+# Messages to record or train on; no node waits for them within an episode. A stalled reader loses
+# one only after 20 s of control ticks, or 40 s of transitions.
 LOG = _reliable(1000, DurabilityPolicy.TRANSIENT_LOCAL)
 
-# Commands to a robot: the newest counts, an old one is worth nothing.
+# Commands to a robot: only the newest matters.
 COMMAND = _reliable(1, DurabilityPolicy.VOLATILE)
 
-# A person's input device, as ROS's own joy package offers it.
+# A person's input device, with the profile of ROS's own joy package.
 DEVICE = _reliable(10, DurabilityPolicy.VOLATILE)
 
 # Sensors in real time: a best-effort reader matches every driver.

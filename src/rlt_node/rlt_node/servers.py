@@ -1,4 +1,4 @@
-"""Who offers a service: of a name that several nodes offer, each of them answers, and any wins."""
+"""Finds the servers of a service: if several nodes offer it, all answer and any answer wins."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any
 from rclpy.node import NodeNameNonExistentError
 
 
-def rival_servers(node: Any, service: str) -> str:
-    """Who offers a service that one node alone may offer.
+def several_servers(node: Any, service: str) -> str:
+    """The servers of a service that only one node may offer.
 
-    A node that is killed stays in the graph until the middleware gives it up, with Fast DDS's
-    defaults after 20 s.
+    A killed node stays in the graph until the middleware removes it, with Fast DDS's defaults after
+    20 s.
 
     Args:
         node: The node that asks.
         service: Fully resolved name of the service.
 
     Returns:
-        Their names, in the order of the alphabet; empty where fewer than two offer it.
+        Their names in alphabetical order; empty if fewer than two offer it.
     """
     count = node.count_services(service)
     if count < 2:
@@ -29,22 +29,22 @@ def rival_servers(node: Any, service: str) -> str:
     return ", ".join(names + nameless)
 
 
-def with_rivals(message: str, node: Any, client: Any) -> str:
-    """What a service answered, and who else was asked, if more than one node offers it."""
-    rivals = rival_servers(node, client.service_name)
+def naming_all_servers(message: str, node: Any, client: Any) -> str:
+    """A service's answer, with the names of all servers if more than one node offers it."""
+    rivals = several_servers(node, client.service_name)
     if not rivals:
         return message
     return (
-        f"{message}; {client.service_name} is offered by {rivals}, and each was asked: end all but "
-        "one"
+        f"{message}; {client.service_name} is offered by {rivals}, and each received the request: "
+        "stop all but one"
     )
 
 
 def _named_servers(node: Any, service: str) -> list[str]:
-    """Full names of the nodes that offer a service; nodes of one name stand there each."""
+    """Full names of the nodes that offer a service; nodes with the same name appear each."""
     found = []
     for name, namespace in node.get_node_names_and_namespaces():
-        with contextlib.suppress(NodeNameNonExistentError):  # it has just gone
+        with contextlib.suppress(NodeNameNonExistentError):  # it has just ended
             offered = node.get_service_names_and_types_by_node(name, namespace)
             if service in (each for each, _ in offered):
                 found.append(f"{namespace.rstrip('/')}/{name}")

@@ -1,4 +1,4 @@
-"""Bytes that are too many, or no message at all, never reach a node's callback."""
+"""Messages that are too large or malformed never reach a node's callback."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from rclpy.serialization import serialize_message
 from rlt_interfaces.msg import HumanCommand, PolicyWeights
 from rlt_node import qos
 from rlt_node.bounded import LARGEST, RECORD_BYTES
-from rlt_node.node import GuardedNode
+from rlt_node.node import FailFastNode
 
 PATIENCE_S = 30.0
 
 
 class Bench:
-    """A guarded node that listens, and another that sends it bytes."""
+    """A `FailFastNode` that subscribes, and another node that sends it bytes."""
 
     def __init__(self, kind):
         rclpy.init()
-        self.node, self.other = GuardedNode("listener"), rclpy.create_node("sender")
+        self.node, self.other = FailFastNode("listener"), rclpy.create_node("sender")
         self.executor = SingleThreadedExecutor()
         for each in (self.node, self.other):
             self.executor.add_node(each)
@@ -37,7 +37,7 @@ class Bench:
     def wait_for(self, condition):
         deadline = time.monotonic() + PATIENCE_S
         while not condition():
-            assert time.monotonic() < deadline, "waited in vain"
+            assert time.monotonic() < deadline, "timed out"
             self.executor.spin_once(timeout_sec=0.05)
 
     def close(self):
@@ -68,23 +68,24 @@ def test_messages_over_the_limit_are_dropped_and_said_once(bench, capfd):
     assert [message.sequence for message in bench.heard] == [0, 3]
     assert [len(message.increment) for message in bench.heard] == [most, 4]
     (line,) = errors(capfd.readouterr().err)
-    assert re.search(rf"bytes: a HumanCommand of \d+ bytes came, at most {RECORD_BYTES} fit", line)
-    assert bench.node.ending is None
+    expected = rf"bytes: received a HumanCommand of \d+ bytes, the limit is {RECORD_BYTES}"
+    assert re.search(expected, line)
+    assert bench.node.exit_reason is None
 
 
 @pytest.mark.parametrize("bench", [HumanCommand], indirect=True)
 def test_bytes_that_are_no_message_are_dropped_and_said_once(bench, capfd):
     right = serialize_message(HumanCommand(increment=[1.0, 2.0, 3.0]))
     place = right.index(struct.pack("<If", 3, 1.0))
-    for length in (4, 2**29, 2**31 - 1, 2**32 - 1):  # a length of gigabytes, and no such bytes
+    for length in (4, 2**29, 2**31 - 1, 2**32 - 1):  # claims gigabytes that are not there
         bench.publisher.publish(right[:place] + struct.pack("<I", length) + right[place + 4 :])
     bench.publisher.publish(b"")
     bench.publisher.publish(b"\x00\x01")
     bench.publisher.publish(HumanCommand(sequence=7))
     bench.wait_for(lambda: bench.heard and bench.heard[-1].sequence == 7)
     (line,) = errors(capfd.readouterr().err)
-    assert f"bytes: {len(right)} bytes came that are no HumanCommand" in line
-    assert bench.node.ending is None
+    assert f"bytes: received {len(right)} bytes that are not a HumanCommand" in line
+    assert bench.node.exit_reason is None
 
 
 @pytest.mark.parametrize("bench", [PolicyWeights], indirect=True)

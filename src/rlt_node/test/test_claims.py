@@ -1,4 +1,4 @@
-"""A name that another process has is found, and that process is named."""
+"""A name that another process has claimed is found, and that process is named."""
 
 from __future__ import annotations
 
@@ -79,15 +79,15 @@ def test_no_domain_is_domain_zero(monkeypatch):
 
 def test_a_launch_refuses_a_name_of_another_launch(hold):
     holder = hold("claim_graph", ["/rlt/policy", NAME])
-    with pytest.raises(Taken, match=f"another launch, {holder.who}, leads {NAME} in ROS domain"):
+    with pytest.raises(Taken, match=f"another launch, {holder.who}, already runs {NAME} in ROS"):
         claim_graph(["/rlt/episodes", NAME])
-    for claim in claim_graph(["/rlt/learner"]):  # on one's own beside a robot
+    for claim in claim_graph(["/rlt/learner"]):  # a separate launch beside a robot
         claim.close()
 
 
 def test_a_launch_refuses_a_survivor_of_an_earlier_one(hold):
     survivor = hold("claim_node", NAME)
-    with pytest.raises(Taken, match=f"{NAME} runs in ROS domain .* already, as {survivor.who}"):
+    with pytest.raises(Taken, match=f"{NAME} already runs in ROS domain .*, as {survivor.who}"):
         claim_graph(["/rlt/policy", NAME])
     with claim_node("/rlt/policy"):
         pass

@@ -1,4 +1,4 @@
-"""Records survive the way through a message, bit for bit."""
+"""Records survive the conversion to a message and back, bit for bit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import Image
 
 from rlt_core.contract import CameraSpec, Contract, Normaliser, VectorSpec
-from rlt_core.pose import as_sent
+from rlt_core.control.tool_pose import as_sent
 from rlt_core.records import (
     ActionChunk,
     Commit,
@@ -95,7 +95,8 @@ def test_misshapen_chunk_stays_flat_for_the_gate():
     ControlStep, episode=NUMBER, tick=TICK, increment=floats(AXES),
     setpoint=arrays(np.float64, AXES, elements=st.floats(allow_nan=False)),
     source=st.sampled_from(Source), obs_tick=TICK, policy_version=TICK,
-    limited=st.sampled_from([(), ("velocity",), ("leash", "workspace")]),
+    limited=st.sampled_from([(), ("velocity",), ("tracking_error", "workspace")]),
+    fault=st.sampled_from(["", "jump"]),
 ))
 def test_control_step(record):
     message = through(conversions.step_to_msg(record, CONTRACT.action.names))
@@ -143,7 +144,7 @@ def test_pose(axes):
     conversions.fill_pose(message, axes)
     received = conversions.axes_of_pose(through(message))
     np.testing.assert_allclose(received, axes, rtol=0, atol=1e-15)
-    assert received.tobytes() == as_sent(axes).tobytes()  # what the runner is told to expect
+    assert received.tobytes() == as_sent(axes).tobytes()  # what the runner expects
 
 
 def picture() -> np.ndarray:

@@ -42,7 +42,7 @@ def ros():
 
 @pytest.mark.parametrize("simulated_time", [False, True])
 def test_a_status_comes_every_second_of_wall_time(ros, simulated_time):
-    """With simulated time nobody publishes a clock here: the status comes all the same."""
+    """With simulated time and without a clock publisher, too."""
     node = rclpy.create_node(
         "worker", namespace="/rlt",
         parameter_overrides=[Parameter("use_sim_time", value=simulated_time)],
@@ -57,10 +57,10 @@ def test_a_status_comes_every_second_of_wall_time(ros, simulated_time):
     executor.add_node(node)
     deadline = time.monotonic() + 20.0
     while len(seen) < 3:
-        assert time.monotonic() < deadline, "no diagnostics came"
+        assert time.monotonic() < deadline, "no diagnostics received"
         executor.spin_once(timeout_sec=0.1)
     node.destroy_node()
     statuses = [status for _, message in seen for status in message.status]
     assert {status.name for status in statuses} == {"/rlt/worker"}
     assert [status.values[0].value for status in statuses[:3]] == ["0", "1", "2"]
-    assert seen[2][0] - seen[0][0] >= 1.5  # once a second, not as fast as it goes
+    assert seen[2][0] - seen[0][0] >= 1.5  # once a second, not as fast as possible

@@ -1,4 +1,4 @@
-"""The end of a node's process: at once, with nothing lost that was said, kept or waited for."""
+"""The end of a node's process: immediate, without loss of output, data or running threads."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ PATIENCE_S = 30.0
 PROGRAM = """
 import atexit, ctypes, sys, threading, time
 from std_msgs.msg import String
-from rlt_node.node import GuardedNode
+from rlt_node.node import FailFastNode
 from rlt_node.process import Finished, Lost, Refused, run
 
-class Leaver(GuardedNode):
+class Leaver(FailFastNode):
     def __init__(self):
         super().__init__("leaver")
         self.closed = threading.Event()
@@ -44,7 +44,7 @@ run("__main__:Leaver")
 
 @pytest.fixture
 def neighbour(domain):
-    """A node that sees who is there."""
+    """A node that sees the other nodes in the graph."""
     context = rclpy.Context()
     rclpy.init(context=context, domain_id=domain)
     node = rclpy.create_node("neighbour", context=context)
@@ -56,7 +56,7 @@ def neighbour(domain):
 def wait_for(condition, seconds=PATIENCE_S):
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
+        assert time.monotonic() < deadline, "timed out"
         time.sleep(0.01)
 
 
@@ -74,17 +74,17 @@ def test_nothing_is_lost_at_the_end(neighbour, why, code):
     printed, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == code, errors
     assert sorted(printed.split()) == sorted("in C closed worked told".split())
-    # Who dies without a word is in the graph for 20 s.
+    # A process that dies without cleanup stays in the graph for 20 s.
     wait_for(lambda: not neighbour.count_publishers("left"), 5.0)
 
 
 STUCK = """
 import time
 from std_msgs.msg import String
-from rlt_node.node import GuardedNode
+from rlt_node.node import FailFastNode
 from rlt_node.process import run
 
-class Stuck(GuardedNode):
+class Stuck(FailFastNode):
     def __init__(self):
         super().__init__("stuck")
         self.create_publisher(String, "left", 1)

@@ -1,4 +1,4 @@
-"""A process ends with its launch: real processes, the launch killed."""
+"""A process ends with its launch: real processes, with the launch killed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ import sys, time
 from rlt_node import process
 
 class SleeperNode:
-    ending = None
+    exit_reason = None
     def __init__(self):
         from rclpy.node import Node
         self.node = Node("sleeper")
@@ -45,12 +45,12 @@ process.run("__main__:SleeperNode")
 def wait_for(condition, what):
     deadline = time.monotonic() + PATIENCE_S
     while not condition():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        assert time.monotonic() < deadline, f"timed out waiting for {what}"
         time.sleep(0.01)
 
 
 def alive(pid):
-    """Whether a process runs; one that nobody has waited for yet does not."""
+    """Whether a process runs; a zombie does not."""
     try:
         with open(f"/proc/{pid}/stat") as file:
             return file.read().rpartition(")")[2].split()[0] != "Z"
@@ -59,7 +59,7 @@ def alive(pid):
 
 
 def start(tmp_path, close="pass", before=""):
-    """A launch, the number of its node's process, and the file of what both print."""
+    """A launch and the pid of its node; both print to the file `log`."""
     log = open(tmp_path / "log", "w+")
     launch = subprocess.Popen(
         [sys.executable, "-u", "-c", LAUNCH,
@@ -85,10 +85,10 @@ def test_the_signal_that_some_launches_leave_behind_is_no_impatience(tmp_path):
     launch, node = start(tmp_path, "time.sleep(1.0)")
     launch.kill()
     launch.wait()
-    wait_for(lambda: "the launch has ended" in (tmp_path / "log").read_text(), "the news")
+    wait_for(lambda: "the launch has ended" in (tmp_path / "log").read_text(), "the message")
     os.kill(node, signal.SIGTERM)
     wait_for(lambda: not alive(node), "the node's end")
-    assert "closed" in (tmp_path / "log").read_text(), "ended in the midst of its work"
+    assert "closed" in (tmp_path / "log").read_text(), "ended in the middle of its work"
 
 
 def test_a_node_that_cannot_end_is_ended(tmp_path):

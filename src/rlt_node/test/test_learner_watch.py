@@ -1,4 +1,4 @@
-"""A learner that falls silent, or cannot teach, is noticed by those who act on its weights."""
+"""Nodes that act on a learner's weights detect that it is silent or has a fault."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_silence_is_told_with_the_weights_that_act_until_the_learner_is_heard_ag
     monkeypatch.setattr(learner_watch, "SILENT_SECONDS", 0.6)
     heard: list[bool] = []
     watch = LearnerWatch(node, lambda: heard.append(True))
-    learner = node.create_publisher(LearnerStatus, "learner_status", qos.LATCHED)
+    learner = node.create_publisher(LearnerStatus, "learner_status", qos.LATEST)
     executor = SingleThreadedExecutor()
     executor.add_node(node)
 
@@ -38,13 +38,13 @@ def test_silence_is_told_with_the_weights_that_act_until_the_learner_is_heard_ag
             assert time.monotonic() < deadline
             executor.spin_once(timeout_sec=0.02)
 
-    assert watch.trouble(3) == "", "a learner that was never heard is not missed"
+    assert watch.fault(3) == "", "a learner that never published is not missed"
     learner.publish(LearnerStatus(run="run"))
     wait_for(lambda: heard)
     assert watch.status is not None and watch.status.run == "run"
-    wait_for(lambda: watch.trouble(3))
-    assert watch.trouble(3) == "learner silent for 1 s, acting on weights v3"
-    learner.publish(LearnerStatus(run="run", trouble="learning diverged"))
+    wait_for(lambda: watch.fault(3))
+    assert watch.fault(3) == "learner silent for 1 s, acting on weights v3"
+    learner.publish(LearnerStatus(run="run", fault="learning diverged"))
     wait_for(lambda: len(heard) == 2)
-    assert watch.trouble(3) == "learner: learning diverged"
+    assert watch.fault(3) == "learner: learning diverged"
     executor.shutdown()

@@ -1,4 +1,4 @@
-"""A lifecycle node that cannot start says why."""
+"""A lifecycle node that cannot start reports why."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def ros():
     [
         (ValueError("no model file: run pretrain"), "no model file: run pretrain", False),
         (ValueError(), "ValueError()", False),
-        (KeyError("contract_hash"), "unforeseen KeyError('contract_hash')", True),
+        (KeyError("contract_hash"), "unexpected KeyError('contract_hash')", True),
     ],
 )
 def test_why_configuring_failed(capfd, error, sentence, traceback):

@@ -1,4 +1,4 @@
-"""What a node puts off comes after what has arrived, and an error there ends it like any other."""
+"""Deferred calls run after all messages that have arrived; their errors end the node, too."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.experimental import EventsExecutor
 
 from rlt_node import qos
-from rlt_node.node import GuardedNode
+from rlt_node.node import FailFastNode
 
 PATIENCE_S = 30.0
 
@@ -19,7 +19,7 @@ PATIENCE_S = 30.0
 @pytest.fixture
 def nodes():
     rclpy.init()
-    made = GuardedNode("worker"), rclpy.create_node("other")
+    made = FailFastNode("worker"), rclpy.create_node("other")
     yield made
     for node in made:
         node.destroy_node()
@@ -29,7 +29,7 @@ def nodes():
 def spin_until(executor, condition) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
+        assert time.monotonic() < deadline, "timed out"
         executor.spin_once(timeout_sec=0.05)
 
 
@@ -61,8 +61,8 @@ def test_an_unforeseen_error_of_what_was_put_off_is_the_nodes_ending(nodes, kind
     executor.add_node(worker)
 
     def fail() -> None:
-        raise KeyError("nobody foresaw this")
+        raise KeyError("unexpected")
 
     worker.soon(fail)
-    spin_until(executor, lambda: worker.ending is not None)
-    assert isinstance(worker.ending, KeyError)
+    spin_until(executor, lambda: worker.exit_reason is not None)
+    assert isinstance(worker.exit_reason, KeyError)

@@ -1,4 +1,4 @@
-"""Which nodes a section of a parameter file addresses: what we say of it must be what ROS does."""
+"""Which nodes a section of a parameter file addresses: our result must agree with ROS."""
 
 from __future__ import annotations
 

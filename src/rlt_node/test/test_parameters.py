@@ -1,4 +1,4 @@
-"""Settings become described, ranged parameters; what does not fit is refused by name."""
+"""Settings become described, ranged parameters; what does not fit is rejected by name."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ from test_parameters import Settings
 class Tested(Node):
     def __init__(self):
         super().__init__("tested")
-        self.ending, self.found = None, declare(self, Settings)
+        self.exit_reason, self.found = None, declare(self, Settings)
         refuse_unknown(self)
         print(self.found, flush=True)
         raise SystemExit(0)
@@ -181,8 +181,14 @@ def test_what_is_given_to_all_nodes_kills_none(run_node):
     assert code == 0, said
     assert "ticks=5" in said
     assert (
-        "parameter(s) nested.publish_rate, robot_description, tf_prefix, given to all nodes, mean"
+        "parameter(s) nested.publish_rate, robot_description, tf_prefix, given to all nodes, are"
     ) in said
+
+
+def test_the_motion_limits_of_a_robots_file_are_not_unknown_to_nodes_that_need_none(run_node):
+    code, said = run_node("/**: {ros__parameters: {velocity: [0.5], max_tracking_error: [0.1]}}")
+    assert code == 0, said
+    assert "velocity" not in said and "max_tracking_error" not in said
 
 
 def test_what_another_node_has_is_no_typing_error_of_this_one(run_node):
@@ -213,13 +219,13 @@ def test_what_is_meant_for_this_node_and_unknown_is_refused(run_node, text, sent
     [
         (
             "/**: {ros__parameters: {limits: [0.5, 1]}}", (),
-            "limits of /** is [0.5, 1], but ROS takes only lists of one type: write all numbers "
+            "limits of /** is [0.5, 1], but ROS accepts only lists of one type: write all numbers "
             "with a point",
         ),
         ("/**: {ros__parameters: {limits: [0.5, ", (), "some.yaml cannot be read"),
-        ("just: text", (), "some.yaml is no file of ROS parameters"),
+        ("just: text", (), "some.yaml is not a ROS parameter file"),
         ("", ("--params-file", "none.yaml"), "none.yaml cannot be read"),
-        ("", ("-p", "speed"), "mend what follows --ros-args"),
+        ("", ("-p", "speed"), "fix what follows --ros-args"),
         ("", ("-r", "__ns:=/2nd"), "2nd"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Best effort, and the sentence says which."""
+"""Priorities are best effort, and the returned sentence reports the result."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 
 def run(program: str, **options) -> str:
-    """What a process of its own prints: priorities would stay with the tests."""
+    """Output of a separate process: the priorities must not affect the tests."""
     return subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True,
         **options,
@@ -64,5 +64,5 @@ def test_zero_asks_for_nothing():
 def test_work_that_nobody_waits_for_goes_last():
     program = "import os; from rlt_node.priority import lower_priority; print(lower_priority(), "
     program += "os.sched_getscheduler(0) == os.SCHED_BATCH)"
-    nice = min(os.nice(0) + 10, 19)  # a process begins where its parent is
+    nice = min(os.nice(0) + 10, 19)  # a process starts with the niceness of its parent
     assert run(program) == f"this process runs with nice {nice}, as batch work True\n"

@@ -1,18 +1,18 @@
-"""What to do with messages that queued up while a process stood still."""
+"""Detects messages that queued up while a process was stalled."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
 
-PACED = 5  # messages whose pace is looked at: one that was held up does not look like live ones
+PACED = 5  # messages over which the rate is measured: one delayed message does not look live
 
 
 class Backlog:
-    """Tells messages that arrive as they are sent from those that had queued up.
+    """Distinguishes messages that arrive as they are sent from those that had queued up.
 
-    After a silence, at the start too, messages are taken as queued up until five of them have come
-    no faster than at twice their rate. The time is the caller's, in seconds, monotonic.
+    After a silence, and at the start, messages count as queued up until five of them have arrived
+    no faster than at twice their rate. The caller passes the time, in monotonic seconds.
 
     Args:
         period: Seconds between two messages.
@@ -26,7 +26,7 @@ class Backlog:
         self._draining = True
 
     def is_live(self, now: float) -> bool:
-        """Note a message; return whether it arrived as it was sent."""
+        """Count a message; return whether it arrived as it was sent."""
         if self._times and now - self._times[-1] > self._silence:
             self._draining = True
             self._times.clear()
@@ -37,14 +37,14 @@ class Backlog:
 
 
 def outdated(ticks: Sequence[int], chunk: int, delay: int) -> int:
-    """How many of the waiting observations are too old to be answered, from the oldest on.
+    """Number of waiting observations that are too old to be answered, counted from the oldest.
 
-    A newer chunk boundary makes everything before it pointless: its chunk replaces the older one's,
+    A newer chunk boundary makes everything before it obsolete: its chunk replaces the older one,
     and an answer to an older observation would only delay it. A boundary whose chunk would be over
     by the newest tick is outdated itself.
 
     Args:
-        ticks: Their ticks, rising.
+        ticks: Their ticks, ascending.
         chunk: Ticks of an executed chunk.
         delay: Ticks from an observation to its chunk's first tick.
     """

@@ -1,4 +1,4 @@
-"""Nothing that queued up during a stall is worked off."""
+"""What queued up during a stall is not caught up."""
 
 from __future__ import annotations
 

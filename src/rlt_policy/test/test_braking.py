@@ -1,4 +1,4 @@
-"""Whatever moves comes to rest by itself, in time and within the limits."""
+"""Every motion comes to rest by itself, in time and within the limits."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from rlt_core.contract import VectorSpec
-from rlt_core.guard import Guard
-from rlt_core.settings import GuardSettings
-from rlt_policy.braking import REST_SECONDS, Braking
+from rlt_core.control.motion_limits import MotionLimiter
+from rlt_core.settings import MotionLimits
+from rlt_policy.outputs.braking import REST_SECONDS, Braking
 
 DT = 0.02
-LIMITS = GuardSettings([-1.0, -2.0], [1.0, 2.0], [0.4, 2.0], [5.0, 40.0], [0.5, 0.5])
+LIMITS = MotionLimits([-1.0, -2.0], [1.0, 2.0], [0.4, 2.0], [5.0, 40.0], [0.5, 0.5])
 
 
 AXES = ("a", "b")
@@ -70,10 +70,10 @@ wish = hnp.arrays(np.float64, 2, elements=st.floats(-0.1, 0.1))
 @settings(deadline=None)
 @given(hnp.arrays(np.float64, 2, elements=st.floats(-0.99, 0.99)), st.lists(wish, max_size=30))
 def test_at_every_moment_the_rest_is_near_in_time_and_inside_the_limits(start, wishes):
-    guard, braking = Guard(SPEC, DT, LIMITS), Braking(AXES, LIMITS, DT)
-    guard.start(start)
+    limiter, braking = MotionLimiter(SPEC, DT, LIMITS), Braking(AXES, LIMITS, DT)
+    limiter.start(start)
     for increment in wishes:
-        sent = guard.limit(increment, None)
+        sent = limiter.limit(increment, None)
         points = braking.points(sent.setpoint, sent.increment)
         times = [point.seconds for point in points]
         assert times == sorted(set(times)) and times[-1] <= REST_SECONDS + 1e-12

@@ -10,9 +10,9 @@ import pytest
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 
-from rlt_core import checkpoint
 from rlt_core.contract import Contract, ContractMismatch
-from rlt_core.networks import Actor
+from rlt_core.log import checkpoint
+from rlt_core.rl.networks import Actor
 from rlt_interfaces.msg import (
     ActionChunk,
     EpisodeState,
@@ -23,9 +23,9 @@ from rlt_interfaces.msg import (
 )
 from rlt_node import qos
 from rlt_node.process import Refused
-from rlt_policy import chunk_controller_node
-from rlt_policy.chunk_controller_node import ChunkControllerNode
-from rlt_policy.policy_node import PolicyNode
+from rlt_policy.controller import chunk_controller_node
+from rlt_policy.controller.chunk_controller_node import ChunkControllerNode
+from rlt_policy.policy.policy_node import PolicyNode
 
 ROOT = Path(__file__).resolve().parents[3]
 MODEL = ROOT / "models" / "ethernet"
@@ -37,9 +37,10 @@ class Bench:
     """One node, and another that talks to it."""
 
     def __init__(self, kind, mode: str) -> None:
+        robot = ["--params-file", str(ROOT / "config" / "robots" / "sim.yaml")]
         rclpy.init(
             args=[
-                "--ros-args", "--params-file", str(ROOT / "config" / "robots" / "sim.yaml"),
+                "--ros-args", *(robot if kind is ChunkControllerNode else ()),
                 "-p", f"model:={MODEL}", "-p", f"mode:={mode}",
                 "-p", "chunk_controller:realtime_priority:=0",  # it would be the tests' priority
             ],
@@ -94,19 +95,19 @@ def weights(contract: Contract, version: int) -> PolicyWeights:
 def test_in_real_time_bad_weights_are_dropped_and_good_ones_still_act(bench):
     bench.node.autostart()
     told: list[PolicyInfo] = []
-    bench.other.create_subscription(PolicyInfo, "policy_info", told.append, qos.LATCHED)
+    bench.other.create_subscription(PolicyInfo, "policy_info", told.append, qos.LATEST)
     bench.send(IDLE, "episode_state", qos.BARRIER)
     bad = weights(bench.contract, 3)
     bad.contract_hash = "another"
-    bench.send(bad, "policy_weights", qos.LATCHED)
-    bench.send(weights(bench.contract, 4), "policy_weights", qos.LATCHED)
+    bench.send(bad, "policy_weights", qos.LATEST)
+    bench.send(weights(bench.contract, 4), "policy_weights", qos.LATEST)
     bench.wait_for(lambda: told and told[-1].policy_version == 4)
     refused = bench.node._faults.counts["weights"]
-    bench.send(weights(bench.contract, 2), "policy_weights", qos.LATCHED)  # a learner went back
+    bench.send(weights(bench.contract, 2), "policy_weights", qos.LATEST)  # a learner went back
     bench.wait_for(lambda: bench.node._faults.counts["weights"] > refused)
-    bench.send(weights(bench.contract, 5), "policy_weights", qos.LATCHED)
+    bench.send(weights(bench.contract, 5), "policy_weights", qos.LATEST)
     bench.wait_for(lambda: told[-1].policy_version == 5)
-    assert bench.node.ending is None
+    assert bench.node.exit_reason is None
     assert not {2, 3} & {info.policy_version for info in told}
 
 
@@ -116,10 +117,10 @@ def test_in_lockstep_bad_weights_end_the_policy(bench):
     bench.send(IDLE, "episode_state", qos.BARRIER)
     bad = weights(bench.contract, 3)
     bad.sha256 = "0" * 64
-    bench.send(bad, "policy_weights", qos.LATCHED)
-    bench.wait_for(lambda: bench.node.ending is not None)
-    assert isinstance(bench.node.ending, Refused)
-    assert "policy_weights version 3" in str(bench.node.ending)
+    bench.send(bad, "policy_weights", qos.LATEST)
+    bench.wait_for(lambda: bench.node.exit_reason is not None)
+    assert isinstance(bench.node.exit_reason, Refused)
+    assert "policy_weights version 3" in str(bench.node.exit_reason)
 
 
 @pytest.mark.parametrize("bench", [(PolicyNode, "lockstep")], indirect=True)
@@ -127,10 +128,10 @@ def test_weights_of_another_run_end_the_policy_whichever_comes_first(bench):
     bench.node.autostart()
     old = weights(bench.contract, 3)
     old.run = "yesterday"
-    bench.send(old, "policy_weights", qos.LATCHED)
+    bench.send(old, "policy_weights", qos.LATEST)
     bench.send(IDLE, "episode_state", qos.BARRIER)
-    bench.wait_for(lambda: bench.node.ending is not None)
-    assert "run 'yesterday', this is run 'run'" in str(bench.node.ending)
+    bench.wait_for(lambda: bench.node.exit_reason is not None)
+    assert "run 'yesterday', this is run 'run'" in str(bench.node.exit_reason)
 
 
 @pytest.mark.parametrize("bench", [(PolicyNode, "lockstep")], indirect=True)
@@ -138,25 +139,25 @@ def test_an_observation_with_other_proprioception_ends_the_policy(bench):
     bench.node.autostart()
     names = bench.contract.proprio.names
     bench.send(Observation(proprio_names=names[::-1]), "observation", qos.BARRIER)
-    bench.wait_for(lambda: bench.node.ending is not None)
-    assert ", ".join(names[::-1]) in str(bench.node.ending)
-    assert ", ".join(names) in str(bench.node.ending)
+    bench.wait_for(lambda: bench.node.exit_reason is not None)
+    assert ", ".join(names[::-1]) in str(bench.node.exit_reason)
+    assert ", ".join(names) in str(bench.node.exit_reason)
 
 
 @pytest.mark.parametrize("bench", [(ChunkControllerNode, "lockstep")], indirect=True)
 def test_in_lockstep_a_chunk_of_another_contract_ends_the_controller(bench):
     bench.send(ActionChunk(episode=7, contract_hash="0" * 64), "action_chunk", qos.BARRIER)
-    bench.wait_for(lambda: bench.node.ending is not None)
-    assert isinstance(bench.node.ending, ContractMismatch)
-    assert "0" * 64 in str(bench.node.ending)
-    assert bench.contract.hash() in str(bench.node.ending)
+    bench.wait_for(lambda: bench.node.exit_reason is not None)
+    assert isinstance(bench.node.exit_reason, ContractMismatch)
+    assert "0" * 64 in str(bench.node.exit_reason)
+    assert bench.contract.hash() in str(bench.node.exit_reason)
 
 
 @pytest.mark.parametrize("bench", [(ChunkControllerNode, "real_time")], indirect=True)
 def test_a_closed_controller_ticks_no_more(bench):
     bench.send(ActionChunk(episode=7, contract_hash="0" * 64), "action_chunk", qos.BARRIER)
     bench.executor.spin_once(timeout_sec=1.0)
-    assert bench.node.ending is None
+    assert bench.node.exit_reason is None
     assert bench.node._counter.is_alive()
     bench.node.close()
     assert not bench.node._counter.is_alive()
@@ -165,7 +166,7 @@ def test_a_closed_controller_ticks_no_more(bench):
 @pytest.mark.parametrize("bench", [(ChunkControllerNode, "real_time")], indirect=True)
 def test_only_the_own_runs_leader_is_heard(bench, monkeypatch):
     heard: list[float] = []
-    monkeypatch.setattr(bench.node._control, "hear_leader", heard.append)
+    monkeypatch.setattr(bench.node._control, "note_leader", heard.append)
     bench.send(IDLE, "episode_state", qos.BARRIER)
     bench.wait_for(lambda: bench.node._episode is not None)
     words: list[EpisodeState] = []

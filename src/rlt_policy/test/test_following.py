@@ -1,4 +1,4 @@
-"""A robot that takes velocities follows its set-points; a push or a hold never makes it run."""
+"""A robot that takes velocities follows set-points; a push or a hold never makes it run away."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ import numpy as np
 import pytest
 
 from rlt_core.contract import VectorSpec
-from rlt_core.guard import Guard
+from rlt_core.control.motion_limits import MotionLimiter
 from rlt_core.records import ControlStep, Source
-from rlt_core.settings import GuardSettings
-from rlt_policy.following import Following
+from rlt_core.settings import MotionLimits
+from rlt_policy.outputs.following import Following
 
 DT = 0.02
-LEASH = 0.006
+MAX_TRACKING_ERROR = 0.006
 SPEC = VectorSpec(("x", "yaw"), ("m", "rad"), "delta_tcp")
 REST = np.zeros(2)
 
 
 def make_limits(acceleration=2.0):
-    return GuardSettings(
-        [-0.5, -3.0], [0.5, 3.0], [0.05, 0.8], [acceleration, 40.0], [LEASH, 0.1]
+    return MotionLimits(
+        [-0.5, -3.0], [0.5, 3.0], [0.05, 0.8], [acceleration, 40.0], [MAX_TRACKING_ERROR, 0.1]
     )
 
 
 class Robot:
-    """Integrates velocities with an error of scale; its states come `delay` ticks late."""
+    """Integrates velocities with an error of scale; its states arrive `delay` ticks late."""
 
     def __init__(self, scale=1.0, delay=2, acceleration=2.0):
         limits = make_limits(acceleration)
-        self.guard, self.following = Guard(SPEC, DT, limits), Following(limits, DT)
+        self.guard, self.following = MotionLimiter(SPEC, DT, limits), Following(limits, DT)
         self.guard.start(REST)
         self.position, self.velocity = REST.copy(), REST
         self.setpoint = REST
@@ -96,8 +96,8 @@ def test_a_robot_that_is_pushed_all_the_time_is_not_helped():
 def test_a_robot_that_errs_in_its_speed_neither_runs_away_nor_stalls(scale):
     robot = Robot(scale)
     robot.run(300, (0.0009, -0.01), Source.ACTOR)
-    assert robot.setpoint[0] > 0.26, "the set-point never waits at its leash"
-    assert (np.abs(robot.position - robot.setpoint) < [0.5 * LEASH, 0.05]).all()
+    assert robot.setpoint[0] > 0.26, "the set-point never waits at its max_tracking_error"
+    assert (np.abs(robot.position - robot.setpoint) < [0.5 * MAX_TRACKING_ERROR, 0.05]).all()
     robot.run(10)
     place = robot.run(1)[0]
     np.testing.assert_array_equal(robot.run(50), np.tile(place, (50, 1)))

@@ -1,4 +1,4 @@
-"""Cameras as they are: slow, late, jittering. The observer must make what can be made of them."""
+"""Realistic cameras: slow, late, jittering. The observer must make the best of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from desk import MODEL, Camera, Drivers, changed_model
 
 from rlt_node.conversions import seconds
-from rlt_policy import observer_node
+from rlt_policy.observer import observer_node
 
 CAMERAS = ("wrist", "scene")
 MAX_SKEW_S = 0.05
@@ -51,7 +51,7 @@ def test_cameras_that_are_slow_and_late_make_the_observations_that_are_due(
         (Camera(1 / 30, 0.15), ("is 0.1", "s behind tcp_", "set max_latency_s to 0.")),
         (Camera(1 / 30, clock=-0.4), ("is 0.", "s behind tcp_", "synchronise their clocks")),
         (Camera(1 / 30, clock=5.5), ("is 5.", "s ahead of tcp_", "synchronise their clocks")),
-        (Camera(1 / 7), ("it comes only every 0.1", "set max_age_s to 0.")),
+        (Camera(1 / 7), ("it arrives only every 0.1", "set max_age_s to 0.")),
     ],
 )
 def test_a_camera_that_cannot_work_is_said_once_with_the_remedy(tmp_path, capfd, camera, words):
@@ -67,7 +67,7 @@ def test_a_camera_that_cannot_work_is_said_once_with_the_remedy(tmp_path, capfd,
 @pytest.mark.parametrize(
     ("camera", "words"),
     [
-        (Camera(1 / 15), "an observation is due every 0.04 s (stride 2): some show"),
+        (Camera(1 / 15), "an observation is due every 0.04 s (stride 2): some repeat"),
         (Camera(1 / 30, clock=None), "wrist/image_raw carries no stamps"),
     ],
 )

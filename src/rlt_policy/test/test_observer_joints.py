@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 from desk import Camera, Drivers, Joints, changed_model
 
-from rlt_policy import observer_node
+from rlt_policy.observer import observer_node
 
 PROPRIO = {
     "names": ["elbow", "elbow.velocity", "finger", "x"], "units": ["rad", "rad/s", "m", "m"],
@@ -79,4 +79,4 @@ def test_a_joint_that_no_driver_has_is_named(arm, tmp_path, monkeypatch, capfd):
     with closing(Drivers(model, {"wrist": LATE, "scene": LATE}, [arm])) as drivers:
         drivers.run_until(lambda: len(drivers.sent) > 100, "two seconds")
     (error,) = errors(capfd)
-    assert "nothing has come of finger in joint_states" in error
+    assert "nothing received from finger in joint_states" in error

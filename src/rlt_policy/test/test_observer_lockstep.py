@@ -15,7 +15,7 @@ from sensor_msgs.msg import Image, JointState
 from rlt_interfaces.msg import Observation
 from rlt_node import qos
 from rlt_node.conversions import fill_pose, image_to_msg, stamp_of_tick
-from rlt_policy.observer_node import ObserverNode
+from rlt_policy.observer.observer_node import ObserverNode
 
 PATIENCE_S = 60.0
 PROPRIO = {"names": ["x", "elbow", "finger"], "units": ["m", "rad", "m"], "kind": "joints"}
@@ -84,6 +84,6 @@ def test_joints_of_two_messages_make_one_observation_per_stride_tick(robot):
 
 def test_a_malformed_message_ends_the_run(robot):
     robot.publish(2, {"elbow": [0.5, 0.6]})
-    robot.wait(lambda: robot.observer.ending is not None, "the end")
-    assert "names 1 joints (elbow) and has 2 positions" in str(robot.observer.ending)
+    robot.wait(lambda: robot.observer.exit_reason is not None, "the end")
+    assert "names 1 joints (elbow) and has 2 positions" in str(robot.observer.exit_reason)
     assert robot.seen == []

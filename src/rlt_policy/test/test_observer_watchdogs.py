@@ -1,4 +1,4 @@
-"""The observer in real time among real publishers: what it refuses, says, and takes again."""
+"""The observer in real time with real publishers: what it rejects, logs, and accepts again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rlt_interfaces.msg import ControlStep, Observation
 from rlt_node import qos
 from rlt_node.conversions import fill_pose, image_to_msg, stamp_of_tick
 from rlt_node.diagnostics import Level
-from rlt_policy import observer_node
+from rlt_policy.observer import observer_node
 
 MODEL = Path(__file__).resolve().parents[3] / "models" / "ethernet"
 PATIENCE_S = 60.0
@@ -87,13 +87,13 @@ class Robot:
             self.due = max(self.due + 0.02, time.monotonic())
             while (left := self.due - time.monotonic()) > 0:
                 self.executor.spin_once(timeout_sec=left)
-        assert self.observer.ending is None
+        assert self.observer.exit_reason is None
 
     def health(self):
         return self.observer._health()
 
     def expect_more(self, count: int = 5) -> None:
-        """Observations come."""
+        """Wait until observations arrive."""
         goal = len(self.seen) + count
         self.run_until(lambda: len(self.seen) >= goal, "observations")
 
@@ -156,7 +156,7 @@ def test_a_broken_source_is_refused_said_once_and_taken_again(robot, capfd, code
     robot.expect_more(32)  # more than a second, so that the fault is over
     printed = capfd.readouterr().err
     assert len(errors(printed, named)) == 1, printed
-    assert "observations come again" in printed
+    assert "observations resumed" in printed
     assert robot.seen[count].tick > last
     assert all(np.isfinite(observation.proprio).all() for observation in robot.seen)
 
@@ -173,7 +173,7 @@ def test_steps_that_queued_up_make_no_observation(robot):
     robot.expect_more()
     robot.run_until(lambda: robot.seen[-1].tick >= robot.tick - 2, "the last observation")
     count, first = len(robot.seen), robot.tick
-    time.sleep(0.3)  # nothing is taken in meanwhile, as if this process had been stopped
+    time.sleep(0.3)  # nothing is received meanwhile, as if this process had been stopped
     for _ in range(100):
         robot.publish()
     robot.due = time.monotonic()

@@ -1,6 +1,6 @@
 """Every robot output against a driver that takes its messages, and what stops the robot in silence.
 
-A controller that is killed is an output that sends nothing more: that is what these tests do.
+A killed controller is an output that stops sending: the tests do that.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory
 
 from rlt_core.contract import Contract, Normaliser, VectorSpec
-from rlt_core.guard import Guard
+from rlt_core.control.motion_limits import MotionLimiter
 from rlt_core.records import ControlStep, Source
-from rlt_core.settings import GuardSettings
+from rlt_core.settings import MotionLimits
 from rlt_node import qos
 from rlt_node.conversions import axes_of_pose, fill_pose, stamp_of_tick
-from rlt_node.node import GuardedNode
-from rlt_policy.joints import JointSettings
+from rlt_node.node import FailFastNode
 from rlt_policy.outputs import GROUP, load_output
 from rlt_policy.outputs.forward_position import ForwardSettings
+from rlt_policy.outputs.joint_limits import JointSettings
+from rlt_policy.outputs.tool_watch import ToolSettings
 from rlt_policy.outputs.twist import TwistSettings
-from rlt_policy.tool_pose import ToolSettings
 
 DT = 0.02
 PATIENCE_S = 60.0
@@ -55,7 +55,7 @@ def make_contract(names, kind):
 
 
 def make_limits(axes):
-    return GuardSettings(
+    return MotionLimits(
         [-1.0] * axes, [1.0] * axes, [0.5] * axes, [10.0] * axes, [0.5] * axes
     )
 
@@ -155,7 +155,7 @@ class Bench:
         rclpy.init(context=self.context)
         self.executor = EventsExecutor(context=self.context)
         overrides = [Parameter(name, value=value) for name, value in parameters.items()]
-        self.node = GuardedNode(
+        self.node = FailFastNode(
             "chunk_controller", namespace="/rlt", context=self.context,
             parameter_overrides=overrides,
         )
@@ -170,7 +170,7 @@ class Bench:
             self.close()
             raise
         self.driver = Driver(self.other, len(axes))
-        self.guard = Guard(self.contract.action, DT, self.limits)
+        self.guard = MotionLimiter(self.contract.action, DT, self.limits)
         self.executor.add_node(self.node)
         self.executor.add_node(self.other)
 
@@ -192,17 +192,18 @@ class Bench:
         deadline = time.monotonic() + PATIENCE_S
         while not condition():
             assert time.monotonic() < deadline, f"waited in vain for {what}"
-            assert self.node.ending is None, f"{self.node.ending} while it waited for {what}"
+            reason = self.node.exit_reason
+            assert reason is None, f"{reason} while it waited for {what}"
             self.executor.spin_once(timeout_sec=0.1)
 
     def connect(self):
-        """Wait until both sides hear each other and the first state is there."""
+        """Wait until both sides receive from each other and the first state has arrived."""
         self.wait_for(lambda: self.states, "the first state")
         self.wait_for(lambda: self.output._publisher.get_subscription_count(), "the driver")
         self.guard.start(self.states[-1][0])
 
     def drive(self, ticks, increment):
-        """Send guarded set-points at the control rate; return the last."""
+        """Send limited set-points at the control rate; return the last."""
         for _ in range(ticks):
             sent = self.guard.limit(np.array(increment), self.states[-1][0])
             self.output.send(
@@ -220,7 +221,7 @@ class Bench:
         )
 
     def standing(self):
-        """Where the robot stands; it must not move any more."""
+        """Position of the robot, which must no longer move."""
         self.driver.move()
         place = self.driver.position.copy()
         self.spin(0.2)
@@ -310,8 +311,8 @@ def test_twists_lead_to_the_setpoint_and_a_hold_is_zero(make_bench):
 def test_a_driver_that_goes_on_is_refused(make_bench):
     bench = make_bench("twist", **PROVED)
     bench.driver.timeout = 1e6
-    bench.wait_for(lambda: bench.node.ending, "the refusal")
-    assert "does not stop by itself" in str(bench.node.ending)
+    bench.wait_for(lambda: bench.node.exit_reason, "the rejection")
+    assert "does not stop by itself" in str(bench.node.exit_reason)
     assert not bench.states, "no episode could begin"
     bench.wait_for_target(np.zeros(4))
 
@@ -335,14 +336,14 @@ class Hand:
         bench.wait_for(self._joints.get_subscription_count, "the output")
 
     def joints(self, names, positions, stamp=0.0):
-        """One message, and the time for it to be heard."""
+        """One message, and the time for it to arrive."""
         message = JointState(name=names, position=positions)
         message.header.stamp = stamp_of_tick(round(stamp / DT), 1 / DT)
         self._joints.publish(message)
         self._bench.spin(0.1)
 
     def pose(self, frame="base_link", orientation=(1.0, 0.0, 0.0, 0.0), stamp=0.0):
-        """One message, and the time for it to be heard."""
+        """One message, and the time for it to arrive."""
         message = PoseStamped()
         message.header.frame_id = frame
         message.header.stamp = stamp_of_tick(round(stamp / DT), 1 / DT)

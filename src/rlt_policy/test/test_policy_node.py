@@ -10,9 +10,9 @@ import pytest
 import rclpy
 from rclpy.experimental import EventsExecutor
 
-from rlt_core import checkpoint
-from rlt_core.networks import Actor
+from rlt_core.log import checkpoint
 from rlt_core.records import EpisodeKind, Phase, Source
+from rlt_core.rl.networks import Actor
 from rlt_interfaces.msg import (
     ActionChunk,
     EpisodeState,
@@ -24,7 +24,7 @@ from rlt_interfaces.msg import (
 from rlt_node import learner_watch, qos
 from rlt_node.conversions import image_to_msg, stamp_of_tick
 from rlt_node.diagnostics import Level
-from rlt_policy.policy_node import PolicyNode
+from rlt_policy.policy.policy_node import PolicyNode
 
 MODEL = Path(__file__).resolve().parents[3] / "models" / "ethernet"
 PATIENCE_S = 60.0
@@ -54,7 +54,7 @@ class Bench:
         self.other.create_subscription(Features, "features", self.features.append, qos.LOG)
         self.observations = self.other.create_publisher(Observation, "observation", qos.BARRIER)
         self.episodes = self.other.create_publisher(EpisodeState, "episode_state", qos.BARRIER)
-        self.weights = self.other.create_publisher(PolicyWeights, "policy_weights", qos.LATCHED)
+        self.weights = self.other.create_publisher(PolicyWeights, "policy_weights", qos.LATEST)
         publishers = (self.observations, self.episodes, self.weights)
         self.wait_for(lambda: all(each.get_subscription_count() for each in publishers))
 
@@ -63,7 +63,7 @@ class Bench:
         while not condition():
             assert time.monotonic() < deadline, f"waited in vain: {self.health()}"
             self.executor.spin_once(timeout_sec=0.05)
-        assert self.policy.ending is None
+        assert self.policy.exit_reason is None
 
     def health(self):
         return self.policy._health()
@@ -191,7 +191,7 @@ def test_a_chunk_that_is_over_before_it_is_ready_is_not_sent(bench):
 
 
 def test_a_chunk_that_took_longer_than_its_ticks_is_not_sent(bench):
-    """Nothing newer has arrived yet, as right after a stop: the clock tells."""
+    """Nothing newer has arrived yet, as right after a stop: the clock decides."""
     bench.episode(Phase.RUNNING)
     compute = bench.policy._step.observe
 
@@ -272,7 +272,7 @@ def test_weights_are_opened_between_episodes_only(bench, capfd):
     bench.wait_for(lambda: bench.policy._faults.counts["weights"] == 1)
     assert bench.policy._step.version == 3
     (line,) = errors(capfd.readouterr().err)
-    assert "policy_weights version 7" in line and "version 3 goes on acting" in line
+    assert "policy_weights version 7" in line and "version 3 remains in use" in line
 
 
 @pytest.mark.parametrize("bench", [0], indirect=True)
@@ -284,7 +284,7 @@ def test_a_policy_slower_than_planned_warns(bench):
 
 def test_a_learner_that_falls_silent_is_told_with_the_weights_that_act(bench, monkeypatch):
     monkeypatch.setattr(learner_watch, "SILENT_SECONDS", 0.5)
-    learner = bench.other.create_publisher(LearnerStatus, "learner_status", qos.LATCHED)
+    learner = bench.other.create_publisher(LearnerStatus, "learner_status", qos.LATEST)
     learner.publish(LearnerStatus(run="run"))
     bench.wait_for(lambda: "learner silent for 1 s, acting on weights v0" in bench.health().message)
     assert bench.health().level == Level.WARN

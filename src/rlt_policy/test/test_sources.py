@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlt_core.contract import Contract
-from rlt_policy.faults import Fault
-from rlt_policy.frozen import FrozenCamera
-from rlt_policy.history import Sample
-from rlt_policy.sources import ObserverSettings, Sources
+from rlt_policy.input_faults import Fault
+from rlt_policy.observer.frozen_camera import FrozenCamera
+from rlt_policy.observer.history import Sample
+from rlt_policy.observer.sources import ObserverSettings, Sources
 
 CONTRACT = Contract.load(
     Path(__file__).resolve().parents[3] / "models" / "ethernet" / "contract.json"
@@ -42,7 +42,7 @@ def test_a_camera_is_well_again_once_its_image_changes():
     camera = FrozenCamera(2, 0.001)
     assert not camera.see(image(1), STILL)
     assert camera.see(image(1), MOVED)
-    assert camera.see(image(1), STILL)  # the robot came back: that mends no camera
+    assert camera.see(image(1), STILL)  # the robot came back: that does not fix a camera
     assert not camera.see(image(2), MOVED)
 
 
@@ -96,7 +96,7 @@ def test_a_source_that_never_came_is_named():
     keep(sources, CAMERA, 10.0)
     fault = fault_of(sources, 10.0)
     assert (fault.code, fault.source) == ("missing", POSE)
-    assert "nothing has come of tcp_pose" in fault.message
+    assert "nothing received from tcp_pose" in fault.message
 
 
 def test_everything_fresh_makes_a_moment():
@@ -128,7 +128,7 @@ def test_ages_go_by_receipt_and_never_by_stamps():
 
 
 def test_a_silent_source_is_old_and_does_not_lag():
-    """One cause, one name: nothing comes, so its last message falls ever further behind."""
+    """One cause, one name: nothing arrives, so its last message falls ever further behind."""
     sources = settled()
     codes = []
     for k in range(1, 11):
@@ -168,7 +168,7 @@ ROBOT = Driver(0.01, phase=0.003)
 
 @dataclass
 class Seen:
-    """What came of the observations that were due."""
+    """The results of the observations that were due."""
 
     sources: Sources
     results: list
@@ -254,11 +254,11 @@ def test_whatever_the_rates_and_latencies_what_is_taken_was_measured_together(
         ({CAMERA: Driver(1 / 30, stamp=lambda taken: EPOCH + taken - 7.0)}, "latency", CAMERA,
          ["7.0", "s behind tcp_pose", "synchronise their clocks"]),
         ({CAMERA: Driver(1 / 30, stamp=lambda taken: EPOCH)}, "latency", CAMERA,
-         ["its stamp stands still while it comes"]),
+         ["its stamp does not change between messages"]),
         ({POSE: Driver(0.01, 0.3), WRENCH: ROBOT, CAMERA: Driver(1 / 30)}, "latency", POSE,
          ["tcp_pose is 0.3", "s behind tcp_wrench"]),
         ({CAMERA: Driver(0.13, jitter=0.02)}, "age", CAMERA,
-         ["it comes only every 0.1", "set max_age_s to 0.1"]),
+         ["it arrives only every 0.1", "set max_age_s to 0.1"]),
         ({SCENE: Driver(1 / 15, phase=1 / 60)}, "skew", CAMERA,
          ["of wrist/image_raw was measured within max_skew_s 0.01", "set max_skew_s to 0.0"]),
     ],
@@ -335,7 +335,7 @@ def test_one_driver_that_sets_no_stamps_is_taken_by_receipt():
         assert not seen.faults
         (remark,) = seen.sources.remarks(CONTRACT)
         assert f"{source} carries no stamps" in remark
-        assert seen.sources.remarks(CONTRACT) == []  # said once
+        assert seen.sources.remarks(CONTRACT) == []  # logged once
 
 
 def test_without_any_stamps_receipts_are_all_there_is():
@@ -347,7 +347,7 @@ def test_without_any_stamps_receipts_are_all_there_is():
 def test_a_camera_too_slow_for_the_stride_is_told_the_stride_that_fits():
     seen = desk({CAMERA: Driver(1 / 15), SCENE: Driver(1 / 30), POSE: ROBOT})
     (remark,) = seen.sources.remarks(CONTRACT)
-    assert "wrist/image_raw comes every 0.067 s, but an observation is due every 0.04 s" in remark
+    assert "wrist/image_raw arrives every 0.067 s, but an observation is due every 0.04 s" in remark
     assert "to 25 Hz or more, or give the model's contract stride 5" in remark
     assert seen.sources.remarks(CONTRACT) == []
     assert desk({CAMERA: Driver(1 / 25), POSE: ROBOT}).sources.remarks(CONTRACT) == []

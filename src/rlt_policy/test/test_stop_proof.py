@@ -1,4 +1,4 @@
-"""A driver must prove that it stops when it hears nothing, before anything else moves."""
+"""A driver must prove that it stops when it receives nothing, before anything else moves."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from rlt_core.settings import GuardSettings
-from rlt_policy.stop_proof import StopProof
+from rlt_core.settings import MotionLimits
+from rlt_policy.outputs.stop_proof import StopProof
 
 DT = 0.02
 TIMEOUT = 0.1
 TWIST = [0.01, 0.0]
-LIMITS = GuardSettings([-0.1, -0.5], [0.1, 0.5], [0.05, 0.8], [5.0, 80.0], [0.01, 0.1])
+LIMITS = MotionLimits([-0.1, -0.5], [0.1, 0.5], [0.05, 0.8], [5.0, 80.0], [0.01, 0.1])
 
 
 class Driver:
@@ -82,7 +82,7 @@ def test_a_joint_near_its_limit_breaks_it_off():
     proof.measure(driver.position, "joint lift is at 3.1 rad", 0.41)
     assert not proof.command(0.42).any()
     proof.command(0.7)
-    assert "broken off: joint lift" in proof.failure
+    assert "aborted: joint lift" in proof.failure
 
 
 def test_a_robot_that_moves_anyway_is_waited_for():
@@ -112,7 +112,7 @@ def test_a_robot_that_is_not_heard_breaks_it_off(until, silent_until):
     assert (moving is not None) == (until < 0.6) and not proof.failure
     assert not proof.command(silent_until).any()
     proof.command(silent_until + 0.3)
-    assert "broken off: no robot state" in proof.failure
+    assert "aborted: no robot state" in proof.failure
 
 
 def test_speed_is_built_up_within_the_acceleration_limit():

@@ -1,4 +1,4 @@
-"""The weights of a checkpoint: which act is said, and a damaged generation never does."""
+"""The weights of a checkpoint: those in use are logged, and a damaged generation is never used."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from rlt_core import checkpoint
 from rlt_core.contract import Contract, ContractMismatch
+from rlt_core.log import checkpoint
 from rlt_interfaces.msg import PolicyWeights
-from rlt_policy.weights import from_checkpoint, from_message
+from rlt_policy.policy.weights import from_checkpoint, from_message
 
 MODEL = Path(__file__).resolve().parents[3] / "models" / "ethernet"
 
 
 class Sayings:
-    """What a logger was told, by level."""
+    """What was logged, by level."""
 
     def __init__(self) -> None:
         self.infos: list[str] = []
@@ -49,7 +49,7 @@ def test_the_newest_weights_act_and_their_version_is_said(folder, contract):
     said = Sayings()
     version, actor = from_checkpoint(folder, contract, said)
     assert version == 2 and {name: w.tolist() for name, w in actor.items()} == {"w": [2, 2, 2]}
-    assert said.infos == [f"version 2 of the weights acts, from {folder}"] and not said.errors
+    assert said.infos == [f"version 2 of the weights is used, from {folder}"] and not said.errors
 
 
 def test_the_previous_weights_act_if_the_newest_are_damaged_and_an_error_says_so(folder, contract):
@@ -58,7 +58,7 @@ def test_the_previous_weights_act_if_the_newest_are_damaged_and_an_error_says_so
     version, actor = from_checkpoint(folder, contract, said)
     assert version == 1 and actor["w"].tolist() == [1, 1, 1]
     (error,) = said.errors
-    assert error.startswith(f"version 1 of the weights acts, from {folder}, of the previous check")
+    assert error.startswith(f"version 1 of the weights is used, from {folder}, of the previous ")
     assert "SHA-256" in error and not said.infos
 
 

@@ -17,7 +17,7 @@ from rlt_sim.world.world import Array
 
 MAX_INCREMENT = np.array([0.001, 0.001, 0.001, np.deg2rad(1.0)])
 """Largest set-point increment per tick: x, y, z [m] and yaw [rad]."""
-LEASH = np.array([0.006, 0.006, 0.006, np.deg2rad(6.0)])
+MAX_TRACKING_ERROR = np.array([0.006, 0.006, 0.006, np.deg2rad(6.0)])
 """Largest distance of the set-point from the measured pose: x, y, z [m] and yaw [rad]."""
 
 _BIAS_SIGMA = np.array([0.0009, 0.0009, 0.0, np.deg2rad(1.2)])
@@ -32,7 +32,7 @@ _JAM_FORCE = 5.0  # upward push that is felt as a jam [N]
 
 
 class Demonstrator:
-    """The expert; it sees the true offset of plug to socket, spoilt by its own bias."""
+    """The expert; it sees the true offset of plug to socket plus its own bias."""
 
     def __init__(self, seed: int, faults: bool = True) -> None:
         """Draw the expert of one episode.
@@ -101,7 +101,7 @@ def insertion(
         perceived: (4,) where the plug is believed to be, relative to the socket, see `TaskState`.
         limit: (4,) largest increment per tick: x, y, z [m] and yaw [rad].
         gain: share of the perceived error that is corrected per tick.
-        inside: perceived depth below the rim from which on there is no way but down [m].
+        inside: perceived depth below the rim from which on it only moves down [m].
 
     Returns:
         (4,) wanted increment: x, y, z [m] and yaw [rad].
@@ -114,7 +114,7 @@ def insertion(
 
 
 def move_setpoint(setpoint: Array, increment: Array, tcp: Array) -> Array:
-    """Apply an increment within the limits of speed and leash, as the guard of a robot does.
+    """Apply an increment within the limits of speed and tracking error, as a robot's are.
 
     Args:
         setpoint: (4,) last set-point.
@@ -125,7 +125,7 @@ def move_setpoint(setpoint: Array, increment: Array, tcp: Array) -> Array:
         (4,) next set-point; all in x, y, z [m] and yaw [rad].
     """
     wanted = setpoint + np.clip(increment, -MAX_INCREMENT, MAX_INCREMENT)
-    return np.clip(wanted, tcp - LEASH, tcp + LEASH)
+    return np.clip(wanted, tcp - MAX_TRACKING_ERROR, tcp + MAX_TRACKING_ERROR)
 
 
 @dataclass(frozen=True)

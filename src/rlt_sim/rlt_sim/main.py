@@ -1,4 +1,4 @@
-"""Entry points of the package's nodes: signals are minded before the heavy imports begin."""
+"""Entry points of the package's nodes: signals are handled before the heavy imports begin."""
 
 from rlt_node.process import run
 

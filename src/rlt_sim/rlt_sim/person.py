@@ -1,9 +1,9 @@
 """A scripted bystander with a gamepad: watches the robot, helps when it stalls, labels the end.
 
-For tests and unattended runs of what a person does. It is human in the ways that matter to the
-machinery around it: it needs time to react, moves smoothly and at a moderate speed, misjudges where
-the plug is until it has looked for a while, holds the button for as long as it helps, and now and
-then presses the wrong label and corrects itself. It is no model of a person in other ways: it never
+It replaces a person in tests and unattended runs. It is human in the ways that matter to the nodes
+around it: it needs time to react, moves smoothly and at a moderate speed, misjudges where the plug
+is until it has looked for a while, holds the button for as long as it helps, and now and then
+presses the wrong label and corrects itself. It does not model a person in other ways: it never
 tires or learns, sees depth as well as width, knows the simulator's verdict, and its mistakes are
 independent of each other.
 """
@@ -26,7 +26,7 @@ DONE = np.array([0.0, 0.0, -SUCCESS_DEPTH])
 
 _STREAM = 2  # of the episode's random numbers; the world has 0, the demonstrator 1
 _SPREAD = 0.3  # of reaction times and speed, as a fraction, either way
-_PROGRESS = 0.0005  # coming closer by less is no progress [m]
+_PROGRESS = 0.0005  # a smaller approach is not progress [m]
 _TOLERATED_PUSHES = (1, 3)  # hard pushes at which the person steps in: one or two
 _GAIN = 0.1  # share of the perceived error that is corrected per tick: about 1 Hz of bandwidth
 _STIFFNESS = 0.3  # share of the way to the wanted stick that muscle and hand each go per tick
@@ -35,11 +35,11 @@ _BIAS = np.array([0.0008, 0.0008, 0.0002, np.deg2rad(1.5)])  # of the first look
 _LOOK_S, _LOOKED = 0.4, 0.12  # the bias shrinks with this time constant to this share
 _RIM, _GENTLE = 0.001, 0.35  # within this height of the rim [m] it goes down at a share of speed
 _INSIDE = 0.0005  # deeper than this the plug is clearly in [m]
-_BLOCKED = 2.5  # upward push at which it is plain to see that the plug does not give way [N]
+_BLOCKED = 2.5  # upward push at which the plug is visibly blocked [N]
 _HANDED_BACK = 0.003  # depth at which the robot may go on alone [m]
 _FOLLOWS = np.array([0.0003, 0.0003, 0.0003, np.deg2rad(0.5)])  # a motion that can be seen
 _PUSHED = 1.0  # a change of force that can be seen [N]
-_IGNORED = 50  # ticks after which a person whom the robot does not follow grips anew
+_IGNORED = 50  # ticks after which a person whom the robot does not follow presses again
 _SLIP = 0.6  # an error of one's own is noticed in this share of a reaction time
 _AGAIN = 50  # ticks after which a press that changed nothing is repeated
 _STILL = 0.02  # a stick closer to rest is let go, fraction of MAX_INCREMENT
@@ -118,7 +118,7 @@ class ScriptedPerson:
         self._grip = _Grip()
         self._limit = self._settings.speed * _around(1.0, self._rng) * MAX_INCREMENT
         self._intervenes = intervenes
-        self._reacting = 0  # ticks until the button goes down, 0: nothing is on the way
+        self._reacting = 0  # ticks until the button goes down, 0: no press is pending
         self._takeover = False
         self._releasing = False
         self._hands_back = False
@@ -135,10 +135,10 @@ class ScriptedPerson:
         """Watch one tick of 20 ms and act; call it once per tick, after the end as well.
 
         Args:
-            task: how the task stands.
+            task: the state of the task.
             robot: the measured robot.
             running: whether the episode runs; after its end the person only labels.
-            approach: whether the base policy drives until somebody hands over.
+            approach: whether the base policy drives until the handover.
 
         Returns:
             What is done with buttons and sticks.
@@ -147,7 +147,7 @@ class ScriptedPerson:
         presses = self._judge.act(task.success, over, running)
         if self._handover.due(running and approach and task.critical):
             presses += ("handover",)
-        if not running or (over and presses):  # who has labelled the end lets go
+        if not running or (over and presses):  # after labelling the end, let go
             self._takeover = False
             return PersonAction(False, np.zeros(4), presses)
         if not self._takeover:
@@ -156,7 +156,7 @@ class ScriptedPerson:
         return PersonAction(self._takeover, increment, presses)
 
     def _watch(self, task: TaskState, robot: Felt, over: bool) -> None:
-        """Look on; when the robot needs help, press the button after a reaction time."""
+        """Watch; when the robot needs help, press the button after a reaction time."""
         alarmed = self._attention.alarmed(task.offset, robot.wrench)
         if over or not self._intervenes:
             return
@@ -205,7 +205,7 @@ class ScriptedPerson:
 
 
 class _Attention:
-    """Notices that the robot gets nowhere or pushes too hard."""
+    """Notices that the robot makes no progress or pushes too hard."""
 
     def __init__(self, rng: np.random.Generator, patience_s: float) -> None:
         self._patience = round(patience_s * rng.uniform(0.85, 1.15) * RATE_HZ)
@@ -214,12 +214,12 @@ class _Attention:
         self._nearest, self._waited = np.inf, 0
 
     def restart(self) -> None:
-        """Give the robot another chance; pushes stay remembered."""
+        """Give the robot another chance; earlier pushes still count."""
         self._nearest, self._waited = np.inf, 0
         self._tolerated = max(self._tolerated, self._pushes + 1)
 
     def alarmed(self, offset: Array, wrench: Array) -> bool:
-        """Look at the next tick; whether somebody should step in."""
+        """Look at the next tick; return whether to step in."""
         push = -wrench[2]
         if self._lifted and push > HARD_PUSH:
             self._pushes, self._lifted = self._pushes + 1, False
@@ -255,8 +255,8 @@ class _Eye:
 class _Hand:
     """Moves the stick as a critically damped muscle does, with a tremor.
 
-    From rest to rest the stick follows a bell-shaped curve of limited jerk, near to the motion of
-    least jerk that people make.
+    From rest to rest the stick follows a bell-shaped curve of limited jerk, close to the
+    minimum-jerk motion of people.
     """
 
     def __init__(self, rng: np.random.Generator) -> None:
@@ -276,14 +276,14 @@ class _Hand:
 
 
 class _Grip:
-    """Notices that the robot does not follow: its controller may want the button pressed anew."""
+    """Notices that the robot does not follow: its controller may need a new press of the button."""
 
     def __init__(self) -> None:
         self._seen: Array = np.full(4, np.inf)
         self._push, self._ticks = np.inf, 0
 
     def ignored(self, stick: Array, offset: Array, push: float) -> bool:
-        """Whether the stick has been deflected for long and the robot neither moves nor pushes."""
+        """Whether the stick was deflected for long while the robot neither moved nor pushed."""
         moves = (np.abs(offset - self._seen) > _FOLLOWS).any()
         if moves or abs(push - self._push) > _PUSHED:
             self._seen, self._push, self._ticks = offset, push, 0
@@ -311,7 +311,7 @@ class _Judge:
             return ()
         if not self._planned:
             if not over:
-                self.satisfied = True  # cut, or out of time: nothing to say
+                self.satisfied = True  # cut, or out of time: nothing to label
                 return ()
             self._plan(success)
         self._waited += 1
@@ -322,7 +322,7 @@ class _Judge:
         return (button,)
 
     def _plan(self, success: bool) -> None:
-        """Decide when to press what; a press that nobody heeded is repeated."""
+        """Decide when to press what; a press without effect is repeated."""
         right, wrong = ("success", "failure") if success else ("failure", "success")
         if self.satisfied:
             self._planned = [(_AGAIN, right)]

@@ -1,7 +1,7 @@
-"""The scripted person with a gamepad in its hands: watches the simulated task, publishes Joy.
+"""The scripted person as a node: watches the simulated task, publishes Joy like a gamepad.
 
-Real time only, as people are. The way from its Joy to the robot is everybody's: operator,
-human_command, chunk_controller; its labels are the operator's buttons.
+Real time only. Its Joy reaches the robot as any person's does: operator, human_command,
+chunk_controller; its labels are the operator's buttons.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from rlt_interfaces.msg import EpisodeState as EpisodeMessage
 from rlt_interfaces.msg import TaskState as TaskMessage
 from rlt_node import qos
 from rlt_node.conversions import episode_from_msg
-from rlt_node.node import GuardedNode
+from rlt_node.node import FailFastNode
 from rlt_node.parameters import declare, refuse_unknown
 from rlt_node.profiles import find_profile
 from rlt_sim.person import RATE_HZ, PersonAction, PersonSettings, ScriptedPerson
@@ -32,7 +32,7 @@ from rlt_teleop.profile import PARAMETERS, Profile
 
 @dataclass(frozen=True)
 class DeviceSettings:
-    """What the person holds."""
+    """The person's device."""
 
     profile: str = setting(
         "xbox", "the operator's profile: a file of config/gamepads without .yaml, or a path",
@@ -47,11 +47,11 @@ class Arm:
     wrench: Array
 
 
-class PersonNode(GuardedNode):
-    """One `ScriptedPerson` per episode, who helps in warm-up and training and labels always."""
+class PersonNode(FailFastNode):
+    """One `ScriptedPerson` per episode; it helps in warm-up and training, and always labels."""
 
     def __init__(self) -> None:
-        """Take the gamepad and look on."""
+        """Read the profile and subscribe to the task."""
         super().__init__("person")
         self._settings = declare(self, PersonSettings)
         device = declare(self, DeviceSettings)
@@ -65,7 +65,7 @@ class PersonNode(GuardedNode):
         self._publisher = self.create_publisher(Joy, "joy", qos.DEVICE)
         self.create_subscription(TaskMessage, "task_state", self._on_task, qos.COMMAND)
         self.create_subscription(WrenchStamped, "tcp_wrench", self._on_wrench, qos.SENSOR)
-        self.create_subscription(EpisodeMessage, "episode_state", self._on_episode, qos.LATCHED)
+        self.create_subscription(EpisodeMessage, "episode_state", self._on_episode, qos.LATEST)
         self.create_timer(1.0 / RATE_HZ, self._tick)
 
     def _on_task(self, message: TaskMessage) -> None:
@@ -80,7 +80,7 @@ class PersonNode(GuardedNode):
         self._arm = Arm(np.array([force.x, force.y, force.z, torque.z]))
 
     def _on_episode(self, message: EpisodeMessage) -> None:
-        """Begin anew with every episode that runs; until then, the last one may need a label."""
+        """Start a new person with every running episode; until then, the last may need a label."""
         episode = episode_from_msg(message)
         if is_correction(self._episode, episode):
             return
@@ -112,7 +112,7 @@ def read_profile(name: str) -> Profile:
 
     Raises:
         FileNotFoundError: If there is none.
-        ValueError: If it cannot work.
+        ValueError: If it is invalid.
     """
     given = parameter_dict_from_yaml_file(str(find_profile(name)))
     values = {parameter: default for parameter, (default, _) in PARAMETERS.items()}

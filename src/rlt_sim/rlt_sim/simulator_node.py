@@ -1,7 +1,7 @@
 """The simulated robot behind the topics of a robot driver: images, state, set-points, reset.
 
 In lockstep it owns the tick: it publishes tick k and steps when the command for k arrives. In
-real time it runs at its own pace in its own thread and holds after 100 ms without a command.
+real time it runs at its own rate in its own thread and holds after 100 ms without a command.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from rlt_node.conversions import (
     stamp_of_tick,
     tick_of_stamp,
 )
-from rlt_node.node import GuardedNode
+from rlt_node.node import FailFastNode
 from rlt_node.parameters import declare, refuse_unknown
 from rlt_sim.world import RobotState, World, make_world
 from rlt_sim.world.world import Array
@@ -66,8 +66,8 @@ class SimulatorSettings:
     )
 
 
-class SimulatorNode(GuardedNode):
-    """Drives a `World` by topics."""
+class SimulatorNode(FailFastNode):
+    """Drives a `World` through topics."""
 
     def __init__(self) -> None:
         """Build the world and offer the driver's topics and the reset action."""
@@ -92,7 +92,7 @@ class SimulatorNode(GuardedNode):
         self._loop.close()
 
     def _on_reset(self, goal: ServerGoalHandle) -> Reset.Result:
-        """Place arm and task anew, at once; whatever fails is the goal's result."""
+        """Reset arm and task, at once; an exception becomes the goal's result."""
         request = goal.request
         goal.publish_feedback(Reset.Feedback(state="placing the arm and the task"))
         try:
@@ -109,7 +109,7 @@ class SimulatorNode(GuardedNode):
 
 
 class _Driver:
-    """Publishes the world's state; keeps one message of each kind, filled anew every tick."""
+    """Publishes the world's state; reuses one message of each kind at every tick."""
 
     def __init__(self, node: Node, world: World, stride: int, profile: Any) -> None:
         self._world = world
@@ -127,7 +127,7 @@ class _Driver:
         self._pose.header.frame_id = self._wrench.header.frame_id = BASE_FRAME
 
     def publish(self, tick: int) -> None:
-        """Publish everything that belongs to a tick: what the controller waits for comes first.
+        """Publish everything that belongs to a tick, first what the controller waits for.
 
         While it answers, the images are rendered: they matter at chunk boundaries only.
         """
@@ -144,7 +144,7 @@ class _Driver:
         force.x, force.y, force.z, torque.z = state.wrench.tolist()
         self._wrenches.publish(self._wrench)
         self._publish_joints(stamp, state)
-        if self._clocks.get_subscription_count():  # for users: nobody here reads it
+        if self._clocks.get_subscription_count():  # for users: no node here reads it
             self._clocks.publish(Clock(clock=stamp))
 
     def _publish_task(self, tick: int) -> None:
@@ -158,7 +158,7 @@ class _Driver:
         self._tasks.publish(self._task)
 
     def _publish_joints(self, stamp: Time, state: RobotState) -> None:
-        """Also before anybody listens: a controller that comes late waits for those of its tick."""
+        """Also without subscribers: a controller that starts late waits for those of its tick."""
         joints = JointState(name=state.joint_names)
         joints.header.stamp, joints.header.frame_id = stamp, BASE_FRAME
         joints.position = doubles(state.joint_positions)
@@ -167,7 +167,7 @@ class _Driver:
 
 
 class _Lockstep:
-    """One tick per command: nothing here knows the time."""
+    """One tick per command; wall time is not used."""
 
     def __init__(self, world: World, driver: _Driver, command_timeout_s: float) -> None:
         self._world = world
@@ -190,14 +190,14 @@ class _Lockstep:
         return self._tick
 
     def check(self) -> None:
-        """Nothing can fail unseen."""
+        """Do nothing: no failure can go unseen here."""
 
     def close(self) -> None:
-        """Nothing to stop."""
+        """Do nothing: there is no thread."""
 
 
 class _RealTime:
-    """50 ticks a second, whatever anybody does, in a thread of its own.
+    """50 ticks a second in its own thread, whatever other nodes do.
 
     The thread owns the world, since OpenGL contexts belong to threads.
     """
@@ -233,7 +233,7 @@ class _RealTime:
         return 0
 
     def check(self) -> None:
-        """Raise what ended the thread."""
+        """Raise the exception that ended the thread."""
         if self._failure is not None:
             raise self._failure
 

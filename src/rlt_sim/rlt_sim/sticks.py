@@ -1,4 +1,4 @@
-"""The scripted person's gamepad: what to hold and push so that a profile reads it as meant."""
+"""The scripted person's gamepad: the controls to use so that a profile reads an action as meant."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from rlt_teleop.profile import OFF, Motion, Profile
 AXES, BUTTONS = 6, 21
 """How many axes and buttons `joy`'s game_controller_node has."""
 HELD_TICKS = 6
-"""How long a button is held for one press: longer than any debouncing."""
+"""How long a button is held for one press: longer than any debounce time."""
 
 
 class Sticks:
     """Turns actions into the axes and buttons of a Joy message."""
 
     def __init__(self, profile: Profile, names: Sequence[str], rate_hz: float) -> None:
-        """Learn the gamepad.
+        """Look up the controls.
 
         Args:
             profile: what the controls mean.
@@ -57,7 +57,7 @@ class Sticks:
             for motion, increment in zip(self._motions, action.increment, strict=True):
                 axes[motion.axis] = self._deflection(motion, float(increment))
         self._held = {name: ticks - 1 for name, ticks in self._held.items() if ticks > 1}
-        if action.presses:  # one thumb: a new press lets go of the last one
+        if action.presses:  # one thumb: a new press releases the last one
             self._held = dict.fromkeys(action.presses, HELD_TICKS)
         for function in self._held.keys() & self._profile.functions.keys():
             buttons[self._profile.functions[function]] = 1

@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from rlt_sim.demonstrator import LEASH, MAX_INCREMENT, Demonstrator, move_setpoint, rollout
+from rlt_sim.demonstrator import (
+    MAX_INCREMENT,
+    MAX_TRACKING_ERROR,
+    Demonstrator,
+    move_setpoint,
+    rollout,
+)
 from rlt_sim.world import make_world
 
 LIMIT = 480
@@ -74,7 +80,7 @@ def test_the_same_seed_gives_the_same_demonstration(world):
 
 def test_a_setpoint_never_leaves_its_leash():
     tcp = np.array([0.5, 0.0, 0.05, 0.1])
-    far = move_setpoint(tcp + LEASH, np.full(4, 1.0), tcp)
-    np.testing.assert_allclose(far, tcp + LEASH)
+    far = move_setpoint(tcp + MAX_TRACKING_ERROR, np.full(4, 1.0), tcp)
+    np.testing.assert_allclose(far, tcp + MAX_TRACKING_ERROR)
     near = move_setpoint(tcp, np.full(4, -1.0), tcp)
     np.testing.assert_allclose(near, tcp - MAX_INCREMENT)

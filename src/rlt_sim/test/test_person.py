@@ -39,7 +39,7 @@ def robot(push=0.0):
 
 
 def episode(world, seed, person):
-    """One episode driven by the demonstrator, whom the person may relieve.
+    """One episode driven by the demonstrator; the person may take over.
 
     Returns success, and per tick what the person did.
     """

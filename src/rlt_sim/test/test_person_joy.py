@@ -66,7 +66,7 @@ def state_message(episode, kind, phase=Phase.RUNNING):
 
 
 class Stage:
-    """A graph of the person and somebody who plays simulator, episodes and operator."""
+    """A graph of the person and a node that plays simulator, episodes and operator."""
 
     def __init__(self):
         arguments = [word for value in IMPATIENT for word in ("-p", value)]
@@ -125,7 +125,7 @@ def edges(joys, button):
 
 def test_a_stalled_robot_is_taken_over_and_its_success_labelled_once(stage):
     profile = read_profile("xbox")
-    before = stage.see(5)  # nobody acts before an episode runs
+    before = stage.see(5)  # no action before an episode runs
     assert all(not any(joy.buttons) and not any(joy.axes) for joy in before)
     stage.begin(1, EpisodeKind.TRAIN)
     stage.wait_for(lambda: profile.held(stage.joys[-1].buttons))

@@ -1,4 +1,4 @@
-"""The simulator as a robot driver: how its reset answers."""
+"""The simulator as a robot driver: the results of its reset."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def world():
 
 
 def run_episode(world, seed, ticks=30):
-    """Everything that a wandering episode shows: states, offsets, the last images."""
+    """Everything observable in a random episode: states, offsets, the last images."""
     world.reset(seed)
     rng = np.random.default_rng(seed)
     seen = []
@@ -163,7 +163,7 @@ def test_a_machine_without_opengl_has_physics_and_says_what_to_install():
 
 
 def platform(**environment) -> subprocess.CompletedProcess:
-    """What a process that imports the world makes of MUJOCO_GL."""
+    """The value of MUJOCO_GL in a process that imports the world."""
     return subprocess.run(
         [sys.executable, "-c", "import os, rlt_sim.world; print(os.environ['MUJOCO_GL'])"],
         env={
@@ -188,4 +188,4 @@ def test_the_platform_is_chosen_and_the_users_choice_wins():
 )
 def test_a_choice_that_cannot_work_is_named(wish, reason):
     said = platform(MUJOCO_GL=wish).stderr.splitlines()[-1]
-    assert f"MUJOCO_GL={wish} cannot render here: {reason}; mend or unset it" in said
+    assert f"MUJOCO_GL={wish} cannot render here: {reason}; fix or unset it" in said

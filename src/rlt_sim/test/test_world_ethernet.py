@@ -1,4 +1,4 @@
-"""The plug and the socket: honest contact, a socket that jams, labels that are true."""
+"""The plug and the socket: realistic contact, a socket that jams, correct labels."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def move_to(world, lateral, yaw=0.0):
 
 
 def press(world, ticks=PRESS_TICKS):
-    """Push down at full speed up to the leash; returns the deepest overlap of any contact [m]."""
+    """Push down at full speed up to the largest tracking error; returns the deepest overlap [m]."""
     overlap = 0.0
     for _ in range(ticks):
         state = world.state()

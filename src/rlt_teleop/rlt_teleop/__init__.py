@@ -1,1 +1,1 @@
-"""The person's side: devices, the operator that maps them, and the episodes node."""
+"""The person's side: input devices, and the operator node that maps them."""

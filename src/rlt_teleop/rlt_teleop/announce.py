@@ -1,4 +1,4 @@
-"""What a person must see: one line per change of the episode and of who drives."""
+"""What is shown to the person: one line per change of the episode and of who drives."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ DRIVERS = {
 def is_correction(current: EpisodeState | None, state: EpisodeState) -> bool:
     """Whether a state only corrects an earlier episode of the run that `current` belongs to.
 
-    The current episode goes on then. An earlier episode that has not ended is none: it belongs to
-    a new run of the same name.
+    The current episode then continues. An earlier episode that has not ended is not a correction:
+    it belongs to a new run of the same name.
     """
     return (
         current is not None
@@ -34,7 +34,7 @@ def is_correction(current: EpisodeState | None, state: EpisodeState) -> bool:
 
 
 def episode_line(before: EpisodeState | None, after: EpisodeState) -> str:
-    """What changed from one state of the episode to the next; empty if nothing to speak of."""
+    """What changed from one state of the episode to the next; empty if nothing relevant."""
     name = f"episode {after.episode} ({KINDS[after.kind]})"
     same = before is not None and (before.run, before.episode) == (after.run, after.episode)
     if not same or before is None or before.phase is not after.phase:
@@ -57,7 +57,7 @@ def episode_line(before: EpisodeState | None, after: EpisodeState) -> str:
 
 
 def takeover_line(before: Source, after: Source) -> str:
-    """Whether a person has begun or stopped to drive from one tick to the next; else empty."""
+    """The line if a person began or stopped driving from one tick to the next; else empty."""
     if (before in PEOPLE) == (after in PEOPLE):
         return ""
     if after in PEOPLE:

@@ -1,4 +1,4 @@
-"""Presses out of samples: one per clean press, none from chatter, none from both labels at once."""
+"""Presses from samples: one per clean press, none from chatter, none from both labels at once."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Debounced:
         self._bounced = False
 
     def update(self, down: bool, now: float, debounce_s: float) -> str | None:
-        """Take in a sample.
+        """Process a sample.
 
         Args:
             down: Whether the button is down.
@@ -35,8 +35,8 @@ class Debounced:
             debounce_s: How long it must stay as it is to count.
 
         Returns:
-            Empty if the sample completes a press, or why what just happened is none; None if
-            nothing happened.
+            Empty if the sample completes a press; the reason if what just happened is not a
+            press; None if nothing happened.
         """
         if self.down is None:
             self._appeared_down = down
@@ -73,8 +73,8 @@ class Buttons:
 
     A press counts when the button has been steadily down for a while, after it had been seen
     steadily up. If both labels are down when one of them would count, neither does until both
-    are up again; a label that has counted before the other came down stays counted. What is no
-    press is told too, once, so that nobody believes it was one.
+    are up again; a label that has counted before the other came down stays counted. What is not a
+    press is reported too, once, so that nobody takes it for one.
     """
 
     def __init__(self, debounce_s: float) -> None:
@@ -95,14 +95,14 @@ class Buttons:
         self._counted = ""
 
     def update(self, down: Mapping[str, bool], now: float) -> list[Press]:
-        """Take in a sample of all buttons, function -> whether it is down, at monotonic `now`."""
-        told = {}
+        """Process a sample of all buttons, function -> whether it is down, at monotonic `now`."""
+        results = {}
         for function, is_down in down.items():
             button = self._buttons.setdefault(function, Debounced())
             refused = button.update(is_down, now, self._debounce_s)
             if refused is not None:
-                told[function] = refused
-        presses = [self._judge(function, refused) for function, refused in told.items()]
+                results[function] = refused
+        presses = [self._judge(function, refused) for function, refused in results.items()]
         labels = [self._buttons[name] for name in LABELS if name in self._buttons]
         self._ambiguous = self._ambiguous and not all(button.up for button in labels)
         if self._counted and self._buttons[self._counted].up:
@@ -110,7 +110,7 @@ class Buttons:
         return [press for press in presses if press is not None]
 
     def _judge(self, function: str, refused: str) -> Press | None:
-        """What becomes of a press; None if it belongs to an ambiguity that was told already."""
+        """The press to report; None if it belongs to an ambiguity that was reported already."""
         if function not in LABELS:
             return Press(function, refused)
         if self._ambiguous:
@@ -126,7 +126,7 @@ class Buttons:
         """Why a label does not count while the other one is down too."""
         if self._counted:
             return (
-                f"{self._counted} came first and was applied, unless you heard otherwise; to "
-                f"correct it, release both and press {function} alone"
+                f"{self._counted} came first and was applied, unless it was refused; to correct "
+                f"it, release both and press {function} alone"
             )
         return "success and failure are down together: release both"

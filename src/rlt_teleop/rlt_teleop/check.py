@@ -1,4 +1,4 @@
-"""What a device shows now, and what each of its controls is for: the view of `operator --check`."""
+"""The view of `operator --check`: what a device shows now, and what each of its controls does."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rlt_teleop.profile import Profile
 Device = tuple[tuple[float, ...], tuple[int, ...]]
 """Axes and buttons of a Joy message."""
 MOVED = 0.1
-"""A stick that has come this much further is worth a line."""
+"""A stick that has moved by this much gets a line."""
 BAR = 8
 COLUMNS = 3
 
@@ -24,7 +24,7 @@ def table_lines(
     fault: str,
     width: int,
 ) -> list[str]:
-    """The whole view; none of its lines is as long as a terminal of `width` is wide.
+    """The complete view; every line is shorter than `width`.
 
     Args:
         profile: What the controls mean.

@@ -1,4 +1,4 @@
-"""Which of several input devices is used: the one that was chosen, wherever it stands in a list."""
+"""Which of several input devices is used: the one that was chosen, wherever it is in the list."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ class Attached:
     """A device that is attached now.
 
     Attributes:
-        index: Its place among the attached devices, which shifts when another one goes.
-        instance: Its number, which no other device gets; it gets a new one when it comes back.
-        name: What it calls itself.
+        index: Its place among the attached devices, which shifts when another one is removed.
+        instance: Its unique number; it gets a new one when it comes back.
+        name: The name that it reports.
         make: Bus, vendor, product and version, hexadecimal (SDL's GUID).
-        serial: Its serial number, empty if it tells none.
+        serial: Its serial number, empty if it reports none.
         usable: Whether its buttons and axes are known.
     """
 
@@ -27,16 +27,16 @@ class Attached:
     usable: bool
 
     def __str__(self) -> str:
-        """Its identity: what is the same after it was away, and after a restart."""
+        """Its identity: the same after it was away, and after a restart."""
         return f"{self.name} ({self.serial or self.make})"
 
 
 class Choice:
     """Picks a device once, and from then on the same one or none.
 
-    A device that comes back is known by its identity. Of two that look alike and tell no serial
-    number, the one that was attached beside the chosen one is another one. If both have been away,
-    nobody can tell which one comes.
+    A device that comes back is recognised by its identity. Of two that look alike and report no
+    serial number, the one that was attached beside the chosen one is another one. If both have been
+    away, they cannot be told apart.
 
     Args:
         name: Name of the wanted device; empty: any.
@@ -53,7 +53,7 @@ class Choice:
         self._beside: set[int] = set()
 
     def pick(self, attached: Sequence[Attached]) -> Attached | None:
-        """The device to use now, None if it is not there."""
+        """The device to use now, None if it is not attached."""
         found = self._again(attached) if self.chosen else self._first(attached)
         if found is not None:
             self.chosen = found
@@ -112,5 +112,5 @@ class Choice:
         why = "looks like it and has been away, too" if came else "is another one"
         return (
             f"{self.chosen} is gone; what is attached ({names}) {why}, and is not used: attach it "
-            "again, or choose by starting the gamepad node again with device_name or device_id"
+            "again, or choose by restarting the gamepad node with device_name or device_id"
         )

@@ -1,4 +1,4 @@
-"""Arguments of nodes that people start by hand: a few words of our own, the rest is ROS's."""
+"""Arguments of nodes that are started by hand: a few of our own, the rest are those of ROS."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SECTION = "/**/operator"
 def ros_arguments(argv: Sequence[str], *options: str) -> list[str]:
     """Turn a command line into one that rclpy understands.
 
-    A node that no launch file starts goes to `/rlt`, unless its arguments name another namespace.
+    A node started without a launch file runs in `/rlt`, unless its arguments set a namespace.
 
     Args:
         argv: The command line, program first.
@@ -63,7 +63,9 @@ def _parameters(file: Path) -> Iterator[str]:
     try:
         section = yaml.safe_load(file.read_text(encoding="utf-8"))[SECTION]["ros__parameters"]
     except (yaml.YAMLError, KeyError, TypeError) as error:
-        raise ValueError(f"{file} is no profile: expected {SECTION}: ros__parameters: …") from error
+        raise ValueError(
+            f"{file} is not a profile: expected {SECTION}: ros__parameters: …"
+        ) from error
     for name, value in _flat(section):
         yield "-p"
         yield f"{name}:={yaml.safe_dump(value, default_flow_style=True).splitlines()[0]}"

@@ -1,4 +1,4 @@
-"""A game controller as sensor_msgs/Joy: what `joy`'s game_controller_node publishes."""
+"""Publishes a game controller as sensor_msgs/Joy, as `joy`'s game_controller_node does."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sensor_msgs.msg import Joy, JoyFeedback
 
 from rlt_core.settings import setting
 from rlt_node import qos
-from rlt_node.node import GuardedNode
+from rlt_node.node import FailFastNode
 from rlt_node.parameters import declare, refuse_unknown
 from rlt_teleop.chosen import Choice
 from rlt_teleop.pad import Pad
@@ -30,11 +30,11 @@ class GamepadSettings:
     )
 
 
-class GamepadNode(GuardedNode):
-    """Publishes the controller's state as long as the controller is really there."""
+class GamepadNode(FailFastNode):
+    """Publishes the controller's state while the controller is attached."""
 
     def __init__(self) -> None:
-        """Start SDL; the controller may come later."""
+        """Start SDL; the controller may be attached later."""
         super().__init__("gamepad")
         settings = declare(self, GamepadSettings)
         refuse_unknown(self)
@@ -46,7 +46,7 @@ class GamepadNode(GuardedNode):
         self.create_timer(1.0 / settings.rate, self._read)
 
     def close(self) -> None:
-        """Let go of the controller."""
+        """Release the controller."""
         self._pad.close()
 
     def _read(self) -> None:
@@ -60,9 +60,9 @@ class GamepadNode(GuardedNode):
         self._publisher.publish(message)
 
     def _tell(self, there: bool) -> None:
-        """Say once which controller is used, or why none is."""
-        tell = self._choice.used if there else self._choice.missing
-        sentence = tell(self._pad.attached)
+        """Log once which controller is used, or why none is."""
+        describe = self._choice.used if there else self._choice.missing
+        sentence = describe(self._pad.attached)
         if sentence == self._told:
             return
         self._told = sentence
@@ -72,7 +72,7 @@ class GamepadNode(GuardedNode):
             self.get_logger().warning(sentence)
 
     def _on_feedback(self, message: JoyFeedback) -> None:
-        """Rumble; like `joy`, ignore what is none."""
+        """Rumble; like `joy`, ignore any other feedback."""
         if message.type == JoyFeedback.TYPE_RUMBLE and message.id == 0:
             if 0.0 <= message.intensity <= 1.0:
                 self._pad.rumble(message.intensity)

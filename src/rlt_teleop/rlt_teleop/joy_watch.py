@@ -12,7 +12,7 @@ from rlt_teleop.profile import Profile
 
 @dataclass(frozen=True)
 class JoySettings:
-    """When an input device is believed."""
+    """When an input device is trusted."""
 
     joy_timeout_s: float = setting(0.2, "silence after which the device counts as gone, s", low=0.0)
     stale_s: float = setting(
@@ -29,7 +29,7 @@ class JoySettings:
 
 @dataclass(frozen=True)
 class Device:
-    """Which device a message is from, as far as the message tells.
+    """Which device a message is from, as far as the message shows.
 
     Attributes:
         name: The frame of its header: our gamepad node writes the device's identity there.
@@ -46,10 +46,10 @@ class Device:
 
 
 class JoyWatch:
-    """Follows the messages of one device: the first one that is believed, and no other.
+    """Follows the messages of one device: the first one that is trusted, and no other.
 
     Once a fault has occurred, and at the start, the device must be seen at rest (takeover button
-    up, nothing deflected) before it is believed. While another device is heard, neither is.
+    up, nothing deflected) before it is trusted. While another device publishes, neither is.
 
     Args:
         profile: What the controls mean.
@@ -57,7 +57,7 @@ class JoyWatch:
         topic: Full name of the topic, for messages.
 
     Attributes:
-        device: The device in use; before one was believed, the last that fitted; None before that.
+        device: The device in use; before one was trusted, the last that fitted; None before that.
         axes, buttons: The last usable message; empty before there was one.
     """
 
@@ -78,7 +78,7 @@ class JoyWatch:
     def take(
         self, name: str, axes: Sequence[float], buttons: Sequence[int], now: float
     ) -> bool:
-        """Take in a message of the device `name`, received at monotonic time `now` in s.
+        """Process a message of the device `name`, received at monotonic time `now` in s.
 
         Returns:
             Whether the device has just appeared, or appeared again.
@@ -102,8 +102,8 @@ class JoyWatch:
         """Note who publishes the topic at monotonic time `now`: it must be one device's node."""
         if len(publishers) > 1:
             self._doubt(
-                f"{self._topic} is published by {' and by '.join(publishers)}: one device drives, "
-                "so end the others (one that was killed is forgotten within 20 s)",
+                f"{self._topic} is published by {' and by '.join(publishers)}: only one device may "
+                "drive, so end the others (one that was killed disappears within 20 s)",
                 now,
             )
 
@@ -114,7 +114,7 @@ class JoyWatch:
             return self._wrong
         if self._received == -math.inf:
             return (
-                f"nothing has come on {topic} yet: attach the gamepad, or start the keyboard in a "
+                f"nothing received on {topic} yet: attach the gamepad, or start the keyboard in a "
                 "terminal (ros2 run rlt_teleop keyboard)"
             )
         if self._silent(now):

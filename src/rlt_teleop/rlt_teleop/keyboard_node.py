@@ -1,4 +1,4 @@
-"""A terminal's keys as sensor_msgs/Joy, with a line that tells what goes on."""
+"""Publishes a terminal's keys as sensor_msgs/Joy, with a status line."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rlt_core.records import EpisodeState
 from rlt_interfaces.msg import EpisodeState as EpisodeMessage
 from rlt_node import qos
 from rlt_node.conversions import episode_from_msg
-from rlt_node.node import GuardedNode
+from rlt_node.node import FailFastNode
 from rlt_node.parameters import refuse_unknown
 from rlt_node.process import Refused
 from rlt_teleop.announce import is_correction, status_line
@@ -30,20 +30,20 @@ RATE_HZ = 50.0
 NO_KEY = b"\0"
 
 
-class KeyboardNode(GuardedNode):
+class KeyboardNode(FailFastNode):
     """Publishes what the keys mean; the operator's profile `keyboard` maps it."""
 
     def __init__(self) -> None:
-        """Take the terminal over.
+        """Take over the terminal.
 
         Raises:
-            Refused: If stdin is no terminal.
+            Refused: If stdin is not a terminal.
         """
         super().__init__("keyboard")
         refuse_unknown(self)
         if not sys.stdin.isatty():
             raise Refused(
-                "stdin is no terminal: start the keyboard by hand in a terminal of its own, "
+                "stdin is not a terminal: start the keyboard by hand in a terminal of its own, "
                 "not from a launch file or through a pipe"
             )
         self._keys, self._keystrokes = Keys(), Keystrokes()
@@ -52,7 +52,7 @@ class KeyboardNode(GuardedNode):
         self._shown = ""
         self._operator = self.get_logger().name.removesuffix("keyboard") + "operator"
         self._publisher = self.create_publisher(Joy, "joy", qos.DEVICE)
-        self.create_subscription(EpisodeMessage, "episode_state", self._on_episode, qos.LATCHED)
+        self.create_subscription(EpisodeMessage, "episode_state", self._on_episode, qos.LATEST)
         self.create_subscription(Log, "/rosout", self._on_log, qos.BARRIER)
         self.create_timer(1.0 / RATE_HZ, self._step)
         print(BRACKETED[0] + HELP, flush=True)
@@ -60,15 +60,15 @@ class KeyboardNode(GuardedNode):
         self._take_terminal()
 
     def close(self) -> None:
-        """Give the terminal back as it was."""
+        """Restore the terminal."""
         with contextlib.suppress(termios.error):  # it is gone
             termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._terminal)
         print(BRACKETED[1], flush=True)
 
     def _take_terminal(self) -> None:
-        """Keys come at once and unseen; Ctrl-C works on, Ctrl-Z does not.
+        """Read keys at once and without echo; Ctrl-C still works, Ctrl-Z does not.
 
-        What was typed before was meant for somebody else.
+        What was typed before is discarded: it was not meant for this node.
         """
         tty.setcbreak(sys.stdin, termios.TCSAFLUSH)
         attributes: list[Any] = termios.tcgetattr(sys.stdin)
@@ -81,7 +81,7 @@ class KeyboardNode(GuardedNode):
             self._state = state
 
     def _on_log(self, message: Log) -> None:
-        """Show what the operator says: answers to requests, takeovers, faults."""
+        """Show what the operator logs: answers to requests, takeovers, faults."""
         if message.name == self._operator:
             self._answer = message.msg
 
@@ -91,7 +91,7 @@ class KeyboardNode(GuardedNode):
             if key == "?":
                 self._write(HELP + "\n")
             elif not self._keys.press(key, now):
-                self._answer = f"{key!r} means nothing; ? shows the keys"
+                self._answer = f"{key!r} is not bound; ? shows the keys"
         message = Joy(axes=self._keys.axes(now), buttons=self._keys.buttons(now))
         message.header.stamp = self.get_clock().now().to_msg()
         message.header.frame_id = "keyboard"

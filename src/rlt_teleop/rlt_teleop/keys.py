@@ -15,7 +15,7 @@ MOTION_KEYS = {
 }
 """Key -> (motion, direction)."""
 TURBO_KEYS = {key.upper(): meaning for key, meaning in MOTION_KEYS.items()}
-"""The capitals of these keys, and nothing else that is a capital of theirs in some script."""
+"""The ASCII capitals of these keys, and no other character whose small letter is one of them."""
 FUNCTION_KEYS = {
     "y": "success", "n": "failure", "x": "discard",
     "h": "handover", "b": "abort", "p": "pause",
@@ -29,9 +29,9 @@ BUTTONS = (
 """The buttons of the Joy message, in this order."""
 
 PULSE_S = 0.15
-"""How long one key press moves; the terminal's key repeat goes on from there."""
+"""How long one key press moves; the terminal's key repeat continues from there."""
 REPEAT_S = 0.8
-"""Longest pause in a terminal's key repeat: within it the key is still down, for all we know."""
+"""Longest pause in a terminal's key repeat: within it the key may still be down."""
 
 HELP = """\
  takeover  SPACE on / off; without a motion key the robot stands still
@@ -44,9 +44,9 @@ HELP = """\
 
 
 class Keys:
-    """The device that a terminal's keys make up.
+    """A terminal's keys as a device.
 
-    A terminal tells presses, never releases. So a motion key moves for a short pulse, which key
+    A terminal reports presses, never releases. So a motion key moves for a short pulse, which key
     repeat prolongs; a function key is one press however long it is held; takeover is a toggle.
 
     Attributes:
@@ -60,7 +60,7 @@ class Keys:
         self._seen: dict[str, float] = {}
 
     def press(self, key: str, now: float) -> bool:
-        """Take in a keystroke at monotonic time `now` in s; whether it means anything."""
+        """Process a keystroke at monotonic time `now` in s; return whether the key is bound."""
         if key in MOTION_KEYS or key in TURBO_KEYS:
             motion, direction = MOTION_KEYS.get(key) or TURBO_KEYS[key]
             self._deflection[motion] = (direction, now)
@@ -70,7 +70,7 @@ class Keys:
         repeated = now - self._seen.get(key, -math.inf) < REPEAT_S
         self._seen[key] = now
         if key == TAKEOVER_KEY:
-            # A second press may be key repeat. Taken for one, it must never hand the robot back.
+            # A second press may be key repeat, which must never hand the robot back.
             if not (self.takeover and repeated):
                 self.takeover = not self.takeover
             return True

@@ -1,17 +1,17 @@
-"""A terminal's bytes as whole keystrokes: the left arrow sends ESC [ D, which is no capital D."""
+"""A terminal's bytes as complete keystrokes: the left arrow sends ESC [ D, not a capital D."""
 
 from __future__ import annotations
 
 import re
 
 QUIET_S = 0.25
-"""What has begun and is not completed within this time has ended; so has pasted text."""
+"""An incomplete sequence ends after this time; so does pasted text."""
 MOST = 3
-"""So many different keys at most are struck between two looks; more are pasted text."""
+"""At most this many different keys are pressed between two reads; more are pasted text."""
 LONGEST = 64
 """Bytes of the longest sequence that a terminal sends."""
 BRACKETED = ("\x1b[?2004h", "\x1b[?2004l")
-"""Asks a terminal to mark pasted text, and no longer to."""
+"""Asks a terminal to mark pasted text, and to stop marking it."""
 PASTE, PASTED = b"\x1b[200~", b"\x1b[201~"
 STROKE = re.compile(
     rb"""
@@ -25,8 +25,8 @@ STROKE = re.compile(
   | \x1b* (?: [\xc2-\xdf][\x80-\xbf]                        # UTF-8
             | [\xe0-\xef][\x80-\xbf]{2}
             | [\xf0-\xf4][\x80-\xbf]{3} )
-  | \x1b* [\xc2-\xf4] [\x80-\xbf]{0,2} (?= [^\x80-\xbf] )   # UTF-8 that is cut off
-  | \x1b* [\x80-\x8e\x90-\x9a\x9c-\xc1\xf5-\xff]            # no UTF-8
+  | \x1b* [\xc2-\xf4] [\x80-\xbf]{0,2} (?= [^\x80-\xbf] )   # incomplete UTF-8
+  | \x1b* [\x80-\x8e\x90-\x9a\x9c-\xc1\xf5-\xff]            # not UTF-8
   | [\x00-\x1a\x1c-\x1f\x7f]                                # with Ctrl
     """,
     re.DOTALL | re.VERBOSE,
@@ -34,7 +34,7 @@ STROKE = re.compile(
 
 
 class Keystrokes:
-    """Puts a terminal's bytes together, however they are split. Pasted text is no keystroke."""
+    """Assembles a terminal's bytes, however they are split. Pasted text is not a keystroke."""
 
     def __init__(self) -> None:
         self._begun = b""
@@ -42,9 +42,9 @@ class Keystrokes:
         self._came = 0.0
 
     def read(self, data: bytes, now: float) -> list[str]:
-        """Take in what has come, perhaps nothing, at monotonic time `now` in s.
+        """Process what has arrived, possibly nothing, at monotonic time `now` in s.
 
-        Time counts only while nothing comes: who looks late has not seen any quiet.
+        Time counts only while nothing arrives: a late read does not count as a pause.
 
         Returns:
             Every keystroke that is complete: one character for an ordinary key, and what the
@@ -63,7 +63,7 @@ class Keystrokes:
         return strokes
 
     def _end(self) -> list[str]:
-        """End what has begun: it is the Escape key, or a sequence of which the end is lost."""
+        """End what has begun: the Escape key, or a sequence whose end is lost."""
         left = [] if self._pasting or not self._begun else [_text(self._begun)]
         self._begun, self._pasting = b"", False
         return left

@@ -1,14 +1,9 @@
-"""Entry points of the package's nodes: signals are minded before the heavy imports begin."""
+"""Entry points of the package's nodes: signals are handled before the heavy imports begin."""
 
 import sys
 
 from rlt_node.process import run
 from rlt_teleop.command_line import ros_arguments
-
-
-def episodes() -> None:
-    """Run the episodes node."""
-    run("rlt_teleop.episodes_node:EpisodesNode")
 
 
 def gamepad() -> None:

@@ -1,4 +1,4 @@
-"""A person's device as human commands and requests; the only place where controls get a meaning."""
+"""Maps a person's device to human commands and requests; only here do controls get a meaning."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.node import Node
 from sensor_msgs.msg import Joy, JoyFeedback
 
-from rlt_core.rates import Rate
 from rlt_core.records import EpisodeState, Source
 from rlt_interfaces.msg import ControlStep, HumanCommand, LearnerStatus
 from rlt_interfaces.msg import EpisodeState as EpisodeMessage
@@ -20,9 +19,10 @@ from rlt_node import qos
 from rlt_node.conversions import episode_from_msg, floats
 from rlt_node.diagnostics import Diagnostics, Health
 from rlt_node.graph import GraphSettings
-from rlt_node.node import GuardedNode
+from rlt_node.node import FailFastNode
 from rlt_node.parameters import declare, declare_one, refuse_unknown
 from rlt_node.publishers import several_publishers
+from rlt_node.rates import Rate
 from rlt_teleop.announce import episode_line, is_correction, takeover_line
 from rlt_teleop.buttons import Buttons
 from rlt_teleop.check import change_lines, table_lines
@@ -34,11 +34,11 @@ from rlt_teleop.rumble import Rumble
 
 CHECK_HZ = 10.0
 START_S = 5.0
-"""How long the device may take to appear before anything is said."""
+"""How long the device may take to appear before a fault is logged."""
 
 
-class OperatorNode(GuardedNode):
-    """Publishes what the person commands, every tick and at once when the takeover changes."""
+class OperatorNode(FailFastNode):
+    """Publishes the person's command at every tick, and at once when the takeover changes."""
 
     def __init__(self) -> None:
         """Read profile and contract, and wait for the device."""
@@ -64,8 +64,8 @@ class OperatorNode(GuardedNode):
         self._feedback = self.create_publisher(JoyFeedback, "joy/set_feedback", qos.DEVICE)
         self._requests = Requests(self, self._on_answer)
         self.create_subscription(Joy, "joy", self._on_joy, qos.SENSOR)
-        self.create_subscription(EpisodeMessage, "episode_state", self._on_episode, qos.LATCHED)
-        self.create_subscription(LearnerStatus, "learner_status", self._on_learner, qos.LATCHED)
+        self.create_subscription(EpisodeMessage, "episode_state", self._on_episode, qos.LATEST)
+        self.create_subscription(LearnerStatus, "learner_status", self._on_learner, qos.LATEST)
         self.create_subscription(ControlStep, "control_step", self._on_step, qos.COMMAND)
         self.create_timer(self._contract.dt, self._tick)
         Diagnostics(self, self._health)
@@ -84,7 +84,7 @@ class OperatorNode(GuardedNode):
             self._publish(fault)
 
     def _press(self, fault: str, now: float) -> None:
-        """Ask for what has been pressed."""
+        """Send the requests of the buttons that were pressed."""
         buttons = self._watch.buttons
         down = {name: bool(buttons[index]) for name, index in self._profile.functions.items()}
         for press in self._buttons.update(down, now):
@@ -94,7 +94,7 @@ class OperatorNode(GuardedNode):
                 self._requests.ask(press.function, **self._fields(press.function))
 
     def _fields(self, function: str) -> dict[str, Any]:
-        """The fields of a function's request as things stand."""
+        """The fields of a function's request in the current state."""
         if function in ("success", "failure"):
             return {"success": function == "success"}
         if function == "handover":
@@ -120,7 +120,7 @@ class OperatorNode(GuardedNode):
             )
 
     def _note(self, fault: str) -> None:
-        """Say once what is wrong with the device; in takeover the controller does."""
+        """Log once what is wrong with the device; in takeover the controller logs it."""
         if fault == self._fault:
             return
         if not fault:
@@ -149,7 +149,7 @@ class OperatorNode(GuardedNode):
             )
         self._commands.publish(command)
 
-    # ---- What the person must see -------------------------------------------------------------
+    # ---- What is shown to the person ----------------------------------------------------------
 
     def _on_answer(self, answer: Answer) -> None:
         if answer.applied:
@@ -182,7 +182,7 @@ class OperatorNode(GuardedNode):
         return operator_health(fault, self._held, self._source, self._joy.summary("joy", now))
 
 
-class OperatorCheck(GuardedNode):
+class OperatorCheck(FailFastNode):
     """Shows every axis and button live with its meaning; commands nothing."""
 
     def __init__(self) -> None:
@@ -212,7 +212,7 @@ class OperatorCheck(GuardedNode):
                 print(line, flush=True)
 
     def _show(self) -> None:
-        """Draw the table where it stood; without a terminal, say only what is wrong."""
+        """Redraw the table in place; without a terminal, print only the fault."""
         now = time.monotonic()
         self._watch.shared(several_publishers(self, "joy"), now)
         fault = self._watch.fault(now)
@@ -229,7 +229,7 @@ class OperatorCheck(GuardedNode):
 
 
 def warn_of_no_motion(node: Node, profile: Profile, names: Sequence[str]) -> None:
-    """Say once that a takeover only stops the robot, if no control moves one of these axes."""
+    """Warn once that a takeover only stops the robot, if no control moves one of these axes."""
     reason = profile.no_motion(names)
     if reason:
         node.get_logger().warning(reason)
@@ -239,7 +239,7 @@ def declare_profile(node: Node) -> Profile:
     """Declare a profile's parameters, which a file of config/gamepads sets, and read them.
 
     Raises:
-        ValueError: If the profile cannot work, or a value has the wrong type.
+        ValueError: If the profile is invalid, or a value has the wrong type.
     """
     values = {
         name: declare_one(

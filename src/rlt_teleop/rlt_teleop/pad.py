@@ -19,7 +19,7 @@ LARGEST = 32767
 
 @dataclass(frozen=True)
 class PadState:
-    """What a controller shows.
+    """The state of a controller.
 
     Attributes:
         axes: Left stick (left +, up +), right stick, left and right trigger (0 to -1).
@@ -32,11 +32,11 @@ class PadState:
 
 
 def scaled(raw: int, deadzone: float) -> float:
-    """An axis as ROS shows it: left and up positive, continuous at the edge of the dead zone.
+    """An axis in ROS's convention: left and up positive, continuous at the edge of the dead zone.
 
     Args:
         raw: SDL's value, -32768 to 32767; right and down positive, triggers from 0.
-        deadzone: Part of the way, 0 to below 1, that counts as centre.
+        deadzone: Part of the travel, 0 to below 1, that counts as centre.
     """
     value = max(raw, -LARGEST) / LARGEST
     beyond = max(abs(value) - deadzone, 0.0) / (1.0 - deadzone)
@@ -48,10 +48,10 @@ class Pad:
 
     Args:
         choice: Which of the attached controllers it is.
-        deadzone: Part of an axis's way that counts as centre.
+        deadzone: Part of an axis's travel that counts as centre.
 
     Attributes:
-        attached: Every device that was attached at the last look, in SDL's order.
+        attached: Every device that was attached at the last read, in SDL's order.
 
     Raises:
         OSError: If SDL cannot be started.
@@ -63,20 +63,20 @@ class Pad:
         self._deadzone = deadzone
         self._controller: object | None = None
         self._opened: int | None = None
-        # Neither window nor display, and signals are the node's.
+        # No window, no display, and the node handles signals.
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
         sdl2.SDL_SetHint(sdl2.SDL_HINT_NO_SIGNAL_HANDLERS, b"1")
         sdl2.SDL_SetHint(sdl2.SDL_HINT_JOYSTICK_ALLOW_BACKGROUND_EVENTS, b"1")
         if sdl2.SDL_Init(sdl2.SDL_INIT_GAMECONTROLLER) < 0:
             raise OSError(f"SDL cannot be started ({_text(sdl2.SDL_GetError())})")
-        # Its events are not read: the state is. A full queue would cost time.
+        # The state is read, not the events. A full queue would cost time.
         sdl2.SDL_GameControllerEventState(sdl2.SDL_DISABLE)
         sdl2.SDL_JoystickEventState(sdl2.SDL_DISABLE)
 
     def read(self) -> PadState | None:
-        """The controller's state now; None while it is not attached. Opens it when it comes."""
+        """The controller's state now; None while it is not attached. Opens it when it appears."""
         sdl2.SDL_GameControllerUpdate()
-        sdl2.SDL_LockJoysticks()  # no place shifts before it is opened
+        sdl2.SDL_LockJoysticks()  # no index shifts before it is opened
         try:
             self.attached = self._list()
             self._use(self._choice.pick(self.attached))
@@ -96,18 +96,18 @@ class Pad:
         )
 
     def rumble(self, intensity: float) -> None:
-        """Shake with an intensity from 0 to 1; nothing happens where the pad cannot."""
+        """Rumble with an intensity from 0 to 1; has no effect on a pad without rumble."""
         if self._controller is not None:
             strength = int(intensity * 0xFFFF)
             sdl2.SDL_GameControllerRumble(self._controller, strength, strength, RUMBLE_MS)
 
     def close(self) -> None:
-        """Let go of the controller and of SDL."""
+        """Release the controller and SDL."""
         self._use(None)
         sdl2.SDL_QuitSubSystem(sdl2.SDL_INIT_GAMECONTROLLER)
 
     def _use(self, device: Attached | None) -> None:
-        """Have this device open, and no other."""
+        """Keep this device open, and no other."""
         wanted = None if device is None else device.instance
         if self._controller is not None and wanted != self._opened:
             sdl2.SDL_GameControllerClose(self._controller)
@@ -133,7 +133,7 @@ class Pad:
 
 
 def _serial(index: int) -> str:
-    """The serial number of a device, which only an open one tells."""
+    """The serial number of a device, which only an open one reports."""
     joystick = sdl2.SDL_JoystickOpen(index)
     if not joystick:
         return ""

@@ -1,4 +1,4 @@
-"""What the controls of an input device mean: one profile per device, in the shape of a ROS file."""
+"""What the controls of an input device do: one profile per device, in a ROS parameter file."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class Profile:
         """Read a profile from the values of all `PARAMETERS`.
 
         Raises:
-            ValueError: If it cannot work; names everything that is wrong.
+            ValueError: If it is invalid; names everything that is wrong.
         """
         motions = {}
         for motion in MOTIONS:
@@ -132,9 +132,9 @@ class Profile:
             turbo=int(values["enable_turbo_button"]),
             functions={name: index for name, index in functions.items() if index != OFF},
         )
-        problems = profile._problems()
-        if problems:
-            raise ValueError(f"profile {profile.name}: " + "; ".join(problems))
+        faults = profile._problems()
+        if faults:
+            raise ValueError(f"profile {profile.name}: " + "; ".join(faults))
         return profile
 
     @property

@@ -1,4 +1,4 @@
-"""A person's requests as service calls: never waited for, always answered to the person."""
+"""A person's requests as service calls: they never block, and each is answered to the person."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from rlt_interfaces.srv import Abort, Discard, Handover, LabelSuccess, PauseLearning
-from rlt_node.node import GuardedNode
-from rlt_node.servers import with_rivals
+from rlt_node.node import FailFastNode
+from rlt_node.servers import naming_all_servers
 
 PATIENCE_S = 2.0
-"""How long an answer may take before the person is told that there is none."""
+"""How long an answer may take before its absence is reported to the person."""
 
 SERVICES: dict[str, tuple[Any, str, str]] = {
     "success": (LabelSuccess, "label_success", "episodes"),
@@ -27,7 +27,7 @@ SERVICES: dict[str, tuple[Any, str, str]] = {
 
 @dataclass(frozen=True)
 class Answer:
-    """What became of a request.
+    """The result of a request.
 
     Attributes:
         function: What was asked for.
@@ -41,17 +41,17 @@ class Answer:
 
 
 class Requests:
-    """Asks, and tells how it was answered.
+    """Sends requests, and reports their answers.
 
-    Where two nodes offer a service both are asked: an abort must not wait until one is gone. The
+    If two nodes offer a service both are called: an abort must not wait until one is gone. The
     answer then names them.
 
     Args:
-        node: The node that asks.
+        node: The node that sends them.
         told: Called with every answer.
     """
 
-    def __init__(self, node: GuardedNode, told: Callable[[Answer], None]) -> None:
+    def __init__(self, node: FailFastNode, told: Callable[[Answer], None]) -> None:
         self._node = node
         self._told = told
         kinds = {name: kind for kind, name, _ in SERVICES.values()}
@@ -59,7 +59,7 @@ class Requests:
         self._waiting: dict[str, tuple[Any, float]] = {}
 
     def ask(self, function: str, **fields: Any) -> None:
-        """Ask for a function; `fields` are those of the service's request."""
+        """Request a function; `fields` are those of the service's request."""
         kind, name, server = SERVICES[function]
         client = self._clients[name]
         if function in self._waiting:
@@ -71,7 +71,7 @@ class Requests:
         else:
             future = client.call_async(kind.Request(**fields))
             self._waiting[function] = (future, time.monotonic())
-            answered = self._node.guarded(lambda future: self._on_answer(function, future))
+            answered = self._node.fail_fast(lambda future: self._on_answer(function, future))
             future.add_done_callback(answered)
 
     def check(self) -> None:
@@ -89,5 +89,5 @@ class Requests:
             return  # given up
         del self._waiting[function]
         reply, client = future.result(), self._clients[SERVICES[function][1]]
-        message = with_rivals(reply.message, self._node, client)
+        message = naming_all_servers(reply.message, self._node, client)
         self._told(Answer(function, reply.success, message))

@@ -1,4 +1,4 @@
-"""Answers that a hand can feel: one short pulse for applied, two for refused."""
+"""Answers as rumble: one short pulse for applied, two for refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person is told of episode and takeover."""
+"""What is shown to the person about episode and takeover."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One press per clean press; chatter, held buttons and both labels at once are none."""
+"""One press per clean press; chatter, held buttons and both labels at once do not count."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SHORT = 4
 
 
 def presses(samples, buttons=None, start=0.0):
-    """What comes of samples, each the set of buttons that are down, taken every 10 ms."""
+    """The presses in samples, each the set of buttons that are down, taken every 10 ms."""
     buttons = buttons or Buttons(DEBOUNCE)
     found = []
     for index, down in enumerate(samples):
@@ -92,7 +92,7 @@ def test_a_button_that_is_down_after_the_device_was_away_counts_for_nothing():
 
 @given(st.integers(0, SHORT), lengths, lengths, st.booleans())
 def test_both_labels_together_are_neither(lead, both, tail, success_first):
-    """However the fingers come down within the debounce, and whoever leaves first."""
+    """In whatever order the buttons go down within the debounce time, and up again."""
     first, second = ("success", "failure") if success_first else ("failure", "success")
     samples = held() + held(first, samples=lead) + held(first, second, samples=both)
     samples += held(second, samples=tail)
@@ -111,7 +111,7 @@ def test_after_both_labels_each_works_again_once_both_are_up():
 def test_a_label_that_counted_before_the_other_came_down_stays_counted(
     lead, both, tail, success_first, first_stays
 ):
-    """The person is told which one it was, whoever leaves first, and can correct it."""
+    """The answer names the label that counted, whichever is released first; it can be corrected."""
     first, second = ("success", "failure") if success_first else ("failure", "success")
     samples = held() + held(first, samples=lead) + held(first, second, samples=both)
     samples += held(first if first_stays else second, samples=tail)

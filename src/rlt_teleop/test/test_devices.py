@@ -1,4 +1,4 @@
-"""Gamepad, keyboard and check as programs: a virtual pad, a terminal, and what comes of them."""
+"""Gamepad, keyboard and check as programs: a virtual pad, a terminal, and what they publish."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ RUNNING = EpisodeState(
 
 
 class Bench:
-    """What is heard in the test's domain, and the programs under test."""
+    """What is received in the test's domain, and the programs under test."""
 
     def __init__(self) -> None:
         self.context = Context()
@@ -122,7 +122,7 @@ class Pad:
         )
 
     def do(self, command: str) -> None:
-        """Have a command carried out."""
+        """Execute a command."""
         print(command, file=self.process.stdin)
         assert self.answer() == "ok"
 
@@ -149,7 +149,7 @@ def test_gamepad(bench):
     # The pad goes and comes back: nothing meanwhile, and nothing left over.
     pad.do("unplug")
     bench.wait(lambda: bench.said("is gone: attach it again, or switch it on"))
-    bench.spin(0.3)  # what was on its way
+    bench.spin(0.3)  # what was in flight
     del bench.joy[:]
     bench.spin(0.5)
     assert bench.joy == []
@@ -157,7 +157,7 @@ def test_gamepad(bench):
     bench.shows({}, set())
     assert sum("is gone" in log.msg for log in bench.logs) == 1
 
-    # Rumble, and what is none.
+    # Rumble, and feedback that is not.
     feedback = bench.node.create_publisher(JoyFeedback, "joy/set_feedback", 10)
     bench.wait(feedback.get_subscription_count)
     feedback.publish(JoyFeedback(type=JoyFeedback.TYPE_LED, intensity=0.9))
@@ -203,7 +203,7 @@ def test_the_parameters_choose_among_pads_of_a_name(bench):
     pad.do("2 press b")
     bench.shows({}, {1})
     assert bench.joy[-1].header.frame_id.startswith("Virtual Pad (")
-    pad.do("unplug")  # now it stands at place 0
+    pad.do("unplug")  # now it is at place 0
     bench.shows({}, {1})
 
 
@@ -295,9 +295,9 @@ def test_keyboard_moves_labels_and_shows(bench, keyboard):
         bench.shows({}, {button("takeover")})
     bench.wait(lambda: keyboard.shows("TAKEOVER | no episode yet"))
 
-    # What the operator says, and where the run is.
+    # What the operator logs, and the state of the run.
     states = bench.node.create_publisher(
-        type(episode_to_msg(RUNNING)), "episode_state", qos.LATCHED
+        type(episode_to_msg(RUNNING)), "episode_state", qos.LATEST
     )
     states.publish(episode_to_msg(RUNNING))
     operator = rclpy.create_node("operator", namespace="/rlt", context=bench.context)
@@ -306,13 +306,13 @@ def test_keyboard_moves_labels_and_shows(bench, keyboard):
     corrected = dataclasses.replace(
         RUNNING, episode=5, phase=Phase.ENDED, outcome=Outcome.FAILURE, label_source="human"
     )
-    states.publish(episode_to_msg(corrected))  # an earlier one's label: 7 runs on
+    states.publish(episode_to_msg(corrected))  # an earlier one's label: 7 still runs
     assert states.wait_for_all_acked(Duration(seconds=PATIENCE_S))
     operator.get_logger().info("success: episode 7 is a success")
     bench.wait(lambda: keyboard.shows("actor | success: episode 7 is a success"))
     assert not keyboard.shows("episode 5")
     keyboard.type("z")
-    bench.wait(lambda: keyboard.shows("'z' means nothing; ? shows the keys"))
+    bench.wait(lambda: keyboard.shows("'z' is not bound; ? shows the keys"))
     operator.destroy_node()
 
 
@@ -321,8 +321,8 @@ def test_a_key_that_is_not_bound_moves_nothing_whatever_it_sends(bench, keyboard
     bench.shows({}, set())
     del bench.joy[:]
     for typed, told in (
-        ("\x1b[D", "'\\x1b[D' means nothing"), ("\x1bOy", "'\\x1bOy' means nothing"),
-        ("\x1b[200~wasd y\x1b[201~z", "'z' means nothing"), ("\x1b", "'\\x1b' means nothing"),
+        ("\x1b[D", "'\\x1b[D' is not bound"), ("\x1bOy", "'\\x1bOy' is not bound"),
+        ("\x1b[200~wasd y\x1b[201~z", "'z' is not bound"), ("\x1b", "'\\x1b' is not bound"),
     ):
         keyboard.type(typed)
         bench.wait(lambda told=told: keyboard.shows(told))
@@ -359,7 +359,7 @@ def test_keyboard_without_a_terminal_is_refused(bench):
     )
     _, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 1
-    assert "keyboard: error: stdin is no terminal: start the keyboard by hand" in errors
+    assert "keyboard: error: stdin is not a terminal: start the keyboard by hand" in errors
 
 
 # ---- Check
@@ -385,7 +385,7 @@ def test_check_in_a_terminal_shows_every_control_in_place(bench):
     shell = Terminal(
         bench, CHECK.format(["--check", "--ros-args", "-p", f"model:={model}"])
     )
-    bench.wait(lambda: shell.shows("profile xbox: nothing has come on /rlt/joy yet"))
+    bench.wait(lambda: shell.shows("profile xbox: nothing received on /rlt/joy yet"))
     publish(bench, ({1: 0.5}, {10, 0}))
     bench.wait(lambda: shell.shows("axis  1 +0.50 [        |####    ] x"))
     assert shell.shows("the device has not been at rest")
@@ -402,7 +402,7 @@ def test_check_without_a_terminal_tells_changes_line_by_line(bench):
     process = bench.start(
         "-c", CHECK.format(["--check", "--profile", "generic"]), stdout=subprocess.PIPE
     )
-    assert "nothing has come" in process.stdout.readline()
+    assert "nothing received" in process.stdout.readline()
     publish(bench, ({}, set()), ({0: -1.0}, {3}))
     lines: list[str] = []
     os.set_blocking(process.stdout.fileno(), False)

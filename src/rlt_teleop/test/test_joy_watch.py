@@ -1,4 +1,4 @@
-"""When a device is not believed, and with which sentence."""
+"""When a device is not trusted, and the sentence that says why."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Device:
 
 
 def test_a_device_that_never_came():
-    assert "nothing has come on /rlt/joy yet" in Device().watch.fault(5.0)
+    assert "nothing received on /rlt/joy yet" in Device().watch.fault(5.0)
 
 
 def test_a_device_at_rest_is_believed_and_may_move_then():

@@ -1,4 +1,4 @@
-"""What a terminal's characters mean, given that nobody tells when a key is let go."""
+"""What a terminal's characters do, given that no release of a key is reported."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_takeover_is_a_toggle():
 
 
 def test_a_held_space_bar_ends_in_takeover():
-    """Whichever way it was meant: the robot is never handed back by key repeat."""
+    """Whatever was intended: key repeat never hands the robot back."""
     for presses_before in (0, 1):
         keys = Keys()
         for step in range(presses_before):

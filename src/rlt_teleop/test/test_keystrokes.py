@@ -1,4 +1,4 @@
-"""Keys are keys, not characters: nothing but a bound key's own byte moves or asks for anything."""
+"""Keys are keys, not characters: only a bound key's own byte moves or requests anything."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FOREIGN = st.one_of(  # what a terminal sends for anything but an ordinary key
 
 
 def struck(*reads: bytes, look_s: float = LOOK_S) -> list[str]:
-    """The keystrokes in what comes with these looks, and then nothing more."""
+    """The keystrokes in what arrives with these reads, and then nothing more."""
     keystrokes, now, found = Keystrokes(), 100.0, []
     for data in (*reads, *[b""] * (int(QUIET_S / LOOK_S) + 2)):
         found += keystrokes.read(data, now)
@@ -42,7 +42,7 @@ def split(data: bytes, places: list[int]) -> list[bytes]:
 
 
 def does_nothing(strokes: list[str]) -> bool:
-    """Whether all these keystrokes mean nothing to a keyboard that has just been started."""
+    """Whether none of these keystrokes is bound on a keyboard that has just been started."""
     keys = Keys()
     meant = [stroke for stroke in strokes if keys.press(stroke, 1.0)]
     return not meant and not any(keys.axes(1.0)) and not any(keys.buttons(1.0))
@@ -63,7 +63,7 @@ def test_a_bound_key_is_itself(key):
 )
 def test_another_key_means_nothing_however_it_is_split(sequence):
     for place in range(len(sequence)):
-        for look_s in (LOOK_S, 3 * QUIET_S):  # the second: the node stood still between two looks
+        for look_s in (LOOK_S, 3 * QUIET_S):  # the second: the node was stalled between two reads
             reads = filter(None, (sequence[:place], sequence[place:]))
             assert does_nothing(struck(*reads, look_s=look_s))
 

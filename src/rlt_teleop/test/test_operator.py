@@ -1,4 +1,4 @@
-"""The operator node against real services: what it commands, asks, tells and refuses."""
+"""The operator node with real services: what it commands, requests, logs and rejects."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ RUNNING = EpisodeState(
 
 
 class Bench:
-    """An operator, a device whose state the test sets, and everybody whom it talks to."""
+    """An operator, a device whose state the test sets, and the nodes that the operator calls."""
 
     def __init__(
         self, *arguments: str, serving: bool = True, debounce_s: float = 0.05
     ) -> None:
         words = ["-p", f"model:={MODEL}", "-p", "planning_delay_ticks:=2"]
         words += ["-p", f"debounce_s:={debounce_s}"]
-        # Silence shall be the test's, not a busy machine's.
+        # Silence must come from the test, not from a busy machine.
         words += ["-p", "joy_timeout_s:=1.0", "-p", "stale_s:=0.0", "-p", "stale_full_s:=0.0"]
         profile = str(ROOT / "config" / "gamepads" / "xbox.yaml")
         given = ros_arguments(
@@ -119,7 +119,7 @@ class Bench:
             self.executor.spin_once(timeout_sec=0.05)
 
     def spin(self, seconds: float) -> None:
-        """Let the device speak for a while."""
+        """Let the device publish for a while."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             self.executor.spin_once(timeout_sec=0.01)
@@ -198,7 +198,7 @@ def test_commands_come_every_tick_and_count_up(bench):
 
 
 def test_a_takeover_is_told_with_the_message_that_shows_it(bench):
-    """Not with the next tick: a press waits for nobody."""
+    """A press is published at once, not with the next tick."""
     bench.buttons[RB] = 1
     joy, before = bench.joy(), bench.node._sequence
     bench.node._on_joy(joy)
@@ -295,8 +295,8 @@ def test_a_refusal_is_told_and_felt_twice(bench):
 
 
 def test_handover_and_pause_go_back_and_forth(bench):
-    bench.tell(episode_to_msg(RUNNING), "episode_state", qos.LATCHED)
-    bench.tell(LearnerStatus(learning=False), "learner_status", qos.LATCHED)
+    bench.tell(episode_to_msg(RUNNING), "episode_state", qos.LATEST)
+    bench.tell(LearnerStatus(learning=False), "learner_status", qos.LATEST)
     bench.wait(lambda: bench.said("episode 7 (training) runs: the actor drives"))
     bench.wait(lambda: not bench.node._learning)
     bench.tap(Y)
@@ -355,7 +355,7 @@ def test_an_answer_that_does_not_come_is_given_up(bench, monkeypatch):
     bench.node._requests.ask("abort")
     bench.node._requests.check()
     bench.wait(lambda: bench.said("abort refused: the node episodes has not answered"))
-    bench.spin(0.2)  # the late answer finds nobody
+    bench.spin(0.2)  # the late answer is ignored
     assert not bench.said(bench.reply)
     monkeypatch.undo()
     bench.node._requests.ask("abort")
@@ -397,7 +397,7 @@ def test_the_end_of_an_episode_is_told(bench):
         explore=True, seed=0, tick=5, start_tick=0, outcome=Outcome.FAILURE,
         label_source="time_limit",
     )  # fmt: skip
-    bench.tell(episode_to_msg(ended), "episode_state", qos.LATCHED)
+    bench.tell(episode_to_msg(ended), "episode_state", qos.LATEST)
     bench.wait(lambda: bench.said("episode 7 (training): failure (time limit)"))
     assert isinstance(bench.node._episode, EpisodeState)
     assert EpisodeMessage.PHASE_ENDED == int(bench.node._episode.phase)

@@ -1,4 +1,4 @@
-"""Profiles: every file works, maps each control once, and what cannot work is refused."""
+"""Profiles: every file works and maps each control once; invalid profiles are rejected."""
 
 from __future__ import annotations
 

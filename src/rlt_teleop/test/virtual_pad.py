@@ -8,7 +8,7 @@ command is for the first pad, or for the second if `2` stands before it:
     axis leftx 0.5                        -1 to 1 as SDL counts: right and down are plus
     unplug | plug | wait 0.5
 
-A rumble is told as `rumble <strength>`. Everything after `--ros-args` is ROS's.
+A rumble is printed as `rumble <strength>`. Everything after `--ros-args` goes to ROS.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class VirtualPad:
         assert index >= 0, sdl2.SDL_GetError()
         self._joystick = sdl2.SDL_JoystickOpen(index)
         for trigger in AXES[4:]:
-            self.axis(trigger, -1.0)  # SDL maps the whole way of a virtual trigger
+            self.axis(trigger, -1.0)  # SDL maps the full travel of a virtual trigger
 
     def unplug(self) -> None:
         instance = sdl2.SDL_JoystickInstanceID(self._joystick)
@@ -119,7 +119,7 @@ def obey(pads: Sequence[VirtualPad]) -> None:
 
 
 def main() -> None:
-    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))  # the node's to mind
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))  # left to the node
     start = sys.argv.index("--ros-args") if "--ros-args" in sys.argv else len(sys.argv)
     names, sys.argv[1:] = sys.argv[1:start] or ["Virtual Pad"], sys.argv[start:]
     pads = [

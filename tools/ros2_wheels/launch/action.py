@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 class Action:
-    """Something that the launch does, where its condition holds.
+    """Something that the launch does if its condition holds.
 
     Args:
-        condition: decides when the action is reached; None: always.
+        condition: whether to execute it, decided when the action is reached; None: always.
     """
 
     def __init__(self, *, condition: "Condition | None" = None, **unknown: object) -> None:
@@ -28,7 +28,7 @@ class Action:
         return self.execute(context) or []
 
     def execute(self, context: "LaunchContext") -> "Iterable[Action] | None":
-        """Do it."""
+        """Execute the action."""
         raise NotImplementedError
 
     def describe_sub_entities(self) -> "Iterable[Action]":

@@ -9,21 +9,21 @@ from launch.substitutions import is_true
 
 
 class IfCondition(Condition):
-    """Run where the text says true."""
+    """Run if the text means true."""
 
     def __init__(self, predicate_expression: SomeSubstitutionsType) -> None:
         super().__init__(predicate=lambda context: is_true(context, predicate_expression))
 
 
 class UnlessCondition(Condition):
-    """Run where the text says false."""
+    """Run if the text means false."""
 
     def __init__(self, predicate_expression: SomeSubstitutionsType) -> None:
         super().__init__(predicate=lambda context: not is_true(context, predicate_expression))
 
 
 class LaunchConfigurationEquals(Condition):
-    """Run where a launch argument has this value; None: where it is not set."""
+    """Run if a launch argument has this value; None: if it is not set."""
 
     def __init__(
         self, launch_configuration_name: str, expected_value: SomeSubstitutionsType | None

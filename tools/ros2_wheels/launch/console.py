@@ -1,4 +1,4 @@
-"""What a launch says: on the screen, and in a log file below ROS's log folder."""
+"""The output of a launch: on the screen, and in a log file below ROS's log folder."""
 
 import os
 import sys
@@ -30,15 +30,15 @@ class Console:
             self.info("launch", f"All log files can be found below {folder}")
 
     def info(self, name: str, text: str) -> None:
-        """State a change."""
+        """Log a change."""
         self._say("INFO", name, text)
 
     def warning(self, name: str, text: str) -> None:
-        """State something unexpected."""
+        """Log something unexpected."""
         self._say("WARNING", name, text)
 
     def error(self, name: str, text: str) -> None:
-        """State a failure."""
+        """Log an error."""
         self._say("ERROR", name, text)
 
     def output(self, name: str, line: str, screen: bool) -> None:
@@ -58,7 +58,7 @@ class Console:
         if screen:
             try:
                 print(line, flush=True)
-            except (BrokenPipeError, ValueError):  # nobody reads any more: the log file does
+            except (BrokenPipeError, ValueError):  # the reader is gone: the log file stays
                 sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
         if self._file:
             self._file.write(f"{time.time():.6f} {line}\n")

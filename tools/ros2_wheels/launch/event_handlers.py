@@ -1,4 +1,4 @@
-"""Handlers of the events that a launch file meets."""
+"""Handlers of the events that occur in a launch."""
 
 from collections.abc import Callable
 from typing import Any

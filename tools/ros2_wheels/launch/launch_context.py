@@ -1,4 +1,4 @@
-"""What actions know and change while a launch runs."""
+"""What actions read and change while a launch runs."""
 
 import os
 from typing import TYPE_CHECKING, Any
@@ -33,7 +33,7 @@ class LaunchContext:
         return substitution.perform(self)
 
     def push(self) -> None:
-        """Open a scope: what is set from now on is forgotten by `pop`."""
+        """Open a scope: what is set from now on is undone by `pop`."""
         self._scopes.append((dict(self.launch_configurations), dict(self.environment)))
 
     def pop(self) -> None:

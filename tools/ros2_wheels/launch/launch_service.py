@@ -65,7 +65,7 @@ class LaunchService:
         return self._counter
 
     def emit(self, event: Event) -> None:
-        """Let the handlers answer an event, after those that came before it."""
+        """Let the handlers answer an event, after those that were emitted before it."""
         self._events.append(event)
         if self._handling:
             return
@@ -151,7 +151,7 @@ class LaunchService:
         self.emit(Shutdown(reason=f"Caught exception in launch: {error}"))
 
     def _interrupt(self, sign: signal.Signals) -> None:
-        """Shut down after Ctrl-C or SIGTERM; each further one makes the processes hurry."""
+        """Shut down after Ctrl-C or SIGTERM; each further one escalates at once."""
         by = "ctrl-c (SIGINT)" if sign == signal.SIGINT else sign.name
         if self.is_shutting_down:
             self.console.warning("launch", f"user interrupted with {by} again, escalating...")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from launch.launch_service import LaunchService
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
-LAST_WORDS_S = 0.5  # how long output is awaited after the end: a grandchild may hold the pipe open
+LAST_WORDS_S = 0.5  # how long to wait for output after the end: a grandchild may hold the pipe open
 LIBC = ctypes.CDLL(None)
 
 
@@ -56,7 +56,7 @@ class Process:
     async def run(self) -> None:
         """Run until the process has ended for good; each end is an event.
 
-        A process that is asked to stop before it has started never does.
+        A process that is asked to stop before it has started never starts.
         """
         if self._stop.is_set():
             return
@@ -184,7 +184,7 @@ class Process:
 
 
 def _tie_to_parent() -> None:
-    """In the new process, before its program starts: our own group, and dead when the launch is.
+    """In the new process, before its program starts: its own group, and death with the launch.
 
     With a group of its own, a process gets one SIGINT after Ctrl-C, from the launch, and not a
     second one from the terminal.

@@ -1,4 +1,4 @@
-"""How this subset says what it lacks."""
+"""The errors for what this subset lacks."""
 
 from collections.abc import Callable
 from typing import NoReturn

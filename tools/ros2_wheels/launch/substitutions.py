@@ -18,7 +18,7 @@ class SubstitutionFailure(RuntimeError):
 
 
 class TextSubstitution(Substitution):
-    """Text as it stands."""
+    """Literal text."""
 
     def __init__(self, *, text: str) -> None:
         self.text = text
@@ -94,7 +94,7 @@ class PathJoinSubstitution(Substitution):
 
 
 class PythonExpression(Substitution):
-    """The value of a Python expression, with `math`'s names at hand."""
+    """The value of a Python expression, which may use the names of `math`."""
 
     def __init__(
         self, expression: SomeSubstitutionsType, python_modules: Sequence[str] = ("math",)

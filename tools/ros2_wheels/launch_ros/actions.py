@@ -1,4 +1,4 @@
-"""Actions that know ROS: nodes, namespaces, parameters."""
+"""Actions for ROS: nodes, namespaces, parameters."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -28,7 +28,7 @@ class Node(ExecuteProcess):
     Args:
         executable: its file name in the package, or its path where no package is given.
         package: the package that installs it.
-        name: of the node; default: what its program says.
+        name: of the node; default: what its program sets.
         namespace: of the node, relative to what PushRosNamespace has set.
         exec_name: of the process; default: the executable's.
         parameters: dictionaries, ParameterFiles and paths of parameter files; later ones win.
@@ -63,7 +63,7 @@ class Node(ExecuteProcess):
         self._arguments = list(arguments or [])
 
     def command(self, context: LaunchContext) -> list[str]:
-        """The program, its arguments, and what ROS is to know, in this context."""
+        """The program, its arguments, and the ROS arguments, in this context."""
         namespace = self._expand_namespace(context)
         name = None if self._node_name is None else perform(context, self._node_name)
         ros_arguments = [perform(context, word) for word in self._ros_arguments]

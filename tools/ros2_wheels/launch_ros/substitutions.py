@@ -1,4 +1,4 @@
-"""Substitutions that know ROS packages."""
+"""Substitutions for ROS packages."""
 
 from launch.launch_context import LaunchContext
 from launch.some_substitutions_type import SomeSubstitutionsType

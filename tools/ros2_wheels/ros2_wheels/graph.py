@@ -11,16 +11,16 @@ from ros2_wheels.errors import CommandError
 if TYPE_CHECKING:  # imported when a node is made, so that `ros2 --help` and `ros2 run` start fast
     from rclpy.node import Node
 
-DISCOVERY_S = 5.0  # how long discovery may take: announcements that are missed come again after 3 s
-REPEAT_S = 3.5  # by then every announcement has come twice
-QUIET_S = 0.5  # a graph that has not changed for so long is taken as complete
+DISCOVERY_S = 5.0  # how long discovery may take: missed announcements are repeated after 3 s
+REPEAT_S = 3.5  # by then every announcement was sent twice
+QUIET_S = 0.5  # a graph that has not changed for this long counts as complete
 
 Found = TypeVar("Found")
 
 
 @contextmanager
 def temporary_node() -> "Iterator[Node]":
-    """Give a hidden node, and shut ROS down afterwards."""
+    """Yield a hidden node, and shut ROS down afterwards."""
     import rclpy
     from rclpy.node import Node
 
@@ -29,7 +29,7 @@ def temporary_node() -> "Iterator[Node]":
     try:
         yield node
     except Exception:
-        # Ctrl-C shuts ROS down beneath whatever is waiting, which then fails in its own way.
+        # Ctrl-C shuts ROS down under whatever is waiting, which then fails in its own way.
         if rclpy.ok():
             raise
         raise KeyboardInterrupt from None
@@ -39,7 +39,7 @@ def temporary_node() -> "Iterator[Node]":
 
 
 def wait_for(look: Callable[[], Found | None], timeout_s: float = DISCOVERY_S) -> Found | None:
-    """Call `look` until it returns something true or the time is over; return what it returned."""
+    """Call `look` until it returns something true or the time is up; return what it returned."""
     end = time.monotonic() + timeout_s
     while not (found := look()) and time.monotonic() < end:
         time.sleep(0.02)
@@ -47,7 +47,7 @@ def wait_for(look: Callable[[], Found | None], timeout_s: float = DISCOVERY_S) -
 
 
 def settle(node: "Node") -> None:
-    """Wait until the first foreign node is discovered and the graph has stopped changing."""
+    """Wait until the first other node is discovered and the graph has stopped changing."""
     wait_for(lambda: full_node_names(node))
     seen: object = None
     start = since = time.monotonic()

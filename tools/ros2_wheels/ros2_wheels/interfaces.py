@@ -35,7 +35,7 @@ def to_plain(value: Any, longest: int | None = LONGEST_ARRAY) -> Any:
 
     Args:
         value: a message, number, string, bytes or array.
-        longest: arrays are cut to this length, with an ellipsis; None keeps them whole.
+        longest: arrays are cut to this length, with an ellipsis; None keeps them complete.
     """
     if hasattr(value, "get_fields_and_field_types"):
         return {
@@ -90,7 +90,7 @@ def from_plain(message: Any, values: Any) -> Any:
 
 
 def _fit(current: Any, type_name: str, value: Any) -> Any:
-    """Convert a YAML value to the type of a field, whose present value is `current`."""
+    """Convert a YAML value to the type of a field, whose current value is `current`."""
     if hasattr(current, "get_fields_and_field_types"):
         return from_plain(current, value)
     if _is_array(current):

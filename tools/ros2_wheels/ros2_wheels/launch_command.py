@@ -23,7 +23,7 @@ def add_to(commands: Any) -> None:
         "--show-args",
         "--show-arguments",
         action="store_true",
-        help="show the arguments of the launch file, and end",
+        help="show the arguments of the launch file, and exit",
     )
     parser.add_argument("-d", "--debug", action="store_true", help="show tracebacks")
     parser.add_argument(
@@ -62,7 +62,7 @@ def run_file(path: Path, assignments: list[tuple[str, str]], debug: bool) -> int
 def _undeclared(source: "LaunchDescriptionSource", assignments: list[tuple[str, str]]) -> list[str]:
     try:
         declared = {argument.name for argument in _declared_arguments(source)}
-    except Exception:  # the launch is about to meet it, and says it in its own way
+    except Exception:  # the launch meets and reports it itself
         return []
     return [name for name, _ in assignments if name not in declared]
 
@@ -95,7 +95,7 @@ def _declared_arguments(source: "LaunchDescriptionSource") -> "list[DeclareLaunc
 
 
 def find_launch_file(arguments: argparse.Namespace) -> tuple[Path, list[str]]:
-    """The launch file that is meant, and the words that assign launch arguments.
+    """The requested launch file, and the words that assign launch arguments.
 
     Raises:
         CommandError: there is no such file, or more than one.

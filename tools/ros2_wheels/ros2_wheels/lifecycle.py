@@ -10,7 +10,7 @@ from ros2_wheels.parser import add_verbs
 if TYPE_CHECKING:
     from rclpy.node import Node
 
-ANSWER_S = 5.0  # how long a node may take to say its state
+ANSWER_S = 5.0  # how long a node may take to report its state
 TRANSITION_S = 120.0  # how long a transition may take: configuring loads models
 
 
@@ -20,7 +20,7 @@ def add_to(commands: Any) -> None:
     parser = verbs.add_parser("nodes", help="names of all managed nodes")
     parser.set_defaults(run=list_nodes)
 
-    parser = verbs.add_parser("list", help="transitions that are open to a node now")
+    parser = verbs.add_parser("list", help="transitions that are available to a node now")
     parser.add_argument("node_name")
     parser.set_defaults(run=list_transitions)
 
@@ -74,7 +74,7 @@ def list_nodes(_: argparse.Namespace) -> None:
 
 
 def list_transitions(arguments: argparse.Namespace) -> None:
-    """Print the transitions that a node can make in its present state."""
+    """Print the transitions that a node can make in its current state."""
     with temporary_node() as node:
         full = require_node(node, arguments.node_name)
         response = _call(node, full, "get_available_transitions", "GetAvailableTransitions")

@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 for success, also after Ctrl-C; 1 after one sentence that says why not.
     """
-    for stream in (sys.stdout, sys.stderr):  # a screen without UTF-8 shows another sign
+    for stream in (sys.stdout, sys.stderr):  # a terminal without UTF-8 shows an escape
         stream.reconfigure(errors="backslashreplace")
     arguments = make_parser().parse_args(argv)
     try:

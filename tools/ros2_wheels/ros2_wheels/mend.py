@@ -1,4 +1,4 @@
-"""Mend what the wheels export to CMake: run `python -m ros2_wheels.mend` after installing them.
+"""Fix what the wheels export to CMake: run `python -m ros2_wheels.mend` after installing them.
 
 Their exported CMake files name the Python of the machine that built them
 (`/opt/python/cp311-cp311/...`); here they get the paths of this interpreter.
@@ -22,15 +22,15 @@ def mend(prefix: Path, include: str, site_packages: str) -> int:
         site_packages: this environment's packages (numpy's headers are below it).
 
     Returns:
-        How many files were changed; 0 where all was well already.
+        How many files were changed; 0 if nothing was wrong.
     """
     changed = 0
     for path in sorted(prefix.glob("share/**/*.cmake")):
         text = path.read_text(encoding="utf-8")
-        mended = BUILDER_INCLUDE.sub(lambda _: include, text)
-        mended = BUILDER_PACKAGES.sub(lambda _: site_packages, mended)
-        if mended != text:
-            path.write_text(mended, encoding="utf-8")
+        fixed = BUILDER_INCLUDE.sub(lambda _: include, text)
+        fixed = BUILDER_PACKAGES.sub(lambda _: site_packages, fixed)
+        if fixed != text:
+            path.write_text(fixed, encoding="utf-8")
             changed += 1
     return changed
 

@@ -110,7 +110,7 @@ def _plain(value: Any) -> Any:
 
 
 def list_parameters(arguments: argparse.Namespace) -> None:
-    """Print the names of parameters, below the name of their node where all are asked."""
+    """Print the names of parameters, below the name of their node if all nodes are queried."""
     if arguments.node_name:
         with _client(arguments.node_name) as (client, node):
             print(*(f"  {name}" for name in _names(client, node)), sep="\n")

@@ -1,4 +1,4 @@
-"""The parsers of the commands: what they have in common, and what they say of what is not here."""
+"""The parsers of the commands: what they share, and their message about what is missing here."""
 
 import argparse
 from typing import Any, NoReturn
@@ -10,22 +10,22 @@ SUBSET = (
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser that says of a missing command or option where it can be found."""
+    """An argument parser that says where a missing command or option can be found."""
 
     def error(self, message: str) -> NoReturn:
-        """Exit with code 2 after one sentence; after the usage, too, where that would help."""
+        """Exit with code 2 after one sentence, and after the usage if that helps."""
         if "invalid choice" in message or "unrecognized arguments" in message:
             self.exit(2, f"{self.prog}: {message}{SUBSET}\n")
         super().error(message)
 
 
 class GraphParser(Parser):
-    """A parser of a verb that looks at the graph; it takes what people type there by habit."""
+    """A parser of a verb that looks at the graph; it accepts options that are typed by habit."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.add_argument(
-            "--no-daemon", action="store_true", help="as it is here anyway: there is no daemon"
+            "--no-daemon", action="store_true", help="no effect here: there is no daemon"
         )
         self.add_argument(
             "--spin-time",

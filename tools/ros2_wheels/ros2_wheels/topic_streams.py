@@ -68,7 +68,7 @@ def require_type(node: "Node", topic: str) -> str:
     """Wait for a topic to be discovered; return the name of its type.
 
     Raises:
-        CommandError: nobody publishes or subscribes to it, or its type is ambiguous.
+        CommandError: no node publishes or subscribes to it, or its type is ambiguous.
     """
     types = wait_for(lambda: dict(node.get_topic_names_and_types()).get(topic))
     if not types:
@@ -83,8 +83,8 @@ def require_type(node: "Node", topic: str) -> str:
 def matching_qos(node: "Node", topic: str) -> "QoSProfile":
     """The most demanding QoS that every present publisher of the topic offers.
 
-    Reliable if all are; latched if all are, so that what was published before we came arrives. Best
-    effort, which fits every publisher, if none has been heard of.
+    Reliable if all are; latched if all are, so that what was published earlier arrives. Best
+    effort, which fits every publisher, if none is known.
     """
     from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 

@@ -15,11 +15,11 @@ import pytest
 from domains import claimed_domain
 
 TEST = Path(__file__).parent
-PATIENCE_S = 90.0  # far more than anything here takes, so that a busy machine fails no test
+PATIENCE_S = 90.0  # far more than anything here takes, so that a busy machine does not fail a test
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
-    """Leave all of it out where ROS 2 is installed: the real commands need no test of ours."""
+    """Skip all tests where ROS 2 is installed: its own commands need no tests here."""
     try:
         distribution("rlt-ros2-wheels")
     except PackageNotFoundError:
@@ -79,7 +79,7 @@ class Command:
 
 
 def wait_until(true: Callable[[], object], explain: Callable[[], str]) -> None:
-    """Wait for a condition; fail with an explanation where it does not come true."""
+    """Wait for a condition; fail with an explanation if it never holds."""
     end = time.monotonic() + PATIENCE_S
     while not true():
         if time.monotonic() > end:

@@ -1,4 +1,4 @@
-"""How the environment is made: the mended wheels, no shadowing, what env.sh says when it cannot."""
+"""How the environment is made: fixed wheels, no shadowing, and the errors of env.sh."""
 
 import os
 import re
@@ -174,7 +174,7 @@ def source(
 
 
 def refusal(clone: Path, **variables: str) -> str:
-    """The one sentence in which env.sh refuses before it has made anything."""
+    """The one sentence with which env.sh stops before it has made anything."""
     code, _, errors = source(clone, **variables)
     assert code == 1
     assert errors.count("\n") == 1, errors
@@ -219,7 +219,7 @@ def test_an_old_c_library_is_said_in_one_sentence(clone):
 def test_a_choice_of_opengl_that_cannot_work_is_said_in_one_sentence(clone):
     fake_python(clone)
     errors = refusal(clone, MUJOCO_GL="elg")
-    assert "MUJOCO_GL=elg cannot render here" in errors and "mend or unset it" in errors
+    assert "MUJOCO_GL=elg cannot render here" in errors and "fix or unset it" in errors
 
 
 @needs_wheels

@@ -1,4 +1,4 @@
-"""A subscription of ours fits whoever publishes, also one who is heard of later."""
+"""A subscription of ours matches every publisher, also one that is discovered later."""
 
 import pytest
 import rclpy
@@ -13,7 +13,7 @@ VOLATILE, LATCHED = DurabilityPolicy.VOLATILE, DurabilityPolicy.TRANSIENT_LOCAL
 @pytest.mark.parametrize(
     ("offered", "expected"),
     [
-        ([], (BEST, VOLATILE)),  # a reliable subscription would never hear one of best effort
+        ([], (BEST, VOLATILE)),  # a reliable subscription never matches best effort
         ([(RELIABLE, VOLATILE)], (RELIABLE, VOLATILE)),
         ([(RELIABLE, LATCHED)], (RELIABLE, LATCHED)),
         ([(RELIABLE, LATCHED), (BEST, VOLATILE)], (BEST, VOLATILE)),

@@ -1,4 +1,4 @@
-"""A robot driver that remembers every set-point it was ever sent: the oracle of all faults."""
+"""A robot driver that logs every set-point it is sent: the oracle of all faults."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, JointState
 from steady import urgent
 
-from rlt_core.circle import near
 from rlt_core.contract import Contract
+from rlt_core.control.angles import near
 from rlt_interfaces.action import Reset
 from rlt_node import qos
 from rlt_node.conversions import axes_of_pose, doubles, fill_pose, image_to_msg, seconds
@@ -48,19 +48,19 @@ class LoggingArm:
     """Follows `target_pose` 50 times a second and publishes what a robot driver publishes.
 
     It stops by itself 100 ms after the last set-point. What it publishes on a topic passes
-    through `tampering[topic]`, which may change a message, or swallow it by returning None.
+    through `tampering[topic]`, which may change a message, or drop it by returning None.
 
     Attributes:
         log: Every set-point received.
         path: Where the arm was at every tick: (monotonic seconds, float64 (4,)).
         resets: How often it was reset.
         tampering: Topic -> fault.
-        stuck: Whether it hears set-points and stands still, as with its brakes on.
-        paused: Whether the whole robot, with its clock, stands still and says nothing.
+        stuck: Whether it receives set-points and stands still, as with its brakes on.
+        paused: Whether the complete robot, with its clock, stands still and publishes nothing.
         clock_offset: Added to the wall clock in stamps, s.
         image_every: Ticks between two images of a camera.
         worst_lateness: Longest delay of one of its own ticks so far, s: beyond a few
-            tens of milliseconds it is the machine that was stalled, and nothing can be judged.
+            tens of milliseconds the machine was stalled, and nothing can be judged.
     """
 
     def __init__(self, node: Node, contract: Contract, clock: bool = False) -> None:
@@ -115,7 +115,7 @@ class LoggingArm:
         )
 
     def deafen(self) -> None:
-        """Hear nothing any more, though everything else goes on."""
+        """Unsubscribe from the set-points; everything else continues."""
         self._node.destroy_subscription(self._ear)
 
     def place(self, *axes: float) -> None:
@@ -126,7 +126,7 @@ class LoggingArm:
     def _on_target(self, message: PoseStamped) -> None:
         self._heard = time.monotonic()
         target = axes_of_pose(message)
-        target[3] = near(target[3], self._position[3])  # a pose does not tell turns
+        target[3] = near(target[3], self._position[3])  # a pose does not carry full turns
         self._setpoint = target
         self.log.append(Sent(self._heard, seconds(message.header.stamp), self._setpoint))
 
@@ -170,7 +170,7 @@ class LoggingArm:
         self._send("joint_states", joints)
         if tick % self.image_every == 0:
             for topic, image in self._images.items():
-                # The noise of a camera: no two frames are alike.
+                # The noise of a camera: no two frames are identical.
                 image[tick % len(image)] = self._rng.integers(0, 255, image.shape[1:], np.uint8)
                 self._send(topic, image_to_msg(image, stamp, topic.partition("/")[0]))
 
@@ -185,4 +185,4 @@ def _untouched(message: Any) -> Any:
 
 
 def silence(message: Any) -> None:
-    """Tampering: the source says nothing any more."""
+    """Tampering: the source publishes nothing more."""

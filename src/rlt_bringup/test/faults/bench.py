@@ -3,7 +3,7 @@
 The oracle of every row:
 
 1. every set-point that the robot received is finite and inside the workspace, velocity and
-   acceleration limits of its configuration, and stands in `control_step`;
+   acceleration limits of its configuration, and is in `control_step`;
 2. where the controller must hold, the set-point stands still 100 ms after the first HOLD tick, and
    that tick comes within the fault's detection time plus 100 ms;
 3. exactly one line of level ERROR over all processes' logs, which names what is wrong;
@@ -34,7 +34,7 @@ from steady import STALL_S, MachineStalled, urgent
 from rlt_core.contract import Contract
 from rlt_core.records import EpisodeKind, Source
 from rlt_core.records import EpisodeState as EpisodeRecord
-from rlt_core.settings import GuardSettings
+from rlt_core.settings import MotionLimits
 from rlt_interfaces.msg import ControlStep, EpisodeState
 from rlt_node import qos
 from rlt_node.conversions import episode_from_msg, seconds
@@ -58,7 +58,7 @@ EXACT = 1e-9  # m or rad: beyond the rounding of a quaternion
 
 @dataclass(frozen=True)
 class Step:
-    """One control step: when it was received (monotonic) and stamped, s, and what it says."""
+    """One control step: when it was received (monotonic) and stamped, s, and its content."""
 
     at: float
     stamp: float
@@ -67,6 +67,7 @@ class Step:
     source: Source
     setpoint: tuple[float, ...]
     limited: tuple[str, ...]
+    fault: str
     obs_tick: int
     policy_version: int
     increment: tuple[float, ...]
@@ -91,7 +92,7 @@ class Limits:
     acceleration: Any
 
     @classmethod
-    def of(cls, guard: GuardSettings, dt: float) -> Limits:
+    def of(cls, guard: MotionLimits, dt: float) -> Limits:
         """The limits of a robot's configuration."""
         return cls(
             np.array(guard.position_min), np.array(guard.position_max),
@@ -99,11 +100,11 @@ class Limits:
         )
 
 
-def robot_limits() -> GuardSettings:
+def robot_limits() -> MotionLimits:
     """The motion limits of the simulated robot's configuration."""
-    values = yaml.safe_load(SIM.read_text())["/**/chunk_controller"]["ros__parameters"]
-    names = [item.name for item in fields(GuardSettings)]
-    return GuardSettings(**{name: values[name] for name in names})
+    values = yaml.safe_load(SIM.read_text())["/**"]["ros__parameters"]
+    names = [item.name for item in fields(MotionLimits)]
+    return MotionLimits(**{name: values[name] for name in names})
 
 
 class Bench(Watch):
@@ -116,16 +117,16 @@ class Bench(Watch):
         policy: Whether the policy is a stub.
         episodes: Whether the episodes are a stub.
         clock: Whether the robot publishes /clock.
-        judges_pace: Whether late ticks and late chunks are the fault and not the machine's.
+        judges_pace: Whether late ticks and late chunks are the tested fault and not the machine's.
 
     Attributes:
         arm: The robot.
-        guard: Its limits as configured; `limits` the same per tick.
+        guard: Its motion limits as configured; `limits` the same per tick.
         policy: The stub policy.
         episodes: The stub of the episodes node.
         steps: Every control step received.
         state, states: Newest state of the real episodes node, None without one; all of them.
-        closing: What is to be ended with the bench.
+        closing: What must end with the bench.
     """
 
     def __init__(
@@ -193,8 +194,8 @@ class Bench(Watch):
             Step(
                 time.monotonic(), seconds(message.header.stamp), message.tick,
                 message.episode, Source(message.source),
-                tuple(message.setpoint), tuple(message.limited), message.obs_tick,
-                message.policy_version, tuple(message.increment),
+                tuple(message.setpoint), tuple(message.limited), message.fault,
+                message.obs_tick, message.policy_version, tuple(message.increment),
             )
         )
         if self.policy is not None:
@@ -231,7 +232,7 @@ class Bench(Watch):
         return self._watcher.create_publisher(kind, topic, profile)
 
     def pause(self) -> None:
-        """Let a little time pass, and note by how much too much it was."""
+        """Wait a little, and note by how much too long it took."""
         slept = time.monotonic()
         super().pause()
         self._worst_sleep = max(self._worst_sleep, time.monotonic() - slept - LOOK_S)
@@ -239,7 +240,7 @@ class Bench(Watch):
     def begin(self, kind: EpisodeKind = EpisodeKind.TRAIN) -> None:
         """Open an episode of the stub and wait until its first tick."""
         self.wait(lambda: self.steps, "the controller's first tick")
-        self.wait(lambda: self.episodes.followed, "the controller to hear its leader")
+        self.wait(lambda: self.episodes.followed, "the controller to subscribe to the heartbeat")
         state = self.episodes.begin(self.steps[-1].tick + 1, kind)
         if self.policy is not None:
             self.policy.follow(state)
@@ -260,7 +261,7 @@ class Bench(Watch):
         self.mark()
 
     def steady(self, ticks: int = 15) -> None:
-        """Wait until the policy has driven for some ticks on end."""
+        """Wait until the policy has driven for some consecutive ticks."""
         self.wait(
             lambda: len(self.steps) > ticks
             and all(step.source in POLICY for step in self.steps[-ticks:]),
@@ -268,12 +269,12 @@ class Bench(Watch):
         )
 
     def pass_ticks(self, count: int) -> None:
-        """Let some control ticks pass."""
+        """Wait for some control ticks."""
         first = len(self.steps)
         self.wait(lambda: len(self.steps) >= first + count, f"{count} ticks")
 
     def stopped_alone(self, fault: float, until: float) -> float:
-        """The arm stopped by its own time-out; how long after the fault it moved last, s."""
+        """Check that the arm stopped by its own time-out; return how long after the fault, s."""
         path = [(at, place) for at, place in self.arm.path if fault - STOP_S < at < until]
         moves = [
             at for (_, before), (at, after) in zip(path, path[1:], strict=False)
@@ -286,7 +287,7 @@ class Bench(Watch):
     # ---- The oracle ---------------------------------------------------------------------------
 
     def forgive(self) -> None:
-        """Forget how late the bench was: what has been up to now is not judged."""
+        """Reset the lateness of the bench: what happened up to now is not judged."""
         self.arm.worst_lateness = self._worst_sleep = 0.0
 
     @property
@@ -309,7 +310,7 @@ class Bench(Watch):
         Args:
             fault: When the fault was injected, monotonic seconds.
             detection: How long it may take to be detected, s.
-            ticks: For how many ticks the hold is watched at least.
+            ticks: Minimum number of ticks for which the hold is watched.
         """
         self.wait(
             lambda: any(s.source is Source.HOLD for s in self.since(fault)), "a hold",
@@ -325,7 +326,7 @@ class Bench(Watch):
         return Hold(first.tick, first.at, delay)
 
     def _stands_still(self, begin: float, end: float) -> None:
-        """No set-point of this time differs from the one before it, while the hold lasts."""
+        """No set-point in this time differs from the one before it, while the hold lasts."""
         holding = [s.at for s in self.steps if s.source is not Source.HOLD and s.at > begin]
         end = min([end, *holding])
         log = [sent for sent in self.arm.log if begin <= sent.at <= end]
@@ -334,7 +335,7 @@ class Bench(Watch):
             assert moved <= EXACT, f"moved by {moved:.3g} in a hold, at {after.at - begin:.3f} s"
 
     def no_policy(self, begin: float, end: float | None = None) -> None:
-        """No tick of the policy in this time."""
+        """Check that the policy has no tick in this time."""
         acted = [
             step.tick for step in self.since(begin)
             if step.source in POLICY and (end is None or step.at < end)
@@ -342,7 +343,7 @@ class Bench(Watch):
         assert not acted, f"the policy acted at ticks {acted[:5]} before it was allowed to"
 
     def resumes(self, condition: float, seconds: float = 10.0) -> int:
-        """Wait for the policy to act again; how many ticks after the condition it did."""
+        """Wait for the policy to act again; return how many ticks after the condition it did."""
         self.wait(
             lambda: any(s.source in POLICY for s in self.since(condition)),
             "the policy to act again", seconds,
@@ -364,7 +365,7 @@ class Bench(Watch):
         """Judge everything that the robot received, and whether all could run in time.
 
         Args:
-            killed: When the controller was killed: a set-point of that moment has no record.
+            killed: When the controller was killed: a set-point sent at that moment has no record.
         """
         self.pass_ticks(1)
         if self.stalled:
@@ -385,8 +386,8 @@ class Bench(Watch):
     def _check_motion(self, killed: float) -> None:
         """Velocity and acceleration of every set-point, counted in control ticks.
 
-        A set-point belongs to the control step that was stamped next; where one was lost on the
-        way, the next one has the time of two.
+        A set-point belongs to the control step that was stamped next; where one was lost, the
+        next one has the time of two.
         """
         cursor = -1
         last: Step | None = None
@@ -405,12 +406,12 @@ class Bench(Watch):
                 ]
                 assert on_its_way, (
                     f"set-point {number} of {len(log)}, {sent.setpoint}, followed after "
-                    f"{following - sent.stamp:.4f} s, stands in no control step: {near}"
+                    f"{following - sent.stamp:.4f} s, is in no control step: {near}"
                 )
                 continue
             cursor, step = index, self.steps[index]
             if last is None or step.episode not in (0, last.episode):
-                increment, before = np.zeros(4), self._arm_at(sent.at)  # begins anew, at rest
+                increment, before = np.zeros(4), self._arm_at(sent.at)  # starts again, at rest
                 ticks = 1
             else:
                 ticks = step.tick - last.tick
@@ -443,9 +444,9 @@ class Bench(Watch):
         return next(position for time_, position in reversed(self.arm.path) if time_ < at)
 
     def _check_bursts(self) -> None:
-        """In no window of ten periods more than ten commands, and two for the window's edges.
+        """No window of ten periods has more than ten commands, and two for the window's edges.
 
-        Receipt alone may bunch what was sent evenly, so the controller's stamps must agree.
+        Receipt may bunch what was sent evenly, so the controller's stamps must agree.
         """
         window, most = 10 * self.contract.dt, 10 + 2
         for first, last in zip(self.arm.log, self.arm.log[most:], strict=False):

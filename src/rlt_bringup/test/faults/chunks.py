@@ -1,4 +1,4 @@
-"""Faults 1 to 10: chunks that are wrong, late, out of order or repeated."""
+"""Faults 1 to 6 and 8 to 10: chunks that are wrong, late, out of order or repeated."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ANSWER_S = TICK_S * (DELAY_TICKS + CHUNK)  # from any moment to the start of a c
 
 
 def once(bend: Callable[[ActionChunk], ActionChunk]) -> tuple[Bend, list[ActionChunk]]:
-    """A fault that hits the next chunk only, and the list in which that chunk then stands."""
+    """A fault that hits the next chunk only, and the list that then holds that chunk."""
     hit: list[ActionChunk] = []
 
     def apply(message: ActionChunk) -> list[ActionChunk]:
@@ -46,7 +46,7 @@ def put(message: ActionChunk, values: dict[tuple[int, str], float]) -> ActionChu
 def refused_chunk(
     bench: Bench, bend: Callable[[ActionChunk], ActionChunk], *words: str
 ) -> str:
-    """One bad chunk: a hold for its ticks, one line, and on with the next; returns the line."""
+    """One bad chunk: a hold for its ticks, one line, then the next chunk; returns the line."""
     bench.mark()
     fault = time.monotonic()
     bench.policy.bend, hit = once(bend)
@@ -67,7 +67,7 @@ def quoted(line: str, length: int = 150) -> str:
     return f'"{line}"' if len(line) <= length else f'"{line[:length].rstrip()} …"'
 
 
-REFUSED = "refused whole; hold for its 10 ticks, then the next chunk"
+REFUSED = "refused completely; hold for its 10 ticks, then the next chunk"
 
 
 @row(1, "NaN in one action element",
@@ -264,6 +264,6 @@ def repeated_chunks(make: Make) -> str:
         if step.tick >= first:
             wanted = bench.policy.motion(step.tick, step.tick + 1)[0]
             assert np.allclose(step.increment, wanted, atol=1e-8), f"tick {step.tick} differs"
-    line = bench.said_once("action chunk", "answered already", "dropped")
+    line = bench.said_once("action chunk", "already answered", "dropped")
     bench.judge()
     return f"motion unchanged tick by tick; the copies are dropped: {quoted(line)}"

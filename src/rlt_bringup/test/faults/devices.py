@@ -1,4 +1,4 @@
-"""Faults 45 and 53: real nodes of devices, game controllers in SDL and a terminal's keys."""
+"""Faults 45 and 53: real device nodes, game controllers in SDL and a terminal's keys."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Pads:
         bench.closing.append(self.end)
 
     def do(self, *commands: str) -> float:
-        """Have commands carried out; the monotonic time after that."""
+        """Execute commands; return the monotonic time after that."""
         for command in commands:
             print(command, file=self.process.stdin)
             answer = self.process.stdout.readline()
@@ -62,7 +62,7 @@ class Pads:
 
 
 def operated(bench: Bench, profile: str) -> None:
-    """The real operator, once it trusts the device; the policy drives."""
+    """Start the real operator, wait until it trusts the device, and let the policy drive."""
     bench.graph.start("operator", "--params-file", str(PROFILES / f"{profile}.yaml"), **AGREED)
     commands = bench.heard(HumanCommand, "human_command", qos.COMMAND)
     bench.wait(lambda: commands and not commands[-1].fault, "the operator to trust the device")
@@ -70,12 +70,12 @@ def operated(bench: Bench, profile: str) -> None:
 
 
 def driven(bench: Bench) -> bool:
-    """Whether the person drives, the takeover's fading in aside."""
+    """Whether the person drives, the blend at the start excluded."""
     return bench.steps[-1].source is Source.HUMAN
 
 
 def chosen(bench: Bench, name: str) -> None:
-    """Wait until the gamepad node has said that it uses this pad."""
+    """Wait until the gamepad node has logged that it uses this pad."""
     line = f"gamepad: game controller: {name} "
     bench.wait(
         lambda: any(text.startswith(line) for text in bench.logged("INFO")), f"the choice of {name}"
@@ -83,8 +83,8 @@ def chosen(bench: Bench, name: str) -> None:
 
 
 @row(45, "one of two pads unplugged in a takeover while the other's button and stick are held; its "
-     "node restarted, and then finds the other first", "hold by its silence, latched; the other "
-     "never drives; the first one back drives on a new press", "person")
+     "node restarted, and then finds the other first", "hold on its silence, latched; the other "
+     "never drives; the first one drives again on a new press", "person")
 def one_of_two_pads_unplugged(make: Make) -> str:
     bench = make()
     bench.start("chunk_controller")
@@ -100,7 +100,7 @@ def one_of_two_pads_unplugged(make: Make) -> str:
     nobody(bench, hold.at)
     line = bench.said_once("chunk_controller", "joy", "silent")
     gone = re.compile(r"gamepad: First Pad .* is gone.* Second Pad .* is another one")
-    bench.wait(lambda: any(map(gone.match, bench.logged("WARN"))), "the gamepad node's word")
+    bench.wait(lambda: any(map(gone.match, bench.logged("WARN"))), "the gamepad node's warning")
     pads.end()
     pads = Pads(bench, "Second Pad", "First Pad")
     chosen(bench, "Second Pad")
@@ -120,8 +120,8 @@ def one_of_two_pads_unplugged(make: Make) -> str:
     assert len(bench.errors()) == 1, bench.errors()
     bench.judge()
     return (
-        f"hold after {hold.delay:.2f} s; the other pad, held, never drove, nor pressed anew "
-        f"through a restarted node; the first one did on a new press: {quoted(line)}"
+        f"hold after {hold.delay:.2f} s; the other pad never drove, neither held nor pressed "
+        f"again after a restart of the node; the first one did on a new press: {quoted(line)}"
     )
 
 
@@ -144,7 +144,7 @@ def escape_sequences(make: Make) -> str:
     time.sleep(KEY_REPEAT_S)
     begin = time.monotonic()
     for sequence in NO_KEYS:
-        for place in range(len(sequence)):  # whole first, then split wherever it can be
+        for place in range(len(sequence)):  # complete first, then split at every byte
             for part in filter(None, (sequence[:place], sequence[place:])):
                 os.write(keys, part)
                 bench.pass_ticks(2)
@@ -163,6 +163,6 @@ def escape_sequences(make: Make) -> str:
     assert not bench.errors(), bench.errors()
     bench.judge()
     return (
-        f"{len(NO_KEYS)} keys and texts, each whole and split at every byte: no increment in "
+        f"{len(NO_KEYS)} keys and texts, each complete and split at every byte: no increment in "
         f"{len(steps)} ticks of takeover; w moved and SPACE gave back"
     )

@@ -1,4 +1,4 @@
-"""Faults 30 to 32, 35 and 36: files that are cut short, altered, forged, or find no room."""
+"""Faults 30 to 32, 35 and 36: files that are cut short, altered or forged, and a full disk."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ import torch
 from seeded_robot import AGENT, content, new_trainer, same
 from small_disk import small_disk
 
-from rlt_core import checkpoint
-from rlt_core.durable_log import LOG_FILE, DurableLog, StoredLog
+from rlt_core.log import checkpoint
+from rlt_core.log.durable_log import LOG_FILE, DurableLog, StoredLog
+from rlt_core.log.windows import WindowBuilder
 from rlt_core.records import Phase
-from rlt_core.windows import WindowBuilder
 from rlt_interfaces.msg import ControlStep, Features, Transition
 from rlt_interfaces.srv import LabelSuccess
 from rlt_node import qos
@@ -37,25 +37,25 @@ from .rows import Make, row
 
 KILLS = int(os.environ.get("RLT_FAULT_KILLS", "2"))  # benchmarks/faults.py asks for fifty
 AFTER_S = 0.1  # how long after the tensors' last byte a kill may come: names, folder, manifest
-WIDE = {"hidden": 512, "batch": 16}  # 17 megabytes: their write can be met half-way
+WIDE = {"hidden_dim": 512, "batch_size": 16}  # 17 megabytes: a kill can hit their write half-way
 CUTS = 20
 DISK_MIB = 4
 WAL_FILE = f"{LOG_FILE}-wal"
-FULL_S = 2.0  # for which a full disk is looked at
+FULL_S = 2.0  # how long a full disk is watched
 
 
 # ---- Checkpoints ------------------------------------------------------------------------------
 
 
-@row(30, "learner killed (kill -9) at random bytes of a checkpoint's write", "the generation "
-     "before or the new one loads, bit by bit; nothing of the log is lost", "learner", ci=True)
+@row(30, "learner killed (kill -9) at random bytes of a checkpoint's write", "the previous "
+     "generation or the new one loads, bit for bit; nothing in the log is lost", "learner", ci=True)
 def killed_while_saving(make: Make) -> str:
     records, rng = make(Records), random.Random()
     folder, reference = records.output / "checkpoint", new_trainer(records.contract, **WIDE)
     states: dict[int, dict[str, torch.Tensor]] = {}
 
     def learnt() -> None:
-        """Have the reference learn what the log holds, and keep the state of each version."""
+        """Let the reference learn what the log holds, and keep the state of each version."""
         for transition in records.log():
             reference.ingest(transition)
         while reference.work() or reference.weights_due:
@@ -82,13 +82,13 @@ def killed_while_saving(make: Make) -> str:
         records.run_episode(number)
         cut.append(_kill_in_write(records, folder, rng.randrange(3 * size // 2), size))
         records.forget()
-        records.start("learner", **WIDE)  # beside which the recorder closes the episode
-        tensors, meta, problem = checkpoint.recover(folder)
+        records.start("learner", **WIDE)  # meanwhile the recorder closes the episode
+        tensors, meta, damage = checkpoint.recover(folder)
         records.closed(number)
         learnt()
-        assert not problem, problem
+        assert not damage, damage
         assert meta["policy_version"] in (max(states) - 1, max(states)), meta
-        assert same(tensors, states[meta["policy_version"]]), "another state than ever was learnt"
+        assert same(tensors, states[meta["policy_version"]]), "a state that was never learnt"
         new += meta["policy_version"] == max(states)
         records.wait(lambda: records.learner.run == "run", "the learner")
         records.wait(saved, "the checkpoint after the kill")
@@ -97,18 +97,18 @@ def killed_while_saving(make: Make) -> str:
     partly = sum(0 < length < size for length in cut)
     return (
         f"{KILLS} kills, {partly} of them inside the {size} bytes of the tensors: {KILLS - new} "
-        f"times the generation before stood, {new} times the new one, always bit by bit; the log's "
-        f"{len(log)} commits are whole and learnt from once"
+        f"times the previous generation was loaded, {new} times the new one, always bit for bit; "
+        f"the log's {len(log)} commits are intact and learnt from once"
     )
 
 
 def _kill_in_write(records: Records, folder: Path, offset: int, size: int) -> int:
-    """Kill the learner at a byte of the next checkpoint; how much of it was on the disk.
+    """Kill the learner at a byte of the next checkpoint; return how much was on the disk.
 
     Args:
         records: The bench.
         folder: Folder of the checkpoint.
-        offset: The byte; beyond the size, the later the kill after the last of them.
+        offset: The byte; the more it exceeds the size, the later the kill after the last byte.
         size: Bytes of the tensor file.
     """
     deadline = time.monotonic() + 60.0
@@ -138,10 +138,10 @@ def _tensor_file(folder: Path, manifest: str = checkpoint.MANIFEST) -> Path:
 
 
 def _goes_on_from_previous(records: Records, *words: str) -> tuple[str, bool]:
-    """Start a learner over a damaged checkpoint: it says so, and goes on from the old weights.
+    """Start a learner on a damaged checkpoint: it logs this, and resumes from the old weights.
 
     Returns:
-        What it said, and whether its first weights were heard and so compared.
+        What it logged, and whether its first weights were received and so compared.
     """
     old, meta = checkpoint._load(records.output / "checkpoint" / checkpoint.PREVIOUS, ())
     assert meta["policy_version"] == 1
@@ -151,7 +151,7 @@ def _goes_on_from_previous(records: Records, *words: str) -> tuple[str, bool]:
     records.caught_up(len(records.log()))
     records.wait(lambda: records.weights and records.weights[-1].version == 2, "version 2")
     first = records.weights[0]
-    if first.version == 1:  # latched: the second may have replaced it before it was heard
+    if first.version == 1:  # latched: the second may have replaced it before receipt
         acting = checkpoint.decode(bytes(first.data), first.sha256)
         assert all(torch.equal(acting[name], old[f"actor.{name}"]) for name in acting) and acting
     assert {message.version for message in records.weights} <= {1, 2}
@@ -161,7 +161,7 @@ def _goes_on_from_previous(records: Records, *words: str) -> tuple[str, bool]:
 
 
 @row(31, "newest checkpoint truncated, one bit flipped, its manifest cut short; both generations "
-     "damaged", "said, with both hashes; the generation before is named and loads bit by bit; "
+     "damaged", "logged, with both hashes; the previous generation is named and loads bit for bit; "
      "never random weights", "disk")
 def damaged_checkpoint(make: Make) -> str:
     records, rng = make(Records), random.Random()
@@ -199,13 +199,13 @@ def damaged_checkpoint(make: Make) -> str:
     records.pause()
     assert not records.weights, "weights were published without any checkpoint"
     return (
-        f"three times learnt on from the generation before, whose weights were heard {compared} "
-        f"times, bit by bit; with both damaged exit code 1 and no weights: {quoted(lines[1], 250)}"
+        f"three times resumed from the previous generation, whose weights were received {compared} "
+        f"times, bit for bit; with both damaged exit code 1 and no weights: {quoted(lines[1], 250)}"
     )
 
 
 class Payload:
-    """What runs a command when it is unpickled."""
+    """Runs a command when it is unpickled."""
 
     def __init__(self, canary: Path) -> None:
         self._canary = canary
@@ -215,7 +215,8 @@ class Payload:
 
 
 @row(32, "checkpoint whose tensors are a pickle that runs a command, under its right hash",
-     "refused by learner and policy, which go on from the generation before; the command never ran",
+     "refused by learner and policy, which resume from the previous generation; the command never "
+     "ran",
      "disk")
 def pickled_checkpoint(make: Make) -> str:
     records = make(Records)
@@ -224,27 +225,27 @@ def pickled_checkpoint(make: Make) -> str:
     folder, canary = records.output / "checkpoint", records.output / "canary"
     payload = pickle.dumps({"actor.0": Payload(canary)})
     pickle.loads(payload)
-    assert canary.exists(), "the payload is none"
+    assert canary.exists(), "the payload does nothing"
     canary.unlink()
     manifest = json.loads((folder / checkpoint.MANIFEST).read_text())
     manifest["tensors"]["sha256"] = hashlib.sha256(payload).hexdigest()
     (folder / checkpoint.MANIFEST).write_text(json.dumps(manifest))
     _tensor_file(folder).write_bytes(payload)
     records.graph.start(
-        "policy", model=str(MODEL), checkpoint=str(folder), hidden=AGENT["hidden"]
+        "policy", model=str(MODEL), checkpoint=str(folder), hidden_dim=AGENT["hidden_dim"]
     )
-    said = records.said_once("policy", "version 1", "previous checkpoint", "no safetensors data")
+    said = records.said_once("policy", "version 1", "previous checkpoint", "not safetensors data")
     assert records.graph.stop("policy") == 0
-    line, _ = _goes_on_from_previous(records, "no safetensors data")
+    line, _ = _goes_on_from_previous(records, "not safetensors data")
     assert not canary.exists(), "the payload was executed"
-    return f"both go on from the generation before: {quoted(said, 250)}; {quoted(line, 250)}"
+    return f"both resume from the previous generation: {quoted(said, 250)}; {quoted(line, 250)}"
 
 
 # ---- The log ----------------------------------------------------------------------------------
 
 
 @row(36, "the log's write-ahead file loses its tail, as in a power cut; one bit of it flips", "a "
-     "valid gapless prefix is found; the loss is said; the recorder goes on", "disk")
+     "valid gapless prefix is found; the loss is logged; the recorder continues", "disk")
 def torn_log(make: Make) -> str:
     records, rng = make(Records), random.Random()
     records.start("recorder")
@@ -266,7 +267,7 @@ def torn_log(make: Make) -> str:
         assert list(map(content, found)) == list(map(content, whole[: len(found)]))
         kept[len(found)] = offset
     assert min(kept) < len(whole), "no cut met a commit"
-    # What a cut took leaves no trace in the file; a flipped bit leaves what lies behind it.
+    # A cut leaves no trace in the file; a flipped bit leaves the data behind it.
     _flip(records.output / WAL_FILE, kept[min(kept)], rng)
     records.forget()
     records.mark()
@@ -285,9 +286,9 @@ def torn_log(make: Make) -> str:
     said = records.said_once("recorder", "commits of run 'run' are lost")
     missing = len({(t.commit, t.key) for t in records.expected} - set(keys))
     return (
-        f"{CUTS} random cuts: {min(kept)} to {max(kept)} of {len(whole)} commits stood, always a "
-        f"prefix, bit by bit; with a bit flipped the recorder went on after commit {before} and "
-        f"committed again what the topics still held; {missing} are missing in the end: "
+        f"{CUTS} random cuts: {min(kept)} to {max(kept)} of {len(whole)} commits remained, always "
+        f"a prefix, bit for bit; with a bit flipped the recorder continued after commit {before} "
+        f"and committed again what the topics still held; {missing} are missing in the end: "
         f"{quoted(said)}"
     )
 
@@ -300,17 +301,17 @@ def _flip(path: Path, offset: int, rng: random.Random) -> None:
 
 
 def _cut(folder: Path, rng: random.Random) -> int:
-    """Cut the log's write-ahead file off at a random byte, and return it."""
+    """Truncate the log's write-ahead file at a random byte, and return its offset."""
     offset = rng.randrange((folder / WAL_FILE).stat().st_size)
     os.truncate(folder / WAL_FILE, offset)
     return offset
 
 
 def _fill(folder: Path, pid: int) -> Callable[[], None]:
-    """Leave no room in a folder for a process.
+    """Fill a folder's disk for a process.
 
     Returns:
-        What makes room again.
+        A function that makes room again.
     """
     if os.path.ismount(folder):
         ballast = folder / "ballast"
@@ -318,20 +319,20 @@ def _fill(folder: Path, pid: int) -> Callable[[], None]:
             while file.write(bytes(4096)):
                 pass
         return ballast.unlink
-    # Nothing may be mounted here: no file of the process may grow any more, which looks the same.
+    # Mounting is not permitted: no file of the process may grow any more, which looks the same.
     whole = resource.prlimit(pid, resource.RLIMIT_FSIZE)
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (4096, whole[1]))
     return lambda: resource.prlimit(pid, resource.RLIMIT_FSIZE, whole) and None
 
 
-@row(35, "the log's disk is full", "nothing is published that was not committed; said once; the "
+@row(35, "the log's disk is full", "nothing is published that was not committed; logged once; the "
      "next episode does not open before there is room; then nothing is missing", "disk",
      ci=True)
 def full_disk(make: Make) -> str:
     bench = make(episodes=False)
     disk, mounted = bench.graph.folder / "disk", contextlib.ExitStack()
     bench.closing.append(mounted.close)
-    with contextlib.suppress(PermissionError):  # `_fill` then takes another way
+    with contextlib.suppress(PermissionError):  # `_fill` then works without it
         mounted.enter_context(small_disk(disk, DISK_MIB))
     labels = bench.node("judge").create_client(LabelSuccess, "label_success")
     commits = bench.heard(Transition, "transitions", qos.LOG)
@@ -351,7 +352,7 @@ def full_disk(make: Make) -> str:
     bench.forgive()
     bench.mark()
     make_room = _fill(disk, bench.graph.processes["recorder"].pid)
-    line = bench.said_once("recorder", "takes no commit", "make room")
+    line = bench.said_once("recorder", "cannot store a commit", "free space")
     labels.call_async(LabelSuccess.Request(success=True))
     bench.wait(lambda: _is(bench, 1, Phase.ENDED), "the end of episode 1")
     ended = time.monotonic()

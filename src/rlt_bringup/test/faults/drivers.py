@@ -1,4 +1,4 @@
-"""Faults 46 to 49 and 54: what drivers say of the robot, and whether they hear."""
+"""Faults 46 to 49 and 54: what drivers report, and whether they receive commands."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ GRIPPER_S = 0.005  # between two messages of the gripper's driver
 def not_answered(
     make: Make, tampering: Callable[[PoseStamped], PoseStamped], *words: str
 ) -> str:
-    """A pose that must not be answered: before an episode nothing is sent, in one it holds."""
+    """A pose that must not be answered: before an episode nothing is sent, in one it must hold."""
     bench = make()
     bench.start("chunk_controller")
     bench.drive()
@@ -53,13 +53,13 @@ def not_answered(
     bench.next_episode_drives()
     bench.judge()
     return (
-        f"nothing sent in an episode that begins so; in one that runs, hold after "
+        f"nothing sent in an episode that begins with it; in a running one, hold after "
         f"{hold.delay:.3f} s, latched; the next episode drove: {quoted(refused)}"
     )
 
 
-@row(46, "the tool stands tilted by 30 degrees, where every command points it down", "refused and "
-     "latched: the tilt found and the limit are named", "driver's word", ci=True)
+@row(46, "the tool is tilted by 30 degrees, where every command points it down", "refused and "
+     "latched: the tilt and the limit are named", "driver's report", ci=True)
 def tilted_tool(make: Make) -> str:
     half = math.radians(15.0)
 
@@ -72,7 +72,7 @@ def tilted_tool(make: Make) -> str:
 
 
 @row(47, "the driver's pose is in another frame, with the same numbers", "refused and latched: "
-     "both frames are named", "driver's word")
+     "both frames are named", "driver's report")
 def another_frame(make: Make) -> str:
     def base(message: PoseStamped) -> PoseStamped:
         message.header.frame_id = "base"
@@ -81,10 +81,10 @@ def another_frame(make: Make) -> str:
     return not_answered(make, base, "'base'", "'base_link'")
 
 
-@row(48, "nobody hears the command topic, from the start and from the middle of an episode on; a "
-     "robot hears and stands still", "no episode begins, hold; topic and remedy are named, in the "
-     "diagnostics, too; nothing is recorded as executed; what stands still is found in 2 s",
-     "driver's word", ci=True)
+@row(48, "nothing subscribes to the command topic, from the start and from mid-episode on; a robot "
+     "subscribes and stands still", "no episode begins, hold; topic and remedy are named, also in "
+     "the diagnostics; nothing is recorded as executed; a robot that stands still is found in 2 s",
+     "driver's report", ci=True)
 def nobody_hears(make: Make) -> str:
     bench = make()
     bench.arm.deafen()
@@ -92,7 +92,7 @@ def nobody_hears(make: Make) -> str:
     bench.start("chunk_controller")
     bench.begin()
     bench.pass_ticks(6 * CHUNK)
-    bench.said_once("chunk_controller", "no driver hears /rlt/target_pose", "remap the topic")
+    bench.said_once("chunk_controller", "no driver receives /rlt/target_pose", "remap the topic")
     assert {(step.episode, step.source) for step in bench.steps} == {(0, Source.HOLD)}
     bench.wait(lambda: _unheard(reports), "a report of it in the diagnostics")
     bench.arm.hear()
@@ -106,12 +106,12 @@ def nobody_hears(make: Make) -> str:
     bench.arm.deafen()
     hold = bench.held(fault, 2 * TICK_S, ticks=4 * CHUNK)
     bench.no_policy(hold.at)
-    deaf = [step.tick for step in bench.since(fault) if step.source in POLICY]
+    late = [step.tick for step in bench.since(fault) if step.source in POLICY]
     bench.arm.hear()
     back = time.monotonic()
     bench.resumes(back)
     bench.steady()
-    line = bench.said_once("chunk_controller", "no driver hears /rlt/target_pose")
+    line = bench.said_once("chunk_controller", "no driver receives /rlt/target_pose")
     bench.end_episode()
     bench.pass_ticks(5)
     bench.mark()
@@ -131,23 +131,23 @@ def nobody_hears(make: Make) -> str:
     bench.steady()
     bench.judge()
     return (
-        f"no tick of an episode before the driver came; hold {hold.delay:.3f} s after it had gone, "
-        f"after {len(deaf)} ticks of the policy: {quoted(line)}; a robot that stood still was held "
+        f"no tick of an episode before the driver came; hold {hold.delay:.3f} s after it had left, "
+        f"after {len(late)} ticks of the policy: {quoted(line)}; a robot that stood still was held "
         f"{still - driven:.1f} s after the policy's first tick"
     )
 
 
 def _unheard(reports: list[DiagnosticArray]) -> bool:
-    """Whether the controller has reported an error since nobody hears it."""
+    """Whether the controller has reported that nothing subscribes to its commands."""
     return any(
-        status.level == DiagnosticStatus.ERROR and "no driver hears" in status.message
+        status.level == DiagnosticStatus.ERROR and "no driver receives" in status.message
         for report in reports for status in report.status
     )
 
 
 @row(49, "a gripper's driver beside the arm's on joint_states, and one joint of the arm that falls "
      "silent", "the gripper disturbs nothing; the silent joint is named, hold until it is back",
-     "driver's word")
+     "driver's report")
 def drivers_share_a_topic(make: Make) -> str:
     bench = make()
     gripper = bench.node("gripper")
@@ -172,16 +172,16 @@ def drivers_share_a_topic(make: Make) -> str:
     hold = bench.held(fault, MAX_AGE_S, ticks=4 * CHUNK)
     bench.no_policy(hold.at)
     line = bench.said_once("chunk_controller", "elbow in joint_states")
-    mended = time.monotonic()
+    fixed = time.monotonic()
     del bench.arm.tampering["joint_states"]
-    bench.resumes(mended)
+    bench.resumes(fixed)
     bench.steady()
     bench.judge()
     return f"driven beside the gripper; hold after {hold.delay:.3f} s: {quoted(line)}"
 
 
-@row(54, "the tool's yaw passes half a turn, where its measurement begins anew", "no jump, no "
-     "hold: the motion is that of an angle which goes on", "driver's word")
+@row(54, "the tool's yaw passes half a turn, where its measurement wraps around", "no jump, no "
+     "hold: the motion is that of a continuous angle", "driver's report")
 def yaw_passes_half_a_turn(make: Make) -> str:
     bench = make(observed=True)
     low, high, rate = 2.4, 3.9, 0.004
@@ -208,13 +208,13 @@ def yaw_passes_half_a_turn(make: Make) -> str:
     assert not bench.errors(), bench.errors()
     bench.judge()
     return (
-        f"from {turned[0]:.2f} to {turned[-1]:.2f} rad in {len(way)} ticks of {rate:g} rad, as "
-        "though there were no half turn; no hold"
+        f"from {turned[0]:.2f} to {turned[-1]:.2f} rad in {len(way)} ticks of {rate:g} rad, "
+        "without a step at half a turn; no hold"
     )
 
 
 def _driven(bench: Bench) -> list[Any]:
-    """The steps of the policy at its full rate; none between them was held."""
+    """The steps of the policy at its full rate; checks that none between them was held."""
     acting = [number for number, step in enumerate(bench.steps) if step.source in POLICY]
     way = bench.steps[acting[0] + 2 : acting[-1]]
     held = [step.tick for step in way if step.source not in POLICY]

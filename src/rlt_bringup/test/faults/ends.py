@@ -1,4 +1,4 @@
-"""Faults 51 and 52: how an episode must not end, and how none must begin."""
+"""Faults 51 and 52: how an episode must not end, and how it must not begin."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from .rows import Make, row
 from .sensors import MAX_AGE_S, QUEUE_S, WRIST
 
 LIMIT = 150  # ticks
-BEFORE = 40  # ticks of the policy before its camera goes
+BEFORE = 40  # ticks of the policy before its camera is lost
 SECOND_LOOK_S = 1.0
 
 
-@row(51, "camera away in mid-episode, until its ticks are past the time limit; and for good",
-     "the clock stands: the policy gets its whole time; an episode held for its limit is "
+@row(51, "camera lost in mid-episode, until its ticks are past the time limit; and for good",
+     "the clock stops: the policy gets its full time; an episode held for its limit is "
      "truncated, and nothing is learnt from it as a failure", "bad sensor")
 def camera_away_past_the_time_limit(make: Make) -> str:
     bench = make(observed=True, episodes=False)
@@ -66,9 +66,9 @@ def camera_away_past_the_time_limit(make: Make) -> str:
     assert _end_of(commits, 2)[0].outcome == Outcome.TRUNCATED
     bench.judge()
     return (
-        f"episode 1 went on past its limit and failed after {steps} ticks, {held} of them held; "
+        f"episode 1 continued past its limit and failed after {steps} ticks, {held} of them held; "
         f"episode 2 was truncated after {longer}, {cut} of them held, and none of its "
-        f"{len(of_second) - 1} windows is an end: {quoted(line)}"
+        f"{len(of_second) - 1} windows is terminal: {quoted(line)}"
     )
 
 
@@ -91,7 +91,7 @@ def _ended(bench: Bench, episode: int) -> EpisodeState:
 
 
 def _ticks(bench: Bench, state: EpisodeState) -> tuple[int, int]:
-    """An ended episode's ticks, and how many of them were held, as the controller tells it."""
+    """An ended episode's ticks, and how many of them were held, as the controller reports it."""
     bench.wait(lambda: bench.steps[-1].tick >= state.end_tick, "the episode's last step")
     steps = [s for s in bench.steps if state.start_tick <= s.tick < state.end_tick]
     return state.end_tick - state.start_tick, sum(s.source is Source.HOLD for s in steps)
@@ -103,8 +103,8 @@ def _end_of(commits: list[Any], episode: int) -> list[Any]:
 
 
 @row(52, "a second server of the robot's reset action, before the run and during an episode",
-     "found and named before anything is asked; neither is asked while there are two; goes on when "
-     "it is gone", "stranger", ci=True)
+     "found and named before any reset is requested; none is requested while there are two; "
+     "continues when it is gone", "stranger", ci=True)
 def second_reset_server(make: Make) -> str:
     bench = make(episodes=False)
     bench.start("chunk_controller")
@@ -117,7 +117,7 @@ def second_reset_server(make: Make) -> str:
     start_episodes(bench)
     line = bench.said_once("episodes", "/rlt/robot, /rlt/stranger", "reset")
     bench.pass_ticks(5 * CHUNK)
-    assert bench.state.phase is Phase.IDLE and not bench.arm.resets, "a reset was asked for"
+    assert bench.state.phase is Phase.IDLE and not bench.arm.resets, "a reset was requested"
     server.destroy()
     bench.wait(lambda: running(bench, 1), "the first episode")
     bench.steady()
@@ -130,7 +130,7 @@ def second_reset_server(make: Make) -> str:
     bench.wait(lambda: bench.state.phase is Phase.ENDED, "the end of episode 1")
     bench.pass_ticks(round(2 * SECOND_LOOK_S / TICK_S))
     assert (bench.state.episode, bench.state.phase) == (1, Phase.ENDED), "the next one opened"
-    assert bench.arm.resets == 1, "a reset was asked for"
+    assert bench.arm.resets == 1, "a reset was requested"
     server.destroy()
     gone = time.monotonic()
     bench.wait(lambda: running(bench, 2), "the second episode")

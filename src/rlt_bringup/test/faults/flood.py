@@ -1,9 +1,9 @@
-"""A process of its own that publishes messages far too large, and bytes that lie of their length.
+"""A separate process that publishes messages far too large, and bytes with a false length.
 
     python flood.py NUMBERS
 
-For each line on its standard input, three times on every topic of the records that nodes take in: a
-message whose array holds NUMBERS numbers, then a small one that claims 2^31 - 1. Prints `sent`.
+For each line on its standard input, it sends three times on every topic of records that nodes read:
+a message whose array holds NUMBERS numbers, then a small one that claims 2^31 - 1. Prints `sent`.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ TARGETS = (
     (msg.HumanCommand, "human_command", "increment", qos.COMMAND),
     (msg.Features, "features", "token", qos.LOG),
     (msg.Transition, "transitions", "token", qos.LOG),
-    (msg.PolicyWeights, "policy_weights", "data", qos.LATCHED),
+    (msg.PolicyWeights, "policy_weights", "data", qos.LATEST),
 )
 MARK = (3.25, 4.5, 5.75)
 LOOK_S = 0.05
 TIMES = 3
 ALL = Duration(seconds=30)
-NICE = 10  # that it computes is not the fault
+NICE = 10  # its CPU load is not the fault
 
 
 def lying(kind: type, field: str) -> bytes:
-    """A small message whose array says that it has 2^31 - 1 elements."""
+    """A small message whose array claims to have 2^31 - 1 elements."""
     values = array("B", b"\x03\x04\x05") if field == "data" else array("f", MARK)
     right = serialize_message(kind(**{field: values}))
     place = right.index(struct.pack("<I", len(values)) + values.tobytes())
@@ -44,7 +44,7 @@ def lying(kind: type, field: str) -> bytes:
 
 
 def main() -> None:
-    """Flood every topic, wait until all has been taken, and say so."""
+    """Flood every topic, wait until all has been acknowledged, and print so."""
     numbers = int(sys.argv[1])
     os.nice(NICE)
     rclpy.init()

@@ -1,4 +1,4 @@
-"""A person's hand on a gamepad: what it holds, 100 times a second, as sensor_msgs/Joy."""
+"""A simulated hand on a gamepad: what it holds, 100 times a second, as sensor_msgs/Joy."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Hand:
 
     Attributes:
         held: Buttons that are down.
-        stick: Deflection of the stick that moves along x, -1 to 1; a living hand trembles.
+        stick: Deflection of the stick that moves along x, -1 to 1; a live hand trembles.
         trembles: Whether it does; a dead link repeats the last message.
         gone: Whether nothing is published at all.
     """
@@ -44,24 +44,24 @@ class Hand:
         self._thread.start()
 
     def close(self) -> None:
-        """Let go."""
+        """Stop publishing."""
         self._closing.set()
         self._thread.join(1.0)
 
     def press(self, *buttons: int) -> float:
-        """Press buttons; the monotonic time at which the device says so."""
+        """Press buttons; return the monotonic time at which the device reports it."""
         self.held |= set(buttons)
         self.show()
         return time.monotonic()
 
     def release(self, *buttons: int) -> float:
-        """Release buttons; the monotonic time at which the device says so."""
+        """Release buttons; return the monotonic time at which the device reports it."""
         self.held -= set(buttons)
         self.show()
         return time.monotonic()
 
     def click(self, *buttons: int, seconds: float = 0.15) -> float:
-        """Press and release buttons; the monotonic time of the press."""
+        """Press and release buttons; return the monotonic time of the press."""
         pressed = self.press(*buttons)
         time.sleep(seconds)
         self.release(*buttons)

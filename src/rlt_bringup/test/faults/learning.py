@@ -1,4 +1,4 @@
-"""Faults 29, 33, 34, 37 and 38: a learner that dies, hangs or diverges, and what is sent to it."""
+"""Faults 29, 33, 34, 37 and 38: a learner that dies, hangs or diverges, and bad input to it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from seeded_robot import AGENT, TRAINING, content, same, trained_on
 
-from rlt_core import checkpoint
-from rlt_core.durable_log import LOG_FILE, StoredLog
-from rlt_core.networks import Actor
+from rlt_core.log import checkpoint
+from rlt_core.log.durable_log import LOG_FILE, StoredLog
 from rlt_core.records import EpisodeKind, Source
+from rlt_core.rl.networks import Actor
 from rlt_interfaces.msg import LearnerStatus, PolicyInfo, PolicyWeights, Transition
 from rlt_node import qos
 from rlt_node.conversions import transition_from_msg
@@ -34,15 +34,15 @@ HISTORY = qos.LOG.depth  # of the topic `transitions`
 START_S = 40.0
 
 
-@row(29, "learner killed (kill -9) while it takes in an episode", "the robot goes on with its last "
-     "weights; nothing lost, nothing doubled", "learner")
+@row(29, "learner killed (kill -9) while it ingests an episode", "the robot continues with its "
+     "last weights; nothing lost, nothing duplicated", "learner")
 def learner_killed(make: Make) -> str:
     bench = make(policy=False)
     output = bench.graph.folder / "run"
-    told: list[LearnerStatus] = bench.heard(LearnerStatus, "learner_status", qos.LATCHED)
-    infos = bench.heard(PolicyInfo, "policy_info", qos.LATCHED)
+    told: list[LearnerStatus] = bench.heard(LearnerStatus, "learner_status", qos.LATEST)
+    infos = bench.heard(PolicyInfo, "policy_info", qos.LATEST)
     commits = bench.heard(Transition, "transitions", qos.LOG)
-    bench.start("policy", hidden=AGENT["hidden"])
+    bench.start("policy", hidden_dim=AGENT["hidden_dim"])
     bench.start("observer", "chunk_controller")
     bench.start("recorder", output=str(output))
     bench.start("learner", output=str(output), **AGENT, **TRAINING)
@@ -85,7 +85,7 @@ def learner_killed(make: Make) -> str:
     assert same(checkpoint.load(output / "checkpoint")[0], expected), "learnt from something else"
     return (
         f"{acted} ticks of the actor at version 1 without a learner, in two episodes; restarted, "
-        f"it had each of {len(found)} commits once, and the weights are, bit by bit, those of a "
+        f"it had each of {len(found)} commits once, and the weights are, bit for bit, those of a "
         "learner that never died"
     )
 
@@ -99,14 +99,14 @@ def _run_episode(bench: Bench, kind: EpisodeKind) -> None:
 
 
 @row(33, "weights that are not finite, of another shape, older, of another run, of another "
-     "contract, damaged, or a pickle", "refused before the swap; the old actor goes on acting",
+     "contract, damaged, or a pickle", "refused before the swap; the old actor continues to act",
      "learner")
 def bad_weights(make: Make) -> str:
     bench = make(policy=False)
-    infos = bench.heard(PolicyInfo, "policy_info", qos.LATCHED)
-    weights = bench.publisher(PolicyWeights, "policy_weights", qos.LATCHED)
+    infos = bench.heard(PolicyInfo, "policy_info", qos.LATEST)
+    weights = bench.publisher(PolicyWeights, "policy_weights", qos.LATEST)
     canary = bench.graph.folder / "canary"
-    bench.start("policy", hidden=AGENT["hidden"])
+    bench.start("policy", hidden_dim=AGENT["hidden_dim"])
     bench.start("observer", "chunk_controller")
     bench.begin(EpisodeKind.WARMUP)
     weights.publish(_weights(bench, version=3))
@@ -134,18 +134,18 @@ def bad_weights(make: Make) -> str:
     bench.judge()
     return (
         f"{len(lines)} bad ones refused, one line each, version 3 acted all the time; good ones "
-        f"were taken afterwards: {quoted(lines[0])}"
+        f"were accepted afterwards: {quoted(lines[0])}"
     )
 
 
 def _weights(bench: Bench, bend: Any = None, **changes: Any) -> PolicyWeights:
-    """Weights of an actor that nothing has taught, with these fields in place of the right ones.
+    """Weights of an untrained actor, with these fields in place of the right ones.
 
     `bend` changes its tensors; `data` replaces their bytes under a right hash.
     """
     contract = bench.contract
     actor = Actor(
-        contract.state_size, contract.chunk, contract.action.size, AGENT["hidden"],
+        contract.state_size, contract.chunk, contract.action.size, AGENT["hidden_dim"],
         np.ones(contract.action.size, np.float32),
     ).state_dict()
     if bend is not None:
@@ -160,7 +160,7 @@ def _weights(bench: Bench, bend: Any = None, **changes: Any) -> PolicyWeights:
 
 
 def _bad_ones(canary: Any) -> dict[str, dict[str, Any]]:
-    """What must stand in the line about it -> the changes of bad weights."""
+    """Text that the line about it must contain -> the changes that make weights bad."""
 
     def not_finite(actor: dict[str, torch.Tensor]) -> None:
         next(iter(actor.values())).view(-1)[-1] = math.nan
@@ -176,12 +176,12 @@ def _bad_ones(canary: Any) -> dict[str, dict[str, Any]]:
         "'another'": {"run": "another"},
         "beef": {"contract_hash": "beef"},
         "0" * 64: {"sha256": "0" * 64},
-        "no safetensors data": {"data": pickle.dumps(Payload(canary))},
+        "not safetensors data": {"data": pickle.dumps(Payload(canary))},
     }
 
 
 @row(34, "the updates diverge", "nothing more is published or saved; the last good weights stay; "
-     "said once", "learner")
+     "logged once", "learner")
 def diverging_learner(make: Make) -> str:
     records = make(Records)
     records.learn_two_versions()
@@ -197,7 +197,7 @@ def diverging_learner(make: Make) -> str:
     line = records.said_once("learner", "learning diverged", "version 2", "learning_rate")
     commits = len(records.log())
     records.wait(lambda: records.learner.received == commits, "the last commits")
-    assert records.learner.trouble and records.learner.policy_version == 2
+    assert records.learner.fault and records.learner.policy_version == 2
     assert [message.version for message in records.weights] == [2]
     acting = checkpoint.decode(bytes(records.weights[0].data), records.weights[0].sha256)
     assert all(torch.equal(acting[name], good[f"actor.{name}"]) for name in acting) and acting
@@ -206,13 +206,13 @@ def diverging_learner(make: Make) -> str:
     assert same(kept, good) and counters["policy_version"] == meta["policy_version"] == 2
     assert records.errors() == [line], records.errors()
     return (
-        f"version 2 stayed the last, published and on the disk, while 3 episodes of "
-        f"{commits} commits went on to be taken in: {quoted(line, 250)}"
+        f"version 2 stayed the last, published and on the disk, while 3 more episodes were "
+        f"ingested, {commits} commits in all: {quoted(line, 250)}"
     )
 
 
-@row(37, "transitions that arrive twice, in another order, or not at all", "doubles are dropped, "
-     "gaps are asked for again; nothing is accepted in another order", "learner")
+@row(37, "transitions that arrive twice, out of order, or not at all", "duplicates are dropped, "
+     "gaps are requested again; nothing is accepted out of order", "learner")
 def bad_delivery(make: Make) -> str:
     records, rng = make(Records), random.Random()
     relay = records.node("relay")
@@ -245,9 +245,9 @@ def bad_delivery(make: Make) -> str:
     records.same_as_never_harmed(log)
     assert not records.errors(), records.errors()
     return (
-        f"of {len(log)} commits {harm['dropped']} dropped, {harm['doubled']} doubled, all shuffled "
-        f"by eights: each learnt from once and in order ({duplicates} doubles dropped), the "
-        "weights are bit by bit those without harm"
+        f"of {len(log)} commits {harm['dropped']} dropped, {harm['doubled']} duplicated, all "
+        f"shuffled by eights: each learnt from once and in order ({duplicates} duplicates "
+        "dropped), the weights are bit for bit those of an undisturbed run"
     )
 
 
@@ -279,6 +279,6 @@ def long_outage(make: Make) -> str:
     assert not records.errors(), records.errors()
     return (
         f"{len(log) - before} commits in {outage:.0f} s, {HISTORY} of which the topic keeps: all "
-        f"were fetched and learnt from within {took:.1f} s, the weights are bit by bit those "
+        f"were fetched and learnt from within {took:.1f} s, the weights are bit for bit those "
         "without an outage"
     )

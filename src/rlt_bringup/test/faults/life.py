@@ -1,4 +1,4 @@
-"""Faults 43 and 44: whoever leads a graph is gone, and a second graph of the same name."""
+"""Faults 43 and 44: the episodes node is gone, and a second graph of the same name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 from launches import Launch
 
-from rlt_core.control import LEADER_SILENCE_S
+from rlt_core.control.control_loop import LEADER_SILENCE_S
 from rlt_interfaces.msg import EpisodeState
 from rlt_interfaces.srv import Abort
 from rlt_node import launched, qos
@@ -24,7 +24,7 @@ from .people import labelled, running
 from .rows import Make, row
 from .watch import Watch
 
-STILL_S = 0.5  # after its leader's last word the robot stands still
+STILL_S = 0.5  # after the last heartbeat the robot stands still
 GONE_S = 10.0
 PAIRS, EPISODES = 10, 2
 LATEST_S = 12.0  # about the time that the first of a pair takes
@@ -36,30 +36,30 @@ sys.stdin.read()
 """
 
 
-@row(43, "whoever leads the episodes hangs (SIGSTOP), is killed, and at last its launch, too "
-     "(kill -9)", "still within 0.5 s of its last word, latched until the next episode, which "
-     "nobody judges; the nodes end with their launch", "dead process", ci=True)
+@row(43, "the episodes node hangs (SIGSTOP), is killed, and finally its launch, too (kill -9)",
+     "still within 0.5 s of its last heartbeat, latched until the next episode; the held episode "
+     "is not judged; the nodes end with their launch", "dead process", ci=True)
 def leader_gone(make: Make) -> str:
     launch = subprocess.Popen(
         [sys.executable, "-c", LAUNCH], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     bench = labelled(make, **{launched.VARIABLE: launch.stdout.readline().strip()})
     bench.closing.append(launch.kill)
-    words: list[float] = []
+    beats: list[float] = []
     bench.listen(
         EpisodeState, "episode_heartbeat", qos.COMMAND,
-        lambda _: words.append(time.monotonic()),
+        lambda _: beats.append(time.monotonic()),
     )
     leader = bench.graph.processes["episodes"].pid
-    hung, line = silenced(bench, 1, leader, signal.SIGSTOP, words)
+    hung, line = silenced(bench, 1, leader, signal.SIGSTOP, beats)
     continued = time.monotonic()
     os.kill(leader, signal.SIGCONT)
-    bench.wait(lambda: words[-1] > continued, "the leader's next word")
+    bench.wait(lambda: beats[-1] > continued, "the next heartbeat")
     bench.pass_ticks(5 * CHUNK)
     bench.no_policy(hung.at)
-    assert "leader" in bench.steps[-1].limited, "the episode would be judged"
+    assert bench.steps[-1].fault == "leader", "the episode would be judged"
     abort(bench)
-    killed, _ = silenced(bench, 2, leader, signal.SIGKILL, words)
+    killed, _ = silenced(bench, 2, leader, signal.SIGKILL, beats)
     bench.pass_ticks(5 * CHUNK)
     bench.no_policy(killed.at)
     bench.judge()
@@ -67,16 +67,16 @@ def leader_gone(make: Make) -> str:
     launch.kill()
     assert bench.graph.ended("chunk_controller", GONE_S) == 0, "did not end as on Ctrl-C"
     return (
-        f"hung: hold {hung.delay:.2f} s after its last word, killed: {killed.delay:.2f} s; back "
-        f"again it moved nothing before the next episode; the controller ended "
+        f"hung: hold {hung.delay:.2f} s after its last heartbeat, killed: {killed.delay:.2f} s; "
+        f"back again it moved nothing before the next episode; the controller ended "
         f"{time.monotonic() - gone:.1f} s after the launch: {quoted(line)}"
     )
 
 
 def silenced(
-    bench: Bench, episode: int, leader: int, by: int, words: list[float]
+    bench: Bench, episode: int, leader: int, by: int, beats: list[float]
 ) -> tuple[Hold, str]:
-    """Silence the leader in an episode; judge the hold, and return it with what was said."""
+    """Silence the episodes node in an episode; judge the hold, and return it with the log line."""
     bench.wait(lambda: running(bench, episode), f"episode {episode}")
     bench.steady()
     bench.quiet()
@@ -84,7 +84,7 @@ def silenced(
     bench.mark()
     os.kill(leader, by)
     bench.pass_ticks(int(LEADER_SILENCE_S / TICK_S) // 2)  # what was on its way has arrived
-    hold = bench.held(words[-1], STILL_S - 2 * STOP_S, ticks=3 * CHUNK)
+    hold = bench.held(beats[-1], STILL_S - 2 * STOP_S, ticks=3 * CHUNK)
     return hold, bench.said_once("chunk_controller", "episode_state", "episodes node")
 
 
@@ -154,7 +154,7 @@ def second_graph(make: Make) -> str:
         assert sorted(codes) == [0, 1], [launch.printed for launch in pair]
         first, second = sorted(pair, key=lambda launch: launch.process.returncode)
         said = next(line for line in second.printed.splitlines() if "another launch" in line)
-        assert f"another launch, process {first.process.pid}, leads" in said
+        assert f"another launch, process {first.process.pid}, already runs" in said
         assert "process started with pid" not in second.printed and not second.output.exists()
         assert recorded(first) == expected, "the first noticed the second"
     return (

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from steady import MachineStalled
 
-from rlt_core import checkpoint
-from rlt_core.agent import Agent
-from rlt_core.guard import normalised_bound
+from rlt_core.control.motion_limits import normalised_bound
+from rlt_core.log import checkpoint
 from rlt_core.records import EpisodeKind, Outcome, Phase, Source
+from rlt_core.rl.agent import Agent
 from rlt_core.settings import AgentSettings
 from rlt_interfaces.msg import HumanCommand, PolicyInfo, PolicyWeights
 from rlt_node import qos
@@ -32,7 +32,7 @@ SENSORS_LATE = re.compile(r"s old[ ,]| s behind ")
 
 
 def start_operator(bench: Bench) -> Hand:
-    """The real operator and a hand on its device, at rest."""
+    """Start the real operator and a hand on its device, at rest."""
     hand = Hand(bench.node("device"))
     bench.closing.append(hand.close)
     bench.graph.start("operator", "--params-file", str(PROFILE), **AGREED)
@@ -42,7 +42,7 @@ def start_operator(bench: Bench) -> Hand:
 
 
 def taken_over(make: Make) -> tuple[Bench, Hand]:
-    """A person drives, with the stick forward."""
+    """Let a person drive, with the stick forward."""
     bench = make()
     bench.start("chunk_controller")
     hand = start_operator(bench)
@@ -56,7 +56,7 @@ def taken_over(make: Make) -> tuple[Bench, Hand]:
 
 
 def needs_a_new_press(bench: Bench, hand: Hand, fault: float, *words: str, detection: float) -> str:
-    """The device fails in takeover: hold, and only release and press give it back."""
+    """The device fails in takeover: hold, and only release and press give control back."""
     hold = bench.held(fault, detection, ticks=3 * CHUNK)
     nobody(bench, hold.at)
     line = bench.said_once("chunk_controller", *words)
@@ -83,7 +83,7 @@ def needs_a_new_press(bench: Bench, hand: Hand, fault: float, *words: str, detec
 
 
 def nobody(bench: Bench, begin: float) -> None:
-    """Neither policy nor person since then."""
+    """Check that neither policy nor person has driven since then."""
     sources = {step.source.name for step in bench.since(begin)}
     assert sources == {"HOLD"}, f"{sources} since the hold began"
 
@@ -112,12 +112,12 @@ def silent_with_stick_held(make: Make) -> str:
     fault = time.monotonic()
     hand.gone = True
     time.sleep(0.3)
-    hand.gone = False  # the driver speaks again, the stick and the button never moved
+    hand.gone = False  # the driver publishes again, the stick and the button never moved
     return needs_a_new_press(bench, hand, fault, "joy", "silent", detection=DEVICE_S)
 
 
 def labelled(make: Make, **environment: str) -> Bench:
-    """Real episodes that a person labels, in the first of them; what their environment adds."""
+    """Start real episodes that a person labels; `environment` is added to that of the nodes."""
     bench = make(episodes=False)
     bench.graph.environment |= environment
     bench.start("chunk_controller")
@@ -127,7 +127,7 @@ def labelled(make: Make, **environment: str) -> Bench:
 
 
 def start_episodes(bench: Bench) -> None:
-    """Real episodes that a person labels."""
+    """Start real episodes that a person labels."""
     bench.start(
         "episodes", output=str(bench.graph.folder / "run"), job="evaluate_base",
         supervisor="human", base_eval_episodes=5, time_limit_ticks=100_000,
@@ -172,7 +172,7 @@ def held_and_chattering(make: Make) -> str:
 
 
 @row(27, "success and failure together; a label just after the next episode began",
-     "neither applied; the operator is told; nothing is relabelled", "person")
+     "neither applied; a warning is logged; nothing is relabelled", "person")
 def ambiguous_labels(make: Make) -> str:
     bench = labelled(make)
     hand = start_operator(bench)
@@ -213,12 +213,12 @@ def weights(bench: Bench, version: int) -> PolicyWeights:
     )
 
 
-@row(28, "takeover in the middle of a weight swap", "the person wins within a tick; the swap waits",
-     "weights", ci=True)
+@row(28, "takeover in the middle of a weight swap", "the person has control within a tick; the "
+     "swap waits", "weights", ci=True)
 def takeover_in_a_swap(make: Make) -> str:
     bench = make(policy=False)
-    publisher = bench.publisher(PolicyWeights, "policy_weights", qos.LATCHED)
-    info = bench.heard(PolicyInfo, "policy_info", qos.LATCHED)
+    publisher = bench.publisher(PolicyWeights, "policy_weights", qos.LATEST)
+    info = bench.heard(PolicyInfo, "policy_info", qos.LATEST)
     commands: list[tuple[float, Any]] = []
     bench.listen(
         HumanCommand, "human_command", qos.COMMAND,

@@ -1,4 +1,4 @@
-"""Faults 11, 12, 20 to 22: nodes that die, hang, stand still or come late."""
+"""Faults 11, 12, 20 to 22: nodes that die, hang, stop or are late."""
 
 from __future__ import annotations
 
@@ -133,10 +133,10 @@ def controller_killed(make: Make) -> str:
     bench.wait(lambda: len(transitions) > 2 * len(before), "transitions of the next episode")
     ticks = [step.tick for step in bench.steps]
     assert ticks == sorted(set(ticks)), "a tick was counted twice"
-    # A controller that sees the old episode still running says so; the abort is said in any case.
+    # A controller that sees the old episode still running logs it; the abort is logged in any case.
     aborts = [line for line in bench.logged("INFO") if "chunk_controller restarted" in line]
-    refusals = [line for line in bench.errors() if "was running when this controller" in line]
-    assert len(aborts) == 1 and len(refusals) <= 1, (aborts, refusals)
+    rejections = [line for line in bench.errors() if "was running when this controller" in line]
+    assert len(aborts) == 1 and len(rejections) <= 1, (aborts, rejections)
     line = aborts[0]
     sequence = [message.seq for message in transitions]
     assert sequence == list(range(1, len(sequence) + 1)), "the log has gaps or repetitions"
@@ -144,12 +144,12 @@ def controller_killed(make: Make) -> str:
     return (
         f"arm still {moved:.2f} s after the kill; episode {episode} aborted, nothing done in it by "
         f"the restarted controller, which drove again {acted.at - fault:.0f} s after the kill; "
-        f"{len(sequence)} commits without gap: {quoted(line)}"
+        f"{len(sequence)} commits without gaps: {quoted(line)}"
     )
 
 
-@row(22, "a hog takes the processor: the controller's ticks come more than a period late, again "
-     "and again", "overrun diagnostic; hold until it keeps its period", "bad time")
+@row(22, "another process takes the CPU: the controller's ticks come more than a period late, "
+     "repeatedly", "overrun diagnostic; hold until it keeps its period", "bad time")
 def controller_hogged(make: Make) -> str:
     bench = make(judges_pace=True)
     bench.start("chunk_controller")

@@ -46,13 +46,13 @@ class Records(Watch, Robot):
         )
 
     def pause(self, seconds: float = LOOK_S) -> None:
-        """Let a little time pass, in which messages are taken."""
+        """Let a little time pass, in which messages are received."""
         self.spin(seconds)
 
     def wait(
         self, condition: Callable[[], Any], what: str, seconds: float = PATIENCE_S
     ) -> None:
-        """Wait for a condition; longer than where a robot waits."""
+        """Wait for a condition."""
         super().wait(condition, what, seconds)
 
     # ---- Nodes --------------------------------------------------------------------------------
@@ -64,7 +64,7 @@ class Records(Watch, Robot):
         return start(self.graph, output, *arguments, **parameters)
 
     def begin(self, *arguments: str, **learner: Any) -> None:
-        """Start both, the learner with these, and wait until they know the run."""
+        """Start both, the learner with these arguments, and wait until they know the run."""
         self.start("recorder")
         self.start("learner", *arguments, **learner)
         self.wait(lambda: self.recorder.run == self.learner.run == "run", "recorder and learner")
@@ -82,7 +82,7 @@ class Records(Watch, Robot):
         kill(self.graph.processes[name])
 
     def forget(self) -> None:
-        """Forget what was told: what comes next is of a process that was started since."""
+        """Forget received messages: what comes next is from a process that was started since."""
         self.recorder, self.learner = msg.RecorderStatus(), msg.LearnerStatus()
         self.weights.clear()
 
@@ -99,7 +99,7 @@ class Records(Watch, Robot):
         return found
 
     def caught_up(self, commits: int) -> None:
-        """Wait until the learner has taken in so many commits, each once, and learnt from them."""
+        """Wait until the learner has ingested so many commits, each once, and learnt from them."""
         self.wait(
             lambda: self.learner.ingested_seq == commits and self.learner.updates_owed < 1,
             f"the learner's {commits} commits",
@@ -107,5 +107,5 @@ class Records(Watch, Robot):
         assert (self.learner.received, self.learner.missing) == (commits, 0)
 
     def same_as_never_harmed(self, log: list[Transition]) -> None:
-        """End the learner; its weights are, bit by bit, those of one that nothing happened to."""
+        """End the learner; its weights are, bit for bit, those of an undisturbed one."""
         assert_learnt_as_if_never_cut(self.graph, self, log, self.output)

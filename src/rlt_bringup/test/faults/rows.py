@@ -20,8 +20,8 @@ class Row:
         expected: What must happen.
         kind: Class of fault; the normal suite runs at least one of each.
         name: Name of the function that tries it.
-        run: Takes what makes a bench, by default the one with a robot; returns in a short sentence
-            what was observed.
+        run: Takes a factory of benches, by default with a robot; returns a short sentence on what
+            was observed.
         ci: Whether the normal suite runs it.
     """
 
@@ -40,7 +40,7 @@ ROWS: dict[int, Row] = {}
 def row(
     number: int, fault: str, expected: str, kind: str, *, ci: bool = False
 ) -> Callable[[Run], Run]:
-    """Enter a function into the table."""
+    """Add a function to the table."""
 
     def enter(run: Run) -> Run:
         assert number not in ROWS

@@ -45,7 +45,7 @@ def with_observer(make: Make, **options: Any) -> Bench:
 
 
 def no_observation(bench: Bench, topic: str, tampering: Any, *words: str, detection: float) -> str:
-    """A source is unusable for a while: hold, one line, and on again after it is mended."""
+    """A source is unusable for a while: hold, one line, and resumption after it is fixed."""
     observations = bench.heard(Observation, "observation", qos.BARRIER)
     fault = time.monotonic()
     bench.arm.tampering[topic] = tampering
@@ -55,9 +55,9 @@ def no_observation(bench: Bench, topic: str, tampering: Any, *words: str, detect
     bench.pass_ticks(CHUNK)
     assert len(observations) == seen, "observations went on"
     bench.no_policy(hold.at)
-    mended = time.monotonic()
+    fixed = time.monotonic()
     del bench.arm.tampering[topic]
-    bench.resumes(mended)
+    bench.resumes(fixed)
     bench.steady()
     line = bench.said_once("observer", topic, *words)
     bench.judge()
@@ -91,7 +91,7 @@ def camera_lags(make: Make) -> str:
     bench = with_observer(make)
 
     def stamped(message: Image) -> Image:
-        # A stamp of its own: the other camera's image shares the one that it has.
+        # A new stamp: the other camera's image shares the one that it has.
         message.header.stamp = stamp_of(seconds(message.header.stamp) - 0.3)
         return message
 
@@ -99,7 +99,7 @@ def camera_lags(make: Make) -> str:
 
 
 class Late:
-    """Tampering: a camera of 30 Hz whose images are sent so much later than they are taken, s."""
+    """Tampering: a camera of 30 Hz whose images are sent `latency` s after they are taken."""
 
     def __init__(self, latency: float) -> None:
         self._latency = latency
@@ -150,24 +150,24 @@ def joints_stop(make: Make) -> str:
     hold = bench.held(fault, MAX_AGE_S, ticks=4 * CHUNK)
     bench.no_policy(hold.at)
     line = bench.said_once("chunk_controller", "joint_states")
-    mended = time.monotonic()
+    fixed = time.monotonic()
     del bench.arm.tampering["joint_states"]
     bench.pass_ticks(2 * CHUNK + STRETCH)
-    if not any(step.source is not Source.HOLD for step in bench.since(mended)):
+    if not any(step.source is not Source.HOLD for step in bench.since(fixed)):
         bench.end_episode()  # the hold is latched until the next episode
         bench.pass_ticks(5)
         bench.begin()
         end = "the next episode"
     else:
         end = "fresh ones and a fresh chunk"
-    bench.resumes(mended)
+    bench.resumes(fixed)
     bench.steady()
     bench.judge()
     return f"hold after {hold.delay:.3f} s, until {end}: {quoted(line)}"
 
 
 def latched(bench: Bench, topic: str, tampering: Callable[[Any], Any]) -> Hold:
-    """Have the arm's driver say what must hold the robot, and see that its end ends no hold."""
+    """Let the arm's driver report what must hold the robot; its end must not end the hold."""
     fault = time.monotonic()
     bench.arm.tampering[topic] = tampering
     hold = bench.held(fault, 2 * TICK_S, ticks=CHUNK)
@@ -194,10 +194,10 @@ def joints_jump(make: Make) -> str:
 
 
 def wall_clock(bench: Bench) -> Callable[[float], None] | None:
-    """Give the processes to come a wall clock that can be set; None without a C compiler.
+    """Give later processes a wall clock that can be set; None without a C compiler.
 
     Returns:
-        Sets it by so many seconds.
+        A function that sets it by some seconds.
     """
     library, file = bench.graph.folder / "wall_clock.so", bench.graph.folder / "wall_clock"
     compiler = shutil.which("cc")
@@ -240,7 +240,7 @@ def wall_clock_jumps(make: Make) -> str:
     assert len(said) == len(jumps), said
     assert all(jump in line for jump, line in zip(jumps, said, strict=True)), said
     how = "of the nodes and of the robot" if clock else "of the robot's stamps alone (no compiler)"
-    return f"clock {how} moved: no tick held; {quoted(said[0]) if said else 'nothing to say'}"
+    return f"clock {how} moved: no tick held; {quoted(said[0]) if said else 'nothing logged'}"
 
 
 @row(19, "simulated time pauses for 2 s", "hold; no burst of commands on resume", "clocks",
@@ -255,32 +255,32 @@ def simulated_time_pauses(make: Make) -> str:
     bench.no_policy(hold.at)
     bench.arm.paused = False
     bench.forgive()
-    mended = time.monotonic()
-    ticks = bench.resumes(mended)
+    fixed = time.monotonic()
+    ticks = bench.resumes(fixed)
     bench.steady()
     lines = bench.errors()
     nodes = sorted(line.partition(":")[0] for line in lines)
-    # Each has lost its own input; the observer is patient with drivers in its first seconds.
+    # Each has lost its own input; the observer tolerates missing drivers in its first seconds.
     assert nodes in (["chunk_controller"], ["chunk_controller", "observer"]), lines
     bench.judge()
     line = next(line for line in lines if line.startswith("chunk_controller"))
     return (
         f"hold after {hold.delay:.3f} s, acted again {ticks} ticks after the resume; "
-        f"{' and '.join(nodes)} said it once: {quoted(line)}"
+        f"{' and '.join(nodes)} logged it once: {quoted(line)}"
     )
 
 
 @row(7, "NaN or Inf in proprioception, in features, in a transition", "dropped at its source, in "
-     "the recorder and in the learner; said; training state unchanged", "bad sensor")
+     "the recorder and in the learner; logged; training state unchanged", "bad sensor")
 def nan_in_the_data(make: Make) -> str:
     bench = make(observed=True)
     transitions = bench.heard(Transition, "transitions", qos.LOG)
-    statuses = bench.heard(LearnerStatus, "learner_status", qos.LATCHED)
+    statuses = bench.heard(LearnerStatus, "learner_status", qos.LATEST)
     bench.start("recorder")
-    bench.start("learner", warmup_episodes=1000)  # takes in and does not learn yet
+    bench.start("learner", warmup_episodes=1000)  # ingests and does not learn yet
     bench.start("observer", "chunk_controller")
     bench.drive(EpisodeKind.WARMUP)
-    bench.wait(lambda: statuses and statuses[-1].replay_size > CHUNK, "transitions in replay")
+    bench.wait(lambda: statuses and statuses[-1].replay_size > CHUNK, "the replay buffer to fill")
 
     def wrong_force(message: WrenchStamped) -> WrenchStamped:
         message.wrench.force.x = math.nan
@@ -316,11 +316,11 @@ def wrong_numbers(message: Transition) -> bool:
 def wrong_transitions(
     bench: Bench, transitions: list[Transition], statuses: list[LearnerStatus]
 ) -> str:
-    """What no recorder of ours sends: transitions that are not finite; the learner's line."""
-    os.kill(bench.graph.processes["recorder"].pid, signal.SIGSTOP)  # its numbers are ours now
+    """Publish transitions that are not finite, as no recorder does; return the learner's line."""
+    os.kill(bench.graph.processes["recorder"].pid, signal.SIGSTOP)  # its seqs are ours now
     time.sleep(0.5)
     last = transitions[-1]
-    bench.wait(lambda: statuses[-1].ingested_seq >= last.seq, "the learner to take in the rest")
+    bench.wait(lambda: statuses[-1].ingested_seq >= last.seq, "the learner to ingest the rest")
     before = statuses[-1]
     publisher = bench.publisher(Transition, "transitions", qos.LOG)
     bench.wait(publisher.get_subscription_count, "the learner's subscription")

@@ -1,4 +1,4 @@
-"""Faults 39 to 42: what does not belong to the run, and what is too large to be of it."""
+"""Faults 39 to 42: what does not belong to the run, and what is too large for it."""
 
 from __future__ import annotations
 
@@ -56,20 +56,20 @@ def second_commander(make: Make) -> str:
     line = bench.said_once("chunk_controller", "/rlt/target_pose", "/rlt/planner", gid)
     bench.judge()
     return (
-        f"hold after {hold.delay:.2f} s; acted again {first.at - gone:.2f} s after the other had "
+        f"hold after {hold.delay:.2f} s; acted again {first.at - gone:.2f} s after the other was "
         f"gone: {quoted(line)}"
     )
 
 
 @row(41, "messages of 40 to 100 MB on the topics of all records; small ones that claim 2^31 "
-     "numbers", "dropped as bytes, said once per topic; memory stays bounded, by the middleware's "
-     "buffers too; the control rate is kept", "stranger")
+     "numbers", "dropped as bytes, logged once per topic; memory stays bounded, the middleware's "
+     "buffers included; the control rate is kept", "stranger")
 def oversized_messages(make: Make) -> str:
     bench = make(judges_pace=True)  # a flood on its own machine costs it ticks
     output, told = str(bench.graph.folder / "run"), []
     for kind in (LearnerStatus, RecorderStatus):
-        bench.listen(kind, f"{kind.__name__[:-6].lower()}_status", qos.LATCHED, told.append)
-    infos = bench.heard(PolicyInfo, "policy_info", qos.LATCHED)
+        bench.listen(kind, f"{kind.__name__[:-6].lower()}_status", qos.LATEST, told.append)
+    infos = bench.heard(PolicyInfo, "policy_info", qos.LATEST)
     bench.start("chunk_controller", "policy")
     bench.start("recorder", "learner", output=output)
     bench.drive()
@@ -96,7 +96,7 @@ def oversized_messages(make: Make) -> str:
         for topic in topics:
             said = [line for line in bench.errors() if line.startswith(f"{name}: {topic}: ")]
             assert len(said) == 1 and "dropped" in said[0], (topic, said)
-    # The middleware keeps the buffers of what waited at once, and uses them again.
+    # The middleware keeps the buffers of messages that waited together, and reuses them.
     grown = max(memory[1][name] - memory[0][name] for name in DROPPED)
     assert grown < 2.5 * LARGEST_MB, f"grew by {grown} MiB: {memory}"
     bench.judge_setpoints()
@@ -118,7 +118,7 @@ def _resident(bench: Any) -> dict[str, int]:
 
 
 @row(42, "a second recorder of the same run, on this machine and on another", "the second is "
-     "refused and names the first; the first goes on", "stranger", ci=True)
+     "refused and names the first; the first continues", "stranger", ci=True)
 def second_recorder(make: Make) -> str:
     records = make(Records)
     first = records.start("recorder")
@@ -130,7 +130,7 @@ def second_recorder(make: Make) -> str:
         "output": records.output.with_name("another_machine"),
     }
     words = [word for name, value in there.items() for word in ("-p", f"{name}:={value}")]
-    # A claim ends with this machine: under another name the second comes as from another one.
+    # A claim covers this machine only: under another name the second seems to be on another one.
     for arguments, named in ((), ":"), (("-r", "__node:=elsewhere", *words), " on "):
         records.graph.start("recorder", *arguments)
         assert records.graph.ended("recorder") == 1
@@ -141,7 +141,7 @@ def second_recorder(make: Make) -> str:
     records.closed(2)
     assert first.poll() is None
     log = records.nothing_lost_or_doubled()
-    return f"both ended with code 1, {len(log)} commits of the first are whole: {quoted(said)}"
+    return f"both ended with code 1, {len(log)} commits of the first are intact: {quoted(said)}"
 
 
 @row(39, "a contract hash that does not match", "refused, with both hashes, by policy, recorder "
@@ -161,7 +161,7 @@ def other_contract(make: Make) -> str:
     records.start("recorder", **other)
     records.start("learner", **other)
     records.graph.start(
-        "policy", model=str(MODEL), checkpoint=checkpoint, hidden=AGENT["hidden"], **other
+        "policy", model=str(MODEL), checkpoint=checkpoint, hidden_dim=AGENT["hidden_dim"], **other
     )
     for name in ("recorder", "learner", "policy"):
         assert records.graph.ended(name) == 1
@@ -174,6 +174,6 @@ def other_contract(make: Make) -> str:
     records.run_episode(3)
     line = records.said_once("recorder", "features", *hashes)
     return (
-        f"exit code 1 on another's log, checkpoint and weights; features of another are dropped: "
-        f"{quoted(line, 250)}"
+        f"exit code 1 on log, checkpoint and weights of another contract; its features are "
+        f"dropped: {quoted(line, 250)}"
     )

@@ -14,11 +14,11 @@ from rlt_core.contract import Contract
 from rlt_core.records import ActionChunk as Chunk
 from rlt_core.records import EpisodeKind, EpisodeState, FloatArray, Outcome, Phase, Source
 from rlt_core.records import Features as FeatureRecord
+from rlt_episodes.episode_publisher import BEAT_SECONDS
 from rlt_interfaces.msg import ActionChunk, Features, Observation, PolicyInfo
 from rlt_interfaces.msg import EpisodeState as EpisodeMessage
 from rlt_node import qos
 from rlt_node.conversions import chunk_to_msg, episode_to_msg, features_to_msg, vector
-from rlt_teleop.lead import BEAT_SECONDS
 
 SPEED = 0.0005  # m per tick, half of the simulated robot's limit
 CIRCLE_TICKS = 200
@@ -48,7 +48,7 @@ class StubPolicy:
         self._observed = observed
         self._chunks = node.create_publisher(ActionChunk, "action_chunk", qos.BARRIER)
         self._features = node.create_publisher(Features, "features", qos.LOG)
-        self._info = node.create_publisher(PolicyInfo, "policy_info", qos.LATCHED)
+        self._info = node.create_publisher(PolicyInfo, "policy_info", qos.LATEST)
         self._info.publish(
             PolicyInfo(
                 vla_backend=contract.vla_backend, contract_hash=self._hash, policy_version=1,
@@ -71,7 +71,7 @@ class StubPolicy:
         self._episode = state
 
     def on_step(self, tick: int) -> None:
-        """A control tick was counted: publish what is due, answer it if nobody observes."""
+        """A control tick was counted: publish what is due, answer it without an observer."""
         due = [message for at, message in self._pending if at <= tick]
         self._pending = [(at, message) for at, message in self._pending if at > tick]
         for message in due:
@@ -154,7 +154,7 @@ class EpisodeDriver:
 
     @property
     def followed(self) -> bool:
-        """Whether a controller listens for signs of life."""
+        """Whether a controller subscribes to the heartbeat."""
         return bool(self._beats.get_subscription_count())
 
     def begin(self, next_tick: int, kind: EpisodeKind = EpisodeKind.TRAIN) -> EpisodeState:

@@ -1,4 +1,4 @@
-"""The whole table: importing this module fills `rows.ROWS`."""
+"""The complete table: importing this module fills `rows.ROWS`."""
 
 from . import (
     chunks,

@@ -1,6 +1,6 @@
-// A wall clock that can be set for single processes: preloaded, it adds the seconds that stand in
-// the file $WALL_CLOCK (8 bytes, a double) to CLOCK_REALTIME, at once when the file changes.
-// Nothing else is touched: the monotonic clock runs on, and waits that end at a wall time end after
+// A wall clock that can be set for single processes: preloaded, it adds the seconds in the file
+// $WALL_CLOCK (8 bytes, a double) to CLOCK_REALTIME, at once when the file changes.
+// Nothing else changes: the monotonic clock continues, and waits that end at a wall time end after
 // the same duration as without this library.
 #define _GNU_SOURCE
 #include <dlfcn.h>

@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-PATIENCE_S = 90.0  # far more than anything here takes, so that a busy machine fails no test
-QUIET_S = 2.5  # for nodes, a fault that was gone for 2 s is news when it comes again
-SAID_S = 8.0  # drivers may start late: the observer is patient with them for its first 5 s
+PATIENCE_S = 90.0  # far longer than anything here takes, so that a busy machine fails no test
+QUIET_S = 2.5  # nodes log a fault again if it was gone for 2 s
+SAID_S = 8.0  # drivers may start late: the observer tolerates this for its first 5 s
 LOOK_S = 0.004
 LOG_LINE = re.compile(r"^\[(\w+)\] \[([\d.]+)\] \[([\w.]+)\]: (.*)$")
 
@@ -40,13 +40,13 @@ class Watch:
         """Wait for a condition."""
         deadline = time.monotonic() + seconds
         while not condition():
-            assert time.monotonic() < deadline, f"waited {seconds:g} s in vain for {what}"
+            assert time.monotonic() < deadline, f"waited {seconds:g} s for {what}"
             self.pause()
 
     def quiet(self) -> None:
-        """Wait until no node has complained for a while: what comes then is news to all of them."""
+        """Wait until no node has logged a warning or error for a while: the next is then new."""
         self.wait(
-            lambda: time.time() - self._complained_at() > QUIET_S, "an end of the complaints"
+            lambda: time.time() - self._complained_at() > QUIET_S, "an end of warnings and errors"
         )
 
     def _complained_at(self) -> float:
@@ -60,7 +60,7 @@ class Watch:
         return max(stamps, default=0.0)
 
     def mark(self) -> None:
-        """What was logged up to now is not part of the fault."""
+        """Exclude what was logged up to now from the fault."""
         self._marks = {
             path.name: path.stat().st_size for path in self.graph.folder.glob("*.log")
         }

@@ -1,4 +1,4 @@
-"""Vision-language-action policies behind one interface (`base`), and the `tiny` one.
+"""Vision-language-action policies: the interface (`base`) and the backend `tiny`.
 
-`model.load_model` loads what pretraining wrote.
+`model.load_model` loads a model folder that pretraining has written.
 """

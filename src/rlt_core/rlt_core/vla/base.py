@@ -1,9 +1,9 @@
 """The interface between the method and a vision-language-action policy (VLA).
 
-The method needs three things of a VLA: one *prefix* pass that turns an observation into final-layer
-embeddings, a reference chunk sampled from that same prefix, and a digest that binds the weights
-into the run's contract. Splitting the two passes lets the RL token be read on every stride tick
-while a chunk is sampled only at chunk boundaries.
+The method needs three things from a VLA: a *prefix* pass that turns an observation into final-layer
+embeddings, a reference chunk sampled from the same prefix, and a digest that ties the weights to
+the run's contract. With two separate passes the RL token can be read on every stride tick, while a
+chunk is sampled only at chunk boundaries.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Prefix:
         embeddings: float32 (B, M, D), final-layer embeddings without gradient. Language tokens
             are left out: the instruction is constant (RL Token paper, section on the RL token).
         mask: bool (B, M), True where the token is valid.
-        cache: What `VLA.sample` needs besides; only the backend looks into it.
+        cache: Other data that `VLA.sample` needs; only the backend reads it.
     """
 
     embeddings: torch.Tensor
@@ -64,12 +64,12 @@ class VLA(ABC):
         """Read the policy's weights from a model folder.
 
         Args:
-            folder: Folder that holds the weights.
-            instruction: The language instruction that the policy shall follow.
+            folder: Folder with the weights.
+            instruction: The language instruction that the policy must follow.
 
         Raises:
-            FileNotFoundError: If a file is missing; names the command that makes it.
-            ValueError: If a file does not hold what it should.
+            FileNotFoundError: If a file is missing; names the command that creates it.
+            ValueError: If a file does not have the expected content.
         """
 
     @abstractmethod
@@ -94,4 +94,4 @@ class VLA(ABC):
 
     @abstractmethod
     def digest(self) -> str:
-        """SHA-256 of everything that determines the policy besides the instruction."""
+        """SHA-256 of everything that determines the policy, except the instruction."""

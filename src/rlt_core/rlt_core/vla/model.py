@@ -6,7 +6,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from rlt_core.contract import Contract, ContractMismatch
-from rlt_core.rl_token import TokenEncoder
+from rlt_core.rl.rl_token import TokenEncoder
 from rlt_core.vla.base import VLA
 from rlt_core.vla.tiny import TinyVLA
 
@@ -18,7 +18,7 @@ def backend(name: str) -> type[VLA]:
     """Find a VLA backend: built in, or the entry point `name` of the group `rlt.vla`.
 
     Raises:
-        ValueError: If there is none; lists those that exist.
+        ValueError: If it does not exist; lists the installed ones.
     """
     found = {point.name: point for point in entry_points(group="rlt.vla")}
     if name in _BUILT_IN:
@@ -37,15 +37,15 @@ def load_model(
 
     Args:
         folder: Folder written by `pretrain`, e.g. models/ethernet.
-        contract: Contract to work under; by default the folder's own.
+        contract: Contract to use; by default the one in the folder.
 
     Returns:
         The VLA, the RL token encoder, the contract.
 
     Raises:
-        FileNotFoundError: If a file is missing; names it and the command that makes it.
+        FileNotFoundError: If a file is missing; names it and the command that creates it.
         ContractMismatch: If the weights are not those that the contract names.
-        ValueError: If a file does not hold what it should or the backend is unknown.
+        ValueError: If a file does not have the expected content or the backend is unknown.
     """
     contract = contract or Contract.load(folder / CONTRACT_FILE)
     vla = backend(contract.vla_backend).load(folder, contract.instruction)

@@ -1,10 +1,10 @@
 """The `tiny` backend: a small vision-language-conditioned flow-matching policy.
 
-It has the shape of a large VLA at a thousandth of its size: image, language and proprioception
+It has the structure of a large VLA at a thousandth of its size: image, language and proprioception
 tokens go through one transformer (the prefix pass); an action expert reads the result by
 cross-attention and turns noise into a chunk of H increments by integrating a learned velocity
 field (flow matching). It runs in milliseconds on one CPU core, so that both stages of the method
-can be exercised without a GPU.
+can be run without a GPU.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ class TinyConfig:
         width: Width D of an embedding.
         depth: Transformer blocks, in the prefix and in the action expert each.
         heads: Attention heads.
-        ticks_per_token: Ticks that one token of the action expert stands for.
+        ticks_per_token: Ticks that one token of the action expert represents.
         flow_steps: Euler steps from noise to a chunk.
-        words: Language tokens; longer instructions are refused.
+        words: Language tokens; longer instructions are rejected.
         vocabulary: Rows of the word table; words are hashed into it.
     """
 
@@ -78,7 +78,7 @@ class TinyConfig:
 
 
 def tokenise(instruction: str, words: int, vocabulary: int) -> torch.Tensor:
-    """Hash an instruction's words into a table; row 0 pads.
+    """Hash an instruction's words into rows of a table; row 0 is padding.
 
     Returns:
         int64 (words,).
@@ -104,7 +104,7 @@ class TinyNetwork(nn.Module):
     action_std: torch.Tensor
 
     def __init__(self, config: TinyConfig) -> None:
-        """Make a network with random weights; the scales are identities until set."""
+        """Create a network with random weights; the scales are identities until set."""
         super().__init__()
         self.config = config
         width, axes = config.width, len(config.axis_names)
@@ -161,7 +161,7 @@ class TinyNetwork(nn.Module):
         return embeddings
 
     def context(self, prefix: torch.Tensor) -> list[KeysValues]:
-        """Keys and values that the action expert's blocks read; once per observation."""
+        """Keys and values that the action expert's blocks read; computed once per observation."""
         return [block.cross.keys_values(prefix) for block in self.expert]  # type: ignore[union-attr, operator]
 
     def velocity(
@@ -250,7 +250,7 @@ class TinyVLA(VLA):
             network.load_state_dict(tensors)
         except (KeyError, TypeError, RuntimeError) as error:
             raise ValueError(
-                f"{path} does not hold a tiny policy ({error}): make it with this version's "
+                f"{path} does not contain a tiny policy ({error}): create it with this version's "
                 f"`ros2 run rlt_learner pretrain --task {folder.name}`"
             ) from error
         return cls(network, instruction)

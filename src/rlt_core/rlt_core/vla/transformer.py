@@ -10,10 +10,10 @@ KeysValues = tuple[torch.Tensor, torch.Tensor]
 
 
 class Attention(nn.Module):
-    """Multi-head attention whose keys and values can be computed once and used often."""
+    """Multi-head attention whose keys and values can be computed once and reused."""
 
     def __init__(self, width: int, heads: int) -> None:
-        """Make an attention layer of `heads` heads over vectors of size `width`."""
+        """Create an attention layer of `heads` heads over vectors of size `width`."""
         super().__init__()
         self.heads = heads
         self.query = nn.Linear(width, width)
@@ -49,7 +49,7 @@ class Block(nn.Module):
     """Pre-norm transformer block: self-attention, optional cross-attention, MLP."""
 
     def __init__(self, width: int, heads: int, cross: bool = False) -> None:
-        """Make a block; with `cross` it also reads a second sequence."""
+        """Create a block; with `cross` it also reads a second sequence."""
         super().__init__()
         self.norm = nn.LayerNorm(width)
         self.attention = Attention(width, heads)
@@ -74,7 +74,7 @@ class Block(nn.Module):
             context: Keys and values of the second sequence, for a block with cross-attention.
             mask: bool (B, 1, 1, N), True where x may be read.
             causal: Whether position i may only read positions up to i.
-            last: Return (B, 1, D), the last position alone, at the cost of that position alone.
+            last: Compute and return only the last position, (B, 1, D).
         """
         normed = self.norm(x)
         keys_values = self.attention.keys_values(normed)

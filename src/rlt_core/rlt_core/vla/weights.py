@@ -14,7 +14,7 @@ from safetensors.torch import save
 
 
 def save_weights(path: Path, tensors: Mapping[str, torch.Tensor], config: dict[str, Any]) -> None:
-    """Write tensors with the architecture that they belong to."""
+    """Write tensors with the architecture to which they belong."""
     contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
     metadata = {"config": json.dumps(config, sort_keys=True)}
     path.write_bytes(save(contiguous, metadata=metadata))
@@ -27,8 +27,8 @@ def load_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         The tensors by name, and the architecture.
 
     Raises:
-        FileNotFoundError: If the file is missing; names the command that makes it.
-        ValueError: If it is no weight file.
+        FileNotFoundError: If the file is missing; names the command that creates it.
+        ValueError: If it is not a weight file.
     """
     command = f"ros2 run rlt_learner pretrain --task {path.parent.name}"
     if not path.is_file():
@@ -39,7 +39,7 @@ def load_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
             return {name: file.get_tensor(name) for name in file.keys()}, config  # noqa: SIM118
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
-            f"{path} is no weight file of this suite ({error}): run `{command}`"
+            f"{path} is not a weight file of this suite ({error}): run `{command}`"
         ) from error
 
 

@@ -18,27 +18,27 @@ from rclpy.publisher import Publisher
 
 from rlt_core.contract import Contract
 from rlt_core.records import ControlStep
-from rlt_core.settings import GuardSettings
+from rlt_core.settings import MotionLimits
 
 GROUP = "rlt.robot_output"
 OnPosition = Callable[[int, NDArray[np.float64], str], None]
 
 
 class RobotListener(Protocol):
-    """What listens to the robot."""
+    """Receives the state of the robot."""
 
     @property
     def heard(self) -> dict[str, float]:
-        """When there was news last, monotonic seconds, by topic or by what of it is silent."""
+        """Time of the last new message, monotonic s, by topic or by the silent part of one."""
 
 
 class RobotOutput(abc.ABC):
-    """The controller's way to one kind of robot interface.
+    """Connects the controller to one kind of robot interface.
 
     Attributes:
-        state: What listens to the robot.
-        commands: Publishers of what the robot obeys: somebody must listen to each, and nobody
-            else may publish there.
+        state: Receives the state of the robot.
+        commands: Publishers of the robot's commands: each needs a subscriber, and no other node
+            may publish on its topic.
     """
 
     state: RobotListener
@@ -49,7 +49,7 @@ class RobotOutput(abc.ABC):
         self,
         node: Node,
         contract: Contract,
-        limits: GuardSettings,
+        limits: MotionLimits,
         lockstep: bool,
         on_position: OnPosition,
     ) -> None:
@@ -61,8 +61,8 @@ class RobotOutput(abc.ABC):
             limits: Motion limits, one value per action axis.
             lockstep: Whether the simulator's stamps count the ticks.
             on_position: Called for every measured state with the tick (0 outside lockstep), the
-                measured position on the action axes, float64 (A,), SI, and the sentence why the
-                robot must not move, empty if it may. Nothing moves before the first call.
+                measured position on the action axes, float64 (A,), SI, and a sentence that says
+                why the robot must not move, empty if it may. Nothing moves before the first call.
 
         Raises:
             ValueError: If this output cannot drive the contract's action axes.
@@ -72,13 +72,13 @@ class RobotOutput(abc.ABC):
     def send(self, step: ControlStep) -> None:
         """Send a tick's set-point: finite and within limits.
 
-        What this leaves with the robot must stop it within 100 ms if nothing follows, or hold it
-        at the set-point.
+        The message must stop the robot within 100 ms if none follows, or hold it at the
+        set-point.
         """
 
 
 def require_real_time(output: str, lockstep: bool) -> None:
-    """Refuse lockstep, where only the simulated robot counts the ticks.
+    """Reject lockstep, where only the simulated robot counts the ticks.
 
     Raises:
         ValueError: In lockstep.

@@ -1,8 +1,8 @@
 """Set-points as tool poses, for robots with a compliant Cartesian controller.
 
-If we fall silent, such a controller keeps the last pose, which the guard's leash holds close to
-the measured one. What a tool pose cannot tell is how near the joints are to their limits: that is
-watched in `joint_states`.
+If this node falls silent, such a controller keeps the last pose, which `max_tracking_error` keeps
+close to the measured one. A tool pose does not show how near the joints are to their limits, so
+`joint_states` is watched for that.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from rclpy.node import Node
 
 from rlt_core.contract import Contract
 from rlt_core.records import ControlStep
-from rlt_core.settings import GuardSettings
+from rlt_core.settings import MotionLimits
 from rlt_node import qos
 from rlt_node.conversions import fill_pose, stamp_of_tick
 from rlt_policy.outputs import OnPosition, RobotOutput
@@ -26,7 +26,7 @@ class CartesianPose(RobotOutput):
         self,
         node: Node,
         contract: Contract,
-        limits: GuardSettings,
+        limits: MotionLimits,
         lockstep: bool,
         on_position: OnPosition,
     ) -> None:
@@ -42,7 +42,7 @@ class CartesianPose(RobotOutput):
         self.commands = (self._publisher,)
 
     def send(self, step: ControlStep) -> None:
-        """Publish the set-point; in lockstep its stamp says for which tick it is."""
+        """Publish the set-point; in lockstep its stamp identifies the tick."""
         self._message.header.stamp = (
             stamp_of_tick(step.tick, self._rate_hz)
             if self._lockstep

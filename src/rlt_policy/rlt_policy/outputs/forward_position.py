@@ -1,7 +1,7 @@
 """Set-points as bare joint positions, for `forward_command_controller` and the like.
 
-If we fall silent, such a controller keeps the last positions, which the guard's leash holds close
-to the measured ones.
+If this node falls silent, such a controller keeps the last positions, which `max_tracking_error`
+keeps close to the measured ones.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from std_msgs.msg import Float64MultiArray
 
 from rlt_core.contract import Contract
 from rlt_core.records import ControlStep
-from rlt_core.settings import GuardSettings, setting
+from rlt_core.settings import MotionLimits, setting
 from rlt_node import qos
 from rlt_node.conversions import doubles
 from rlt_node.parameters import declare
@@ -23,7 +23,7 @@ from rlt_policy.outputs.joint_state import JointPositions, require_joint_axes
 
 @dataclass(frozen=True)
 class ForwardSettings:
-    """In which order the driver takes the joints; its messages carry no names."""
+    """The driver's order of the joints; its messages carry no names."""
 
     command_joints: list[str] = setting(
         [], "the action's joints in the order of the driver's own configuration"
@@ -37,7 +37,7 @@ class ForwardPosition(RobotOutput):
         self,
         node: Node,
         contract: Contract,
-        limits: GuardSettings,
+        limits: MotionLimits,
         lockstep: bool,
         on_position: OnPosition,
     ) -> None:

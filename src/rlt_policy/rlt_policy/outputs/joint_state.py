@@ -1,4 +1,4 @@
-"""Where the joints are, by name: what outputs that drive joints listen to."""
+"""Joint positions by name, for outputs that drive joints."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import JointState
 
 from rlt_core.contract import JOINT_INCREMENTS, Contract
-from rlt_core.joint_states import JointSample, JointStates
+from rlt_core.control.joint_states import JointSample, JointStates
 from rlt_node import qos
 from rlt_node.conversions import seconds
 from rlt_policy.outputs import OnPosition
 
 
 def require_joint_axes(output: str, contract: Contract) -> None:
-    """Refuse a contract whose actions are no joint increments.
+    """Reject a contract whose actions are not joint increments.
 
     Raises:
         ValueError: If they are not; names their kind.
@@ -33,14 +33,14 @@ def require_joint_axes(output: str, contract: Contract) -> None:
 
 
 class JointListener:
-    """Listens to `joint_states`, of however many drivers.
+    """Subscribes to `joint_states`, of any number of drivers.
 
     Args:
         node: The node that subscribes.
-        names: The joints that are wanted.
+        names: The joints to report.
         profile: Quality of service of the topic.
-        on_news: Called for every message with the message, the newest measurements of those
-            joints of which it is news, and the sentence what is wrong with it, empty if nothing is.
+        on_news: Called for every message with the message, the newest measurements of the joints
+            that it updates, and a sentence that says what is wrong with it, empty if nothing is.
 
     Attributes:
         states: The joints, merged by name.
@@ -71,7 +71,7 @@ class JointListener:
 
 
 class JointPositions:
-    """Reports the contract's joints, in the contract's order, once there is news of all of them."""
+    """Reports the contract's joints, in the contract's order, once all have a new sample."""
 
     def __init__(self, node: Node, contract: Contract, on_position: OnPosition) -> None:
         """Subscribe."""
@@ -82,7 +82,7 @@ class JointPositions:
 
     @property
     def heard(self) -> dict[str, float]:
-        """When the joints that are silent longest were heard; see `RobotOutput.heard`."""
+        """When the joint that is silent longest was received; see `RobotListener.heard`."""
         return dict([self._joints.states.oldest])
 
     def _on_news(self, message: JointState, news: dict[str, JointSample], fault: str) -> None:

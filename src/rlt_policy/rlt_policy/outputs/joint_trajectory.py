@@ -1,7 +1,8 @@
 """Set-points as short joint trajectories, for `joint_trajectory_controller`.
 
-Every message is a whole motion: through the set-point, and on to rest within 100 ms. The next
-tick's message replaces it. If we fall silent, the controller finishes the last one and stands.
+Every message is a complete motion: through the set-point, and on to rest within 100 ms. The next
+tick's message replaces it. If this node falls silent, the controller finishes the last one and
+stops.
 """
 
 from __future__ import annotations
@@ -12,25 +13,25 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from rlt_core.contract import Contract
 from rlt_core.records import ControlStep
-from rlt_core.settings import GuardSettings
+from rlt_core.settings import MotionLimits
 from rlt_node import qos
 from rlt_node.conversions import NANOSECONDS, doubles
-from rlt_policy.braking import Braking
 from rlt_policy.outputs import OnPosition, RobotOutput, require_real_time
+from rlt_policy.outputs.braking import Braking
 from rlt_policy.outputs.joint_state import JointPositions, require_joint_axes
 
 
 class JointTrajectories(RobotOutput):
     """Publishes `joint_trajectory`.
 
-    Its stamp is zero, which means "from now on": no clock has to agree with the controller's.
+    Its stamp is zero, which means "from now on": no clock has to match the controller's.
     """
 
     def __init__(
         self,
         node: Node,
         contract: Contract,
-        limits: GuardSettings,
+        limits: MotionLimits,
         lockstep: bool,
         on_position: OnPosition,
     ) -> None:
@@ -44,7 +45,7 @@ class JointTrajectories(RobotOutput):
         self.commands = (self._publisher,)
 
     def send(self, step: ControlStep) -> None:
-        """Publish the way through the set-point to rest."""
+        """Publish the motion through the set-point to rest."""
         points = [
             JointTrajectoryPoint(
                 positions=doubles(point.position),

@@ -1,4 +1,4 @@
-"""Where the tool is and how the joints are: what outputs that drive the tool listen to."""
+"""The state of the tool and of the joints, for outputs that drive the tool."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from rclpy.node import Node
 from sensor_msgs.msg import JointState
 
 from rlt_core.contract import Contract
-from rlt_core.joint_states import JointSample
-from rlt_core.pose import AXES
-from rlt_core.stamps import Stamps
+from rlt_core.control.joint_states import JointSample
+from rlt_core.control.stamps import Stamps
+from rlt_core.control.tool_pose import AXES
 from rlt_node import qos
 from rlt_node.conversions import axes_of_pose, orientation_of_pose, seconds, tick_of_stamp
 from rlt_node.parameters import declare
-from rlt_policy.joints import JointSettings, JointWatch
 from rlt_policy.outputs import OnPosition
+from rlt_policy.outputs.joint_limits import JointSettings, JointWatch
 from rlt_policy.outputs.joint_state import JointListener
-from rlt_policy.tool_pose import ToolSettings, ToolWatch
+from rlt_policy.outputs.tool_watch import ToolSettings, ToolWatch
 
 POSE = "tcp_pose"
 
 
 def require_tool_axes(output: str, contract: Contract) -> None:
-    """Refuse a contract whose action axes are not those of a tool that points down.
+    """Reject a contract whose action axes are not those of a tool that points down.
 
     Raises:
-        ValueError: If they are others; names both.
+        ValueError: If they differ; names both.
     """
     if contract.action.names != AXES:
         raise ValueError(
@@ -40,10 +40,10 @@ def require_tool_axes(output: str, contract: Contract) -> None:
 
 
 class ToolState:
-    """Listens to `tcp_pose` and `joint_states` and reports both as one state.
+    """Subscribes to `tcp_pose` and `joint_states` and reports both as one state.
 
-    A pose counts once all joints are known that belong to it: those of its tick in lockstep, the
-    next ones in real time; and at once if something is wrong with either.
+    A pose is reported once all joints that belong to it are known: those of its tick in lockstep,
+    the next ones in real time. It is reported at once if either has a fault.
     """
 
     def __init__(
@@ -58,13 +58,13 @@ class ToolState:
         self._rate_hz = contract.rate_hz
         self._lockstep = lockstep
         self._on_position = on_position
-        # In lockstep a reset places the arm anew from one tick to the next: no jump is a fault.
+        # In lockstep a reset moves the arm from one tick to the next: a jump is not a fault.
         self._watch = JointWatch(settings, math.inf if lockstep else contract.dt)
         self._tool = ToolWatch(declare(node, ToolSettings), contract.action.frame)
         self._stamps = Stamps()
         self._heard = -math.inf
         self._pose: tuple[int, NDArray[np.float64]] | None = None  # since the last report
-        self._ticks: dict[str, int] = {}  # of the joints' news since the last report
+        self._ticks: dict[str, int] = {}  # of the joints' samples since the last report
         self._fault = ""
         profile = qos.sensor(lockstep)
         node.create_subscription(PoseStamped, POSE, self._on_pose, profile)
@@ -72,11 +72,11 @@ class ToolState:
 
     @property
     def heard(self) -> dict[str, float]:
-        """When the pose, and the joints that are silent longest, were heard."""
+        """When the pose, and the joint that is silent longest, were received."""
         return {POSE: self._heard} | dict([self._joints.states.oldest])
 
     def _on_pose(self, message: PoseStamped) -> None:
-        if not self._stamps.news([POSE], seconds(message.header.stamp)):
+        if not self._stamps.fresh([POSE], seconds(message.header.stamp)):
             return
         self._heard = time.monotonic()
         self._pose = self._tick(message), axes_of_pose(message)
@@ -90,7 +90,7 @@ class ToolState:
         return tick_of_stamp(message.header.stamp, self._rate_hz) if self._lockstep else 0
 
     def _report(self, fault: str) -> None:
-        """Report the pose if its joints are there or something is wrong."""
+        """Report the pose if its joints have arrived or there is a fault."""
         self._fault = self._fault or fault
         if self._pose is None:
             return

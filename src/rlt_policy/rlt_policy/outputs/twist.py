@@ -1,8 +1,8 @@
 """Set-points as tool velocities, for drivers that take twists.
 
-A velocity goes on until somebody ends it. If we fall silent nobody here can, so this output works
-only with a driver that stops by itself, and proves that it does before anything else moves. Nor
-does a velocity know where the robot is: it is closed over the measured pose, except in a hold.
+A velocity lasts until it is replaced. If this node falls silent nothing replaces it, so this output
+works only with a driver that stops by itself, and proves that it does before anything else moves.
+A velocity does not contain a position: the loop is closed over the measured pose, except in a hold.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from geometry_msgs.msg import TwistStamped
 from numpy.typing import NDArray
 from rclpy.node import Node
 
-from rlt_core.circle import all_near
 from rlt_core.contract import Contract
+from rlt_core.control.angles import all_near
 from rlt_core.records import ControlStep
-from rlt_core.settings import GuardSettings, setting
+from rlt_core.settings import MotionLimits, setting
 from rlt_node import qos
 from rlt_node.parameters import declare
-from rlt_policy.following import Following
 from rlt_policy.outputs import OnPosition, RobotOutput, require_real_time
+from rlt_policy.outputs.following import Following
+from rlt_policy.outputs.stop_proof import StopProof
 from rlt_policy.outputs.tool import ToolState, require_tool_axes
-from rlt_policy.stop_proof import StopProof
 
 
 @dataclass(frozen=True)
 class TwistSettings:
-    """What the driver promises, and the motion that proves it.
+    """The driver's time-out, and the motion that proves it.
 
     Lists hold one value per action axis.
     """
@@ -47,14 +47,14 @@ class TwistSettings:
 class Twists(RobotOutput):
     """Publishes `twist`, in the contract's frame.
 
-    Until the driver's stop is proved no state is reported, so that no episode moves the robot.
+    No state is reported until the driver's stop is proved, so that no episode moves the robot.
     """
 
     def __init__(
         self,
         node: Node,
         contract: Contract,
-        limits: GuardSettings,
+        limits: MotionLimits,
         lockstep: bool,
         on_position: OnPosition,
     ) -> None:
@@ -69,8 +69,8 @@ class Twists(RobotOutput):
         self._timeout = settings.driver_stop_timeout_s
         self._following = Following(limits, contract.dt)
         self._circular = contract.action.circular
-        # Where the robot was last; before it is heard, the middle of the workspace: it says which
-        # turn of an angle the limits mean.
+        # Last position of the robot; before its first state, the middle of the workspace. It says
+        # which turn of an angle the limits mean.
         self._place = 0.5 * np.add(limits.position_min, limits.position_max)
         self._sent_at = -math.inf
         self._on_position = on_position
@@ -101,12 +101,12 @@ class Twists(RobotOutput):
         if finite:
             self._place = all_near(position, self._place, self._circular)
         if self._proof.passed:
-            self._on_position(tick, position, fault)  # the control loop holds without numbers
+            self._on_position(tick, position, fault)  # the control loop holds if not finite
         elif finite:
             self._proof.measure(self._place, fault, time.monotonic())
 
     def _prove(self) -> None:
-        """Go on with the proof; a timer, since the driver must be fed until it must not."""
+        """Continue the proof; on a timer, since the driver needs commands until it gets none."""
         twist = self._proof.command(time.monotonic())
         if twist is not None:
             self._publish(twist)

@@ -1,4 +1,4 @@
-"""Simulated tasks: a registry, and nothing of ROS or learning."""
+"""Simulated tasks: a registry, independent of ROS and learning."""
 
 from __future__ import annotations
 

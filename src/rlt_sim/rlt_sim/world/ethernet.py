@@ -26,13 +26,13 @@ _START_HEIGHT = (0.010, 0.016)
 _HOME = np.array([*SOCKET_CENTRE, RIM_HEIGHT + 0.035, 0.0])  # of the tip: x, y, z, yaw
 
 CRITICAL_HEIGHT = _START_HEIGHT[1]
-"""Height of the tip above the rim [m] from which on the task is critical: that of the highest start
-of a critical phase, so that one which begins on the way down is no other than one that starts."""
+"""Height of the tip above the rim [m] at and below which the task is critical: the highest start of
+a critical phase, so that a phase that begins on the way down equals one that starts there."""
 STARTS = ("critical", "home")
 
 
 class EthernetWorld(World):
-    """A plug held by the gripper, and a socket somewhere within 10 mm and 6 degrees of its place.
+    """A plug held by the gripper, and a socket within 10 mm and 6 degrees of its nominal place.
 
     An episode starts with the plug 10 to 16 mm above the rim, up to 8 mm and 6 degrees off; or at
     home, always the same pose of the arm, 35 mm above the socket's nominal place.  It has
@@ -111,7 +111,7 @@ class EthernetWorld(World):
             offset = rng.normal(0.0, [0.0016, 0.0016, 0.0, np.deg2rad(2.0)])
             offset[2] = rng.uniform(0.0, 0.003) if kind == "near" else 0.0
         self._place_plug(socket, offset, (float(tilt[0]), float(tilt[1])))
-        # A pressed plug has its set-point below it: the wrench must not give the picture away.
+        # A pressed plug has its set-point below it: the wrench must not reveal the kind of picture.
         lead = rng.normal(0.0, [0.0015, 0.0015, 0.002, np.deg2rad(1.5)])
         if kind == "jammed":
             lead[2] = -rng.uniform(0.0, 0.006)

@@ -50,10 +50,10 @@ def _osmesa_works() -> bool:
 
 
 def why_not(platform: str) -> str | None:
-    """Why a value of ``MUJOCO_GL`` cannot render on this machine; None where it can.
+    """Why a value of ``MUJOCO_GL`` cannot render on this machine; None if it can.
 
     Args:
-        platform: the value; one that switches rendering off is what its user wants, and is fine.
+        platform: the value; one that switches rendering off is the user's choice, and accepted.
     """
     if platform in _OFF:
         return None
@@ -68,9 +68,9 @@ def why_not(platform: str) -> str | None:
 
 
 def select_gl_platform() -> str:
-    """Set ``MUJOCO_GL`` to the platform that works here; the user's own setting wins.
+    """Set ``MUJOCO_GL`` to the platform that works here; the user's own setting takes precedence.
 
-    Must run before ``mujoco`` is imported.  Mesa's software rasteriser is told to stay in the
+    Must run before ``mujoco`` is imported.  Mesa's software rasteriser is kept in the
     calling thread (``LP_NUM_THREADS``): a 64-pixel image is too small to share out, and a pool of
     spinning threads would slow the learner down.
 
@@ -86,11 +86,11 @@ def select_gl_platform() -> str:
     if not wish:
         os.environ["MUJOCO_GL"] = next(p for p in ("egl", "osmesa", "disable") if not why_not(p))
     elif reason := why_not(wish):
-        raise RuntimeError(f"MUJOCO_GL={wish} cannot render here: {reason}; mend or unset it")
+        raise RuntimeError(f"MUJOCO_GL={wish} cannot render here: {reason}; fix or unset it")
     return os.environ["MUJOCO_GL"]
 
 
-if __name__ == "__main__":  # env.sh asks before it installs anything
+if __name__ == "__main__":  # env.sh checks this before it installs anything
     try:
         select_gl_platform()
     except RuntimeError as error:

@@ -51,7 +51,7 @@ class TaskState:
 
     Attributes:
         success: whether the task is done at this tick.
-        failure: whether the robot or the part has given up: it cannot be done any more.
+        failure: whether the robot or the part has given out: it can no longer be done.
         critical: whether the critical phase of the task is reached.
         depth_m: how far the plug's tip is below the socket's rim [m]; negative above it.
         offset: (4,) plug tip minus socket rim centre: x, y, z [m] along the base frame's axes,
@@ -70,7 +70,7 @@ class World(abc.ABC):
 
     The controller follows a set-point of four axes (x, y, z, yaw; the tool points down) with a
     spring per axis, so a blocked arm pushes harder the farther its set-point is away.  Keeping that
-    distance small is the guard's business, not the world's.
+    distance small is up to the motion limits, not to the world.
     """
 
     rate_hz = 1.0 / (TIMESTEP * SUBSTEPS)

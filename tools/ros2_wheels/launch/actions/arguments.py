@@ -15,7 +15,7 @@ class DeclareLaunchArgument(Action):
     Args:
         name: of the argument and of the launch configuration that holds its value.
         default_value: None: the argument must be given.
-        description: what `--show-args` says of it.
+        description: what `--show-args` prints for it.
         choices: the values that are allowed; None: any.
         condition: whether the argument is declared.
     """

@@ -1,4 +1,4 @@
-"""Actions around events, time and words."""
+"""Actions for events, timers and log messages."""
 
 import asyncio
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from launch.substitution import perform
 
 
 class RegisterEventHandler(Action):
-    """Let a handler answer events from now on."""
+    """Add a handler that answers events from now on."""
 
     def __init__(self, event_handler: EventHandler, *, condition: Condition | None = None) -> None:
         super().__init__(condition=condition)
@@ -47,19 +47,19 @@ class Shutdown(EmitEvent):
 
 
 class LogInfo(Action):
-    """Say something."""
+    """Log a message."""
 
     def __init__(self, *, msg: SomeSubstitutionsType, condition: Condition | None = None) -> None:
         super().__init__(condition=condition)
         self.msg = msg
 
     def execute(self, context: LaunchContext) -> None:
-        """Say it."""
+        """Log it."""
         context.service.console.info("launch.user", perform(context, self.msg))
 
 
 class TimerAction(Action):
-    """Actions after a time; none where the launch is shut down before.
+    """Actions after a delay; none if the launch is shut down before.
 
     Args:
         period: in seconds; a number or text.

@@ -27,11 +27,11 @@ class ExecuteProcess(Action):
         cmd: the program and its arguments.
         name: of the process; default: the program's file name.
         cwd: its working folder; default: that of the launch.
-        env: its whole environment; default: that of the launch.
+        env: its complete environment; default: that of the launch.
         additional_env: set on top.
         output: `screen` or `both` show stdout and stderr, `log` shows stderr.
         emulate_tty: give it a terminal, so that it writes line by line and in colour.
-        shell: let a shell read the command.
+        shell: run the command in a shell.
         respawn: start it again when it ends by itself.
         respawn_delay: seconds before that.
         sigterm_timeout: seconds from SIGINT to SIGTERM at shutdown.

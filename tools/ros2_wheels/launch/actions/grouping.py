@@ -35,7 +35,7 @@ class OpaqueFunction(Action):
 
 
 class GroupAction(Action):
-    """Actions in a scope: configurations and environment that they set are forgotten afterwards.
+    """Actions in a scope: configurations and environment that they set are restored afterwards.
 
     Args:
         actions: executed in order.
@@ -81,7 +81,7 @@ class _Scope(Action):
         self._change = change
 
     def execute(self, context: LaunchContext) -> None:
-        """Do it."""
+        """Open or close it."""
         self._change()
 
 

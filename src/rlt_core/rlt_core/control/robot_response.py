@@ -1,0 +1,61 @@
+"""Whether the robot follows its set-points: if it does not move, nothing is executed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rlt_core.control.angles import all_near
+
+Vector = NDArray[np.float64]
+
+STRETCHED = 0.9
+"""Above this share of `max_tracking_error` the robot should have followed the set-point."""
+MOVED = 0.1
+"""A robot that has moved by this share of `max_tracking_error` follows."""
+PATIENCE_S = 1.0
+"""How long the set-point may be that far away from a robot that has not moved."""
+
+
+class Response:
+    """Detects a robot that does not follow from the start: disabled, braked, emergency stop.
+
+    Once it has moved it is trusted until the next start: a robot that pushes a plug into a socket
+    also stands still.
+
+    Args:
+        max_tracking_error: (A,), SI, largest distance of set-point and measured position.
+        circular: Which axes are angles on a circle.
+        dt: Control period in seconds.
+
+    Attributes:
+        still: Whether the robot has failed to follow.
+    """
+
+    def __init__(self, max_tracking_error: Vector, circular: Sequence[bool], dt: float) -> None:
+        self.still = False
+        self._max_tracking_error = max_tracking_error
+        self._circular = circular
+        self._patience = round(PATIENCE_S / dt)
+        self._start: Vector | None = None
+        self._ticks = 0
+
+    def begin(self, measured: Vector) -> None:
+        """Note the robot's position, (A,), SI, before the first command."""
+        self.still, self._start, self._ticks = False, measured, 0
+
+    def see(self, setpoint: Vector, measured: Vector) -> None:
+        """Note a tick's set-point and measured position, both (A,), SI."""
+        if self._start is None:
+            return
+        if (self._away(measured, self._start) > MOVED * self._max_tracking_error).any():
+            self.still, self._start = False, None
+            return
+        stretched = (self._away(measured, setpoint) > STRETCHED * self._max_tracking_error).any()
+        self._ticks = self._ticks + 1 if stretched else 0
+        self.still = self.still or self._ticks > self._patience
+
+    def _away(self, place: Vector, other: Vector) -> Vector:
+        return np.abs(all_near(place, other, self._circular) - other)

@@ -1,0 +1,1 @@
+"""The episodes of a run: schedule, phases and labels, and statistics of their results."""

@@ -1,0 +1,1 @@
+"""The log of transitions: how they are built, stored on disk, sent and counted."""

@@ -1,0 +1,1 @@
+"""The actor-critic and its training: RL token, networks, replay buffer, trainer."""

@@ -1,0 +1,1 @@
+"""The episodes node: schedule, phases, labels, resets; the only writer of labels."""

@@ -1,0 +1,1 @@
+"""The learner: transitions of its robots in, versions of the actor out."""

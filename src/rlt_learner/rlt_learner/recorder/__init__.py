@@ -1,0 +1,1 @@
+"""The recorder: messages in, the run's log of transitions out."""

@@ -1,0 +1,1 @@
+"""The chunk controller: what is sent to the robot at every tick."""

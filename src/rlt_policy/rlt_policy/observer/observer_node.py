@@ -1,0 +1,282 @@
+"""The observer: cameras and robot state in, one `Observation` per stride tick out.
+
+It never waits for a camera. In lockstep the observation of a tick is complete when every source
+has delivered that tick. In real time, when the controller counts a stride tick, it takes what the
+sources measured at one moment, the newest that all cameras show. It names a source that is silent,
+late, skewed or frozen.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from geometry_msgs.msg import PoseStamped, WrenchStamped
+from sensor_msgs.msg import Image, JointState
+
+from rlt_core.contract import CameraSpec
+from rlt_interfaces.msg import ControlStep, Observation
+from rlt_node import qos
+from rlt_node.conversions import image_from_msg, image_to_msg, seconds, stamp_of
+from rlt_node.diagnostics import Diagnostics, Health, Level
+from rlt_node.graph import GraphSettings
+from rlt_node.node import FailFastNode
+from rlt_node.parameters import declare, refuse_unknown
+from rlt_node.process import Refused
+from rlt_node.rates import Rate, Spread
+from rlt_policy.backlog import Backlog
+from rlt_policy.input_faults import Fault, Faults
+from rlt_policy.observer.elements import JOINTS, POSE, WRENCH, Parts, element_of
+from rlt_policy.observer.frozen_camera import Vector
+from rlt_policy.observer.history import Sample
+from rlt_policy.observer.sources import Moment, ObserverSettings, Sources
+
+START_SECONDS = 5.0  # in which drivers may still be starting
+SILENT_SECONDS = 2.0  # without a control step
+MESSAGES = {POSE: PoseStamped, WRENCH: WrenchStamped, JOINTS: JointState}
+IMAGES = "/image_raw"
+REFUSALS = (
+    "missing", "age", "latency", "skew", "frozen", "queued", "nonfinite", "joints", "frame",
+    "image",
+)
+LARGEST = float(np.finfo(np.float32).max)
+
+
+@dataclass
+class Collection:
+    """The sources of one tick that have arrived so far (lockstep)."""
+
+    tick: int = -1
+    since: float = 0.0
+    samples: dict[str, Sample] = field(default_factory=dict)
+    sent: bool = False
+
+
+class ObserverNode(FailFastNode):
+    """Joins the sources that the contract names."""
+
+    def __init__(self) -> None:
+        """Subscribe to the contract's cameras and to what its proprioception needs."""
+        super().__init__("observer")
+        self._graph = declare(self, GraphSettings)
+        settings = declare(self, ObserverSettings)
+        refuse_unknown(self)
+        self._contract = contract = self._graph.contract()
+        self._elements = [element_of(name) for name in contract.proprio.names]
+        self._cameras = {camera_topic(spec): spec for spec in contract.cameras}
+        self._parts = Parts(self._elements, contract.proprio.frame)
+        robot = [topic for topic in MESSAGES if any(e.topic == topic for e in self._elements)]
+        self._topics = {topic: [topic] for topic in self._cameras} | {
+            topic: list(dict.fromkeys(e.source for e in self._elements if e.topic == topic))
+            for topic in robot
+        }
+        self._names = [name for names in self._topics.values() for name in names]
+        self._sources = Sources(self._names, self._cameras, settings)
+        self._max_age = settings.max_age_s
+        self._backlog = Backlog(contract.dt, settings.max_age_s)
+        self._collection = Collection()
+        self._faults = Faults(time.monotonic() + START_SECONDS)
+        self._problem, self._since = "", math.inf  # why nothing is published, and since when
+        self._stepped_at = time.monotonic()
+        self._rates = {topic: Rate() for topic in self._topics}
+        self._published = Rate()
+        self._age, self._skew = Spread(), Spread()
+        self._publisher = self.create_publisher(Observation, "observation", qos.BARRIER)
+        profile = qos.sensor(self._graph.lockstep)
+        receive = self._collect if self._graph.lockstep else self._keep
+        for topic in self._topics:
+            self.create_subscription(
+                MESSAGES.get(topic, Image), topic, self._receiver(receive, topic), profile
+            )
+        if self._graph.lockstep:
+            self.create_timer(0.5, self._watch)
+        else:
+            # Only the current step counts: a reliable reader that lost some waits for all of them.
+            self.create_subscription(ControlStep, "control_step", self._on_step, qos.SENSOR)
+        Diagnostics(self, self._health)
+
+    def _receiver(
+        self, receive: Callable[[str, dict[str, Sample]], None], topic: str
+    ) -> Callable[[Any], None]:
+        def take_apart(message: Any) -> None:
+            now, stamp = time.monotonic(), seconds(message.header.stamp)
+            self._rates[topic].count(now)
+            try:
+                parts = self._parts.of(topic, message, stamp, now)
+            except ValueError as error:
+                if self._graph.lockstep:
+                    raise Refused(str(error)) from error
+                code = "joints" if topic == JOINTS else "frame"
+                self._sources.refuse(Fault(code, topic, str(error)), now)
+                return
+            if parts:
+                receive(topic, {name: Sample(part, stamp, now) for name, part in parts.items()})
+
+        return take_apart
+
+    # ---- Lockstep: all sources of one tick ----------------------------------------------------
+
+    def _collect(self, topic: str, samples: dict[str, Sample]) -> None:
+        sample = next(iter(samples.values()))
+        tick = round(sample.stamp * self._contract.rate_hz)
+        if tick % self._contract.stride:
+            return
+        if tick > self._collection.tick:
+            self._collection = Collection(tick, sample.received)
+        if tick < self._collection.tick:
+            return
+        collected = self._collection.samples
+        collected |= samples
+        if len(collected) == len(self._names):
+            self._collection.sent = True
+            fault = self._publish(tick, collected)
+            if fault:
+                raise Refused(fault.message)
+
+    def _watch(self) -> None:
+        """End the run if one source blocks all others."""
+        collection = self._collection
+        waited = time.monotonic() - collection.since
+        if collection.samples and not collection.sent and waited > self._graph.silence_s:
+            missing = [name for name in self._names if name not in collection.samples]
+            raise Refused(
+                f"no message of {', '.join(missing)} arrived for tick {collection.tick} within "
+                f"{self._graph.silence_s:g} s, but other sources did: start that driver or remap "
+                "the topic"
+            )
+
+    # ---- Real time: what belongs to one moment ------------------------------------------------
+
+    def _keep(self, topic: str, samples: dict[str, Sample]) -> None:
+        position = self._position() if topic in self._cameras else None
+        for name, sample in samples.items():
+            self._sources.keep(name, sample, position)
+
+    def _position(self) -> Vector | None:
+        """Measured position of the tool and of the joints, None until all of it is known."""
+        try:
+            return np.array([
+                element.read(self._sources.newest(element.source))
+                for element in self._elements
+                if element.is_position
+            ])
+        except LookupError:
+            return None
+
+    def _on_step(self, step: ControlStep) -> None:
+        now = self._stepped_at = time.monotonic()
+        live = self._backlog.is_live(now)
+        if step.tick % self._contract.stride:
+            return
+        if not live:
+            self._faults.counts["queued"] += 1
+            return
+        for remark in self._sources.remarks(self._contract):
+            self.get_logger().warning(remark)
+        moment = self._sources.moment(now)
+        fault = self._publish(step.tick, moment.samples) if isinstance(moment, Moment) else moment
+        if fault:
+            self._refuse(fault, now)
+            return
+        self._problem, self._since = "", math.inf
+        self._age.add(moment.age)
+        self._skew.add(moment.skew)
+        for source in self._faults.work(now):
+            self.get_logger().info(f"observations resumed: {source} works again")
+
+    def _refuse(self, fault: Fault, now: float) -> None:
+        self._problem, self._since = f"no observation: {fault.message}", min(self._since, now)
+        # Setting a clock puts its source out of step until each source has sent another message.
+        if fault.code in ("latency", "skew") and now - self._since <= self._max_age:
+            self._faults.counts[fault.code] += 1
+        elif self._faults.note(fault, now):
+            self.get_logger().error(self._problem)
+
+    # ---- Both ---------------------------------------------------------------------------------
+
+    def _publish(self, tick: int, samples: Mapping[str, Sample]) -> Fault | None:
+        """Publish the observation of a tick; return the fault that prevents it, else None."""
+        proprio = []
+        for element in self._elements:
+            value = element.read(samples[element.source].message)
+            if not abs(value) <= LARGEST:
+                return Fault(
+                    "nonfinite", element.topic,
+                    f"{element.name} in {element.topic} is {value} at tick {tick}: check the "
+                    "robot's driver",
+                )
+            proprio.append(value)
+        images = []
+        for topic, spec in self._cameras.items():
+            try:
+                images.append(self._fitted(samples[topic].message, spec))
+            except ValueError as error:
+                return Fault("image", topic, f"{topic} at tick {tick}: {error}")
+        stamps = {
+            topic: min(samples[name].stamp for name in names)
+            for topic, names in self._topics.items()
+        }
+        observation = Observation(
+            tick=tick,
+            camera_names=[spec.name for spec in self._cameras.values()],
+            images=images,
+            proprio_names=self._contract.proprio.names,
+            proprio=proprio,
+            source_names=list(stamps),
+            source_stamps=[stamp_of(stamp) for stamp in stamps.values()],
+        )
+        observation.header.stamp = stamp_of(min(filter(None, stamps.values()), default=0.0))
+        self._publisher.publish(observation)
+        self._published.count(time.monotonic())
+        return None
+
+    def _health(self) -> Health:
+        """Rates of the sources and of the observations, and counts of rejections."""
+        now, lockstep = time.monotonic(), self._graph.lockstep
+        values: dict[str, object] = {}
+        for topic, rate in self._rates.items():
+            short = topic.removesuffix(IMAGES)
+            values |= rate.summary(short, now)
+            for what, by_source in (
+                ("age", self._sources.ages(now)), ("latency", self._sources.latencies()),
+            ):
+                found = [by_source[name] for name in self._topics[topic] if name in by_source]
+                values |= {f"{short}_{what}_ms": 1e3 * max(found)} if found else {}
+        values |= self._published.summary("observation", now)
+        if not lockstep:
+            values |= self._age.summary("observation_age_ms", 1e3)
+            values |= self._skew.summary("skew_ms", 1e3)
+        values["published"] = self._published.total
+        values |= {f"refused_{code}": self._faults.counts[code] for code in REFUSALS}
+        if not lockstep and now - self._stepped_at > SILENT_SECONDS:
+            silent = "no control_step arrives, so nothing is observed: check chunk_controller"
+            return Health(Level.STALE, silent, values)
+        return Health(Level.ERROR if self._problem else Level.OK, self._problem or "ok", values)
+
+    @staticmethod
+    def _fitted(message: Image, spec: CameraSpec) -> Image:
+        """The image in the contract's size and encoding; unchanged if it already has them.
+
+        Raises:
+            ValueError: If the encoding differs or the data does not match the header.
+        """
+        found = (message.width, message.height, message.encoding, message.step, len(message.data))
+        row = 3 * spec.width
+        if found == (spec.width, spec.height, spec.encoding, row, row * spec.height):
+            return message
+        image = np.ascontiguousarray(image_from_msg(message))
+        if (message.width, message.height) != (spec.width, spec.height):
+            import cv2  # imported only for cameras of another size
+
+            size = (spec.width, spec.height)
+            image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        return image_to_msg(image, message.header.stamp, message.header.frame_id)
+
+
+def camera_topic(spec: CameraSpec) -> str:
+    """Topic of a camera's images."""
+    return spec.name + IMAGES

@@ -1,0 +1,1 @@
+"""The policy: observations in, features and action chunks out."""

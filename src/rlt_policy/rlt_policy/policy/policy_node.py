@@ -1,0 +1,302 @@
+"""The policy: observation in; features and, at chunk boundaries, an action chunk out.
+
+In real time the newest chunk counts: observations that queued up before its boundary are skipped,
+so a stall is never caught up. In lockstep every observation is processed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from pathlib import Path
+
+import torch
+from builtin_interfaces.msg import Time
+
+from rlt_core.records import ActionChunk as ChunkRecord
+from rlt_core.records import EpisodeState, Phase
+from rlt_core.records import Features as FeatureRecord
+from rlt_core.rl.policy_step import NotFinite, PolicyStep
+from rlt_core.settings import AgentSettings
+from rlt_core.vla.model import load_model
+from rlt_interfaces.msg import ActionChunk, Features, Observation, PolicyInfo, PolicyWeights
+from rlt_interfaces.msg import EpisodeState as EpisodeMessage
+from rlt_node import qos
+from rlt_node.conversions import (
+    chunk_to_msg,
+    episode_from_msg,
+    features_to_msg,
+    observation_from_msg,
+    policy_info_to_msg,
+)
+from rlt_node.diagnostics import Diagnostics, Health, Level
+from rlt_node.graph import GraphSettings
+from rlt_node.learner_watch import LearnerWatch
+from rlt_node.lifecycle import SelfStartingNode
+from rlt_node.parameters import declare, refuse_unknown
+from rlt_node.process import Refused
+from rlt_node.rates import Rate
+from rlt_policy.backlog import outdated
+from rlt_policy.input_faults import Fault, Faults
+from rlt_policy.policy.latency import Latency
+from rlt_policy.policy.weights import PolicySettings, from_checkpoint, from_message
+
+WARM_UP_STEPS = 3
+Answer = tuple[FeatureRecord | None, ChunkRecord | None]
+REFUSALS = ("names", "nonfinite", "weights")
+
+
+class PolicyNode(SelfStartingNode):
+    """Runs `PolicyStep` on every observation of a running episode, in order of ticks."""
+
+    def __init__(self) -> None:
+        """Declare the parameters; everything else waits for `configure`."""
+        super().__init__("policy")
+        self._graph = declare(self, GraphSettings)
+        self._settings = declare(self, PolicySettings)
+        self._agent = declare(
+            self, AgentSettings,
+            only=("hidden_dim", "exploration_noise", "exploration_noise_chunk"),
+        )
+        refuse_unknown(self)
+        torch.set_num_threads(1)
+        self._episode: EpisodeState | None = None
+        self._waiting: deque[Observation] = deque()
+        self._waiting_since = time.monotonic()
+        self._newest_tick = self._newest_version = self._skipped = 0
+        self._woken = False
+        self._next_weights: PolicyWeights | None = None
+        self._sent = Rate()
+        self._faults = Faults()
+        self._problem = ""
+        self._learner = LearnerWatch(self)
+        Diagnostics(self, self._health)
+
+    # ---- Configure ----------------------------------------------------------------------------
+
+    def configure(self) -> None:
+        """Load VLA, RL token and actor, run them once, and connect."""
+        contract = self._graph.contract()
+        vla, token, self._contract = load_model(Path(self._graph.model), contract)
+        self._hash = self._contract.hash()
+        delay = contract.planning_delay_ticks
+        self._latency = Latency(contract.rate_hz, delay)
+        # Twice as many as can still be answered: what waits while nothing runs is bounded.
+        self._waiting = deque(maxlen=2 * (contract.chunk + delay) // contract.stride)
+        self._step = PolicyStep(vla, token, self._contract, self._agent)
+        for _ in range(WARM_UP_STEPS):
+            started = time.perf_counter()
+            self._step.rehearse()
+        self._latency.spread.add(time.perf_counter() - started)  # the last one: the first are slow
+        if self._settings.checkpoint:
+            folder, logger = Path(self._settings.checkpoint), self.get_logger()
+            self._step.set_weights(*from_checkpoint(folder, self._contract, logger))
+        self._features = self.create_publisher(Features, "features", qos.LOG)
+        self._chunks = self.create_publisher(ActionChunk, "action_chunk", qos.BARRIER)
+        self._info = self.create_publisher(PolicyInfo, "policy_info", qos.LATEST)
+        self._inputs = [
+            self.create_subscription(*subscription)
+            for subscription in (
+                (Observation, "observation", self._on_observation, qos.BARRIER),
+                (EpisodeMessage, "episode_state", self._on_episode, qos.BARRIER),
+                (PolicyWeights, "policy_weights", self._on_weights, qos.LATEST),
+            )
+        ]
+        self._watchdog = self.create_timer(0.5, self._watch)
+        self._publish_info()
+
+    def cleanup(self) -> None:
+        """Disconnect."""
+        self.destroy_timer(self._watchdog)
+        for subscription in self._inputs:
+            self.destroy_subscription(subscription)
+        for publisher in (self._features, self._chunks, self._info):
+            self.destroy_publisher(publisher)
+
+    # ---- Act ----------------------------------------------------------------------------------
+
+    def _on_observation(self, message: Observation) -> None:
+        expected = self._contract.proprio.names
+        if tuple(message.proprio_names) != expected:
+            self._refuse(
+                "names",
+                f"observation of tick {message.tick} holds proprioception "
+                f"{', '.join(message.proprio_names)}; the contract expects {', '.join(expected)}: "
+                "start observer and policy with the same model",
+            )
+            return
+        self._waiting.append(message)
+        self._waiting_since = time.monotonic()
+        self._newest_tick = message.tick
+        if not self._graph.lockstep:
+            self._skip_outdated()
+        self._act_soon()
+
+    def _skip_outdated(self) -> None:
+        """Real time: drop the observations that a newer chunk boundary made obsolete."""
+        ticks = [message.tick for message in self._waiting]
+        contract = self._contract
+        for _ in range(outdated(ticks, contract.chunk, contract.planning_delay_ticks)):
+            tick = self._waiting.popleft().tick
+            if self.active and self._episode is not None and self._wants(tick, self._episode):
+                self._skipped += 1
+
+    def _on_episode(self, message: EpisodeMessage) -> None:
+        if self._episode is not None and message.episode < self._episode.episode:
+            return  # the label of an earlier episode was corrected
+        self._episode = episode_from_msg(message)
+        if self._episode.phase is not Phase.RUNNING:
+            self._swap_weights()
+        self._act_soon()
+
+    def _act_soon(self) -> None:
+        """Act at once in lockstep; in real time after all arrived messages have been read."""
+        if self._graph.lockstep:
+            self._act()
+        elif not self._woken:
+            self._woken = True
+            self.soon(self._act)
+
+    def _act(self) -> None:
+        """Process every observation for which it is known whether its episode still runs.
+
+        In real time only one at a time: new arrivals may make the next one outdated.
+        """
+        self._woken = False
+        episode = self._episode
+        while self._waiting and self.active and episode is not None:
+            tick = self._waiting[0].tick
+            running = episode.phase is Phase.RUNNING
+            known = tick <= episode.tick or (running and not self._graph.lockstep)
+            if not known:
+                return  # the episode_state of this tick has not arrived yet
+            message = self._waiting.popleft()
+            if self._wants(tick, episode):
+                self._answer(message, episode)
+                if not self._graph.lockstep:
+                    self._act_soon()
+                    return
+
+    def _wants(self, tick: int, episode: EpisodeState) -> bool:
+        """Whether a chunk or features are needed for a tick.
+
+        The episode's end may arrive before its last observations: their features are still needed.
+        """
+        executed = episode.phase is Phase.RUNNING or tick < episode.end_tick
+        return executed and tick >= episode.start_tick and self._step.wants(tick, episode)
+
+    def _answer(self, message: Observation, episode: EpisodeState) -> None:
+        started = time.perf_counter()
+        try:
+            answer = self._step.observe(observation_from_msg(message), episode)
+        except NotFinite as error:
+            self._refuse("nonfinite", str(error))
+            return
+        except RuntimeError as error:
+            raise Refused(str(error)) from error
+        self._problem = ""
+        if self._faults.work(time.monotonic()):
+            self.get_logger().info("observations and results are usable again")
+        if answer[1] is not None:
+            self._latency.spread.add(time.perf_counter() - started)
+        if self._graph.lockstep:
+            self._send(answer, message.header.stamp, started)
+        else:
+            self.soon(lambda: self._send(answer, message.header.stamp, started))
+
+    def _is_over(self, chunk: ChunkRecord, started: float) -> bool:
+        """Whether a chunk's last tick has passed, by the newest observation or by the clock."""
+        ticks = chunk.start_tick + self._contract.chunk - chunk.obs_tick
+        late = time.perf_counter() - started > ticks * self._contract.dt
+        return late or self._newest_tick >= chunk.obs_tick + ticks
+
+    def _send(self, answer: Answer, stamp: Time, started: float) -> None:
+        """Publish everything except, in real time, a chunk that was over before it was ready."""
+        features, chunk = answer
+        if not self.active:
+            return
+        if chunk is not None and not self._graph.lockstep and self._is_over(chunk, started):
+            self._skipped += 1
+        elif chunk is not None:
+            self._sent.count(time.monotonic())
+            message = chunk_to_msg(chunk)
+            message.header.stamp = stamp
+            self._chunks.publish(message)
+        if features is not None:
+            record = features_to_msg(features, self._contract, self._hash)
+            record.header.stamp = stamp
+            self._features.publish(record)
+
+    def _refuse(self, code: str, problem: str) -> None:
+        """End the run in lockstep, where others wait; in real time count it and log it once."""
+        if self._graph.lockstep:
+            raise Refused(problem)
+        self._problem = problem
+        if self._faults.note(Fault(code, "observation", problem), time.monotonic()):
+            self.get_logger().error(problem)
+
+    def _watch(self) -> None:
+        """End the run if the episode_state of a tick is missing."""
+        waited = time.monotonic() - self._waiting_since
+        episode = self._episode
+        if (
+            self.active and self._graph.lockstep and self._waiting and episode is not None
+            and episode.phase is Phase.RUNNING and waited > self._graph.silence_s
+        ):
+            raise Refused(
+                f"episodes published no episode_state for tick {self._waiting[0].tick} within "
+                f"{self._graph.silence_s:g} s: check that node"
+            )
+
+    # ---- Weights ------------------------------------------------------------------------------
+
+    def _on_weights(self, message: PolicyWeights) -> None:
+        self._next_weights = message
+        self._newest_version = message.version
+        if self._episode is not None and self._episode.phase is not Phase.RUNNING:
+            self._swap_weights()
+
+    def _swap_weights(self) -> None:
+        """Act with the newest weights from the next episode on.
+
+        In real time bad weights are logged once and dropped: a learner must not stop a robot.
+        """
+        message, self._next_weights = self._next_weights, None
+        if message is None:
+            return
+        try:
+            run = self._episode.run if self._episode is not None else None
+            weights = from_message(message, self._contract, run, self._step.version)
+            self._step.set_weights(message.version, weights)
+        except ValueError as error:
+            problem = f"policy_weights version {message.version}: {error}"
+            if self._graph.lockstep:
+                raise Refused(problem) from error
+            self._faults.counts["weights"] += 1
+            self.get_logger().error(f"{problem}; version {self._step.version} remains in use")
+            return
+        self._publish_info()
+
+    def _publish_info(self) -> None:
+        spread = self._latency.spread
+        info = policy_info_to_msg(self._contract, self._hash, self._step.version)
+        info.inference_p50_ms, info.inference_p95_ms = 1e3 * spread.p50, 1e3 * spread.p95
+        self._info.publish(info)
+
+    # ---- Diagnostics --------------------------------------------------------------------------
+
+    def _health(self) -> Health:
+        """Latency, rate, counts of skipped and rejected inputs, and the weights in use."""
+        values: dict[str, object] = {"active": self.active, "skipped": self._skipped}
+        values |= {f"refused_{code}": self._faults.counts[code] for code in REFUSALS}
+        values |= self._sent.summary("chunk", time.monotonic()) | {"chunks": self._sent.total}
+        if not self.active:
+            return Health(Level.WARN, "not active: the chunk controller holds", values)
+        version = self._step.version
+        lag = max(0, self._newest_version - version)
+        values |= {"policy_version": version, "policy_version_lag": lag, **self._latency.values()}
+        if self._problem:
+            return Health(Level.ERROR, self._problem, values)
+        slow = "" if self._graph.lockstep else self._latency.excess()
+        problem = "; ".join(filter(None, (slow, self._learner.fault(version))))
+        return Health(Level.WARN if problem else Level.OK, problem or "ok", values)
