@@ -30,8 +30,8 @@ from learner import _batch, _contract
 
 from rlt_core.contract import Contract
 from rlt_core.log import checkpoint
-from rlt_core.log.durable_log import LOG_FILE, DurableLog, StoredLog
 from rlt_core.log.packing import Packing
+from rlt_core.log.sqlite_log import LOG_FILE, DurableLog, StoredLog
 from rlt_core.log.stream import Stream
 from rlt_core.log.transition_log import pages
 from rlt_core.records import Commit, EpisodeKind, Source, Transition

@@ -82,20 +82,20 @@ JOINT_STATES = ("rlt_core/test_joint_states",)
 TOOL = ("rlt_policy/test_tool_watch",)
 OUTPUTS = ("rlt_policy/test_outputs",)
 LISTENERS = ("rlt_policy/test_listeners",)
-SOURCES = ("rlt_policy/test_sources",)
+SOURCES = ("rlt_policy/test_source_pairing",)
 RIVALS = ("rlt_node/test_other_publishers",)
 LEAD = ("rlt_episodes/test_episode_publisher",)
-CLAIMS = ("rlt_node/test_claims",)
-LAUNCHED = ("rlt_node/test_launched",)
-WEIGHTS = ("rlt_policy/test_weights",)
+CLAIMS = ("rlt_node/test_name_claims",)
+LAUNCHED = ("rlt_node/test_launch_watch",)
+WEIGHTS = ("rlt_policy/test_actor_weights",)
 STREAM = ("rlt_core/test_stream", "rlt_core/test_trainer")
 LOG = ("rlt_core/test_log",)
 CHECKPOINT = ("rlt_core/test_checkpoint",)
-BOUNDED = ("rlt_node/test_bounded",)
+BOUNDED = ("rlt_node/test_size_limits",)
 RESET = ("rlt_episodes/test_reset",)
-BUTTONS = ("rlt_teleop/test_buttons",)
+BUTTONS = ("rlt_teleop/test_debounce",)
 JOY = ("rlt_teleop/test_joy_watch",)
-CHOSEN = ("rlt_teleop/test_chosen",)
+CHOSEN = ("rlt_teleop/test_device_choice",)
 KEYS = ("rlt_teleop/test_keystrokes",)
 
 MUTANTS = (
@@ -182,20 +182,21 @@ MUTANTS = (
         " or not self._heard():", ":", LEAD,
     ),
     Mutant(
-        "node: a name that another process has", "rlt_node/claims",
+        "node: a name that another process has", "rlt_node/name_claims",
         "    if claim is None:\n        raise Taken(_running(name))\n", "", CLAIMS,
     ),
-    never("launch: a node that runs already", "rlt_node/claims", '_holder("node", name)', CLAIMS),
+    never("launch: a node that runs already", "rlt_node/name_claims",
+          '_holder("node", name)', CLAIMS),
     Mutant(
-        "node: the end of its launch", "rlt_node/process", "launched.follow(self._orphan)", "pass",
-        LAUNCHED,
+        "node: the end of its launch", "rlt_node/process",
+        "launch_watch.follow(self._orphan)", "pass", LAUNCHED,
     ),
     Mutant(
-        "node: a process that has its launch's number", "rlt_node/launched",
+        "node: a process that has its launch's number", "rlt_node/launch_watch",
         "if _begun(int(pid)) == begun:", "if True:", LAUNCHED,
     ),
     Mutant(
-        "node: no end in the middle of its work", "rlt_node/launched",
+        "node: no end in the middle of its work", "rlt_node/launch_watch",
         "    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, 0)\n", "", LAUNCHED,
     ),
     Mutant(
@@ -216,9 +217,10 @@ MUTANTS = (
         "node: subscriptions are bounded", "rlt_node/node",
         'if not options.get("raw") and kind not in UNLIMITED:', "if False:", BOUNDED,
     ),
-    never("bounded: a message too large", "rlt_node/bounded", "len(data) > self._largest", BOUNDED),
+    never("size limits: a message too large", "rlt_node/size_limits",
+          "len(data) > self._largest", BOUNDED),
     Mutant(
-        "bounded: bytes that are not a message", "rlt_node/bounded",
+        "bounded: bytes that are not a message", "rlt_node/size_limits",
         "except Exception as error:", "except ZeroDivisionError as error:", BOUNDED,
     ),
     never("reset: a second server of the action", "rlt_episodes/reset", "rivals", RESET),
@@ -337,7 +339,7 @@ MUTANTS = (
           "abs(norm - 1.0) > NORM_TOLERANCE",
           TOOL),
     Mutant(
-        "tool: a state has new samples of all joints", "rlt_policy/outputs/tool",
+        "tool: a state has new samples of all joints", "rlt_policy/outputs/tool_state",
         "if complete or self._fault:", "if True:", OUTPUTS,
     ),
     never("joints: a state has new samples of all joints", "rlt_policy/outputs/joint_state",
@@ -355,47 +357,49 @@ MUTANTS = (
         "motion limits: the turn of the yaw", "rlt_core/control/motion_limits",
         "return near(value, reference) if self.circular else value", "return value", GUARD,
     ),
-    never("observer: another frame", "rlt_policy/observer/elements", "fault",
+    never("observer: another frame", "rlt_policy/observer/proprioception", "fault",
           ("rlt_policy/test_observer",)),
-    never("observer: age of a source", "rlt_policy/observer/sources",
+    never("observer: age of a source", "rlt_policy/observer/source_pairing",
           "ages[source] > limit", SOURCES),
-    never("observer: frozen camera", "rlt_policy/observer/sources", "camera.frozen", SOURCES),
-    never("observer: a message that was refused", "rlt_policy/observer/sources",
+    never("observer: frozen camera", "rlt_policy/observer/source_pairing",
+          "camera.frozen", SOURCES),
+    never("observer: a message that was refused", "rlt_policy/observer/source_pairing",
           "fault is not None and now - refused <= self._settings.max_age_s", SOURCES),
     Mutant(
-        "observer: latency of a source", "rlt_policy/observer/sources",
+        "observer: latency of a source", "rlt_policy/observer/source_pairing",
         "if abs(behind[odd]) <= limit:",
         "if True:", SOURCES,
     ),
     Mutant(
-        "observer: latency is measured by the robot's state", "rlt_policy/observer/sources",
+        "observer: latency is measured by the robot's state", "rlt_policy/observer/source_pairing",
         "base = robot or latencies", "base = latencies", SOURCES,
     ),
     Mutant(
-        "observer: skew of the sources", "rlt_policy/observer/sources", "if skews[worst] <= limit:",
+        "observer: skew of the sources", "rlt_policy/observer/source_pairing",
+        "if skews[worst] <= limit:",
         "if True:", SOURCES,
     ),
     Mutant(
-        "observer: what was measured together", "rlt_policy/observer/history",
+        "observer: what was measured together", "rlt_policy/observer/source_history",
         "return min(reversed(self._samples), key=lambda sample: abs(measured(sample) - moment))",
         "return self.newest", SOURCES,
     ),
     Mutant(
-        "observer: without a stamp, receipt counts", "rlt_policy/observer/sources",
+        "observer: without a stamp, receipt counts", "rlt_policy/observer/source_pairing",
         "return sample.stamp + offset if sample.stamp else sample.received",
         "return sample.stamp + offset", SOURCES,
     ),
     Mutant(
-        "observer: memory of a fast source", "rlt_policy/observer/history",
+        "observer: memory of a fast source", "rlt_policy/observer/source_history",
         "deque(maxlen=most)", "deque()",
         SOURCES,
     ),
-    never("operator: debounce", "rlt_teleop/buttons", "now - self._since < debounce_s", BUTTONS),
+    never("operator: debounce", "rlt_teleop/debounce", "now - self._since < debounce_s", BUTTONS),
     Mutant(
-        "operator: button held at start", "rlt_teleop/buttons", "        if self._ready:\n",
+        "operator: button held at start", "rlt_teleop/debounce", "        if self._ready:\n",
         "        if True:\n", BUTTONS,
     ),
-    never("operator: both labels at once", "rlt_teleop/buttons",
+    never("operator: both labels at once", "rlt_teleop/debounce",
           "all(name in self._buttons and self._buttons[name].down for name in LABELS)", BUTTONS),
     never("operator: silent device", "rlt_teleop/joy_watch", "self._silent(now)", JOY),
     never("operator: repeated sticks", "rlt_teleop/joy_watch", "self._stale(now)", JOY),
@@ -423,16 +427,16 @@ MUTANTS = (
         "if now - self._wrong_at <= settings.joy_timeout_s:", "if False:", JOY,
     ),
     Mutant(
-        "gamepad: the chosen one stays chosen", "rlt_teleop/chosen",
+        "gamepad: the chosen one stays chosen", "rlt_teleop/device_choice",
         "self._again(attached) if self.chosen else self._first(attached)",
         "self._first(attached)", CHOSEN,
     ),
     Mutant(
-        "gamepad: one that looks alike and is attached beside", "rlt_teleop/chosen",
+        "gamepad: one that looks alike and is attached beside", "rlt_teleop/device_choice",
         "if number not in self._beside", "if True", CHOSEN,
     ),
     Mutant(
-        "gamepad: two that look alike were both away", "rlt_teleop/chosen",
+        "gamepad: two that look alike were both away", "rlt_teleop/device_choice",
         "and self._beside <= alike.keys()", "", CHOSEN,
     ),
     never("keyboard: several keys' letters at once are pasted", "rlt_teleop/keystrokes",
@@ -446,10 +450,10 @@ MUTANTS = (
     never("episodes: label of the last episode", "rlt_core/episodes/episode_machine",
           "started and steps < self._label_guard and last in self._ended",
           ("rlt_core/test_episode_machine",)),
-    never("log: damaged commit", "rlt_core/log/durable_log", "not sound or numbers[0] != expected",
+    never("log: damaged commit", "rlt_core/log/sqlite_log", "not sound or numbers[0] != expected",
           LOG),
-    never("log: commits missing", "rlt_core/log/durable_log", "count != highest", LOG),
-    never("log: another program's file", "rlt_core/log/durable_log",
+    never("log: commits missing", "rlt_core/log/sqlite_log", "count != highest", LOG),
+    never("log: another program's file", "rlt_core/log/sqlite_log",
           "application != APPLICATION and (application or version or tables)", LOG),
     never("recorder: a second recorder that stays", "rlt_learner/recorder/duplicate_recorder",
           "not mine.begun and _rank(other) < _rank(mine)",
@@ -468,11 +472,11 @@ MUTANTS = (
     never("checkpoint: size of the manifest", "rlt_core/log/checkpoint",
           "size > MAX_MANIFEST_BYTES",
           CHECKPOINT),
-    never("policy: weights of another run", "rlt_policy/policy/weights",
+    never("policy: weights of another run", "rlt_policy/policy/actor_weights",
           "run is not None and message.run != run", WEIGHTS),
-    never("policy: older weights", "rlt_policy/policy/weights",
+    never("policy: older weights", "rlt_policy/policy/actor_weights",
           "message.version < acting", WEIGHTS),
-    Mutant("policy: weights of another contract", "rlt_policy/policy/weights",
+    Mutant("policy: weights of another contract", "rlt_policy/policy/actor_weights",
            'contract.require(message.contract_hash, "the learner")', "pass", WEIGHTS),
 )
 

@@ -26,7 +26,7 @@ from rlt_core.rl.agent import Agent
 from rlt_core.rl.policy_step import PolicyStep
 from rlt_core.vla.base import VLA
 from rlt_core.vla.model import load_model
-from rlt_sim.configuration import installed
+from rlt_sim.defaults import installed
 from rlt_sim.world import make_world
 
 GOAL_MS = 3.0

@@ -7,8 +7,8 @@ from launch import LaunchContext, LaunchDescription
 from launch.action import Action
 
 from rlt_bringup.arguments import arguments, namespaces
-from rlt_bringup.endings import WITHOUT_LEARNER, optional_nodes
 from rlt_bringup.launching import Graph, with_context
+from rlt_bringup.process_exits import WITHOUT_LEARNER, optional_nodes
 
 
 def nodes(context: LaunchContext) -> list[Action]:

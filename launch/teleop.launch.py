@@ -4,8 +4,8 @@ from launch import LaunchContext, LaunchDescription
 from launch.action import Action
 
 from rlt_bringup.arguments import arguments
-from rlt_bringup.endings import optional_nodes
 from rlt_bringup.launching import Graph, with_context
+from rlt_bringup.process_exits import optional_nodes
 
 
 def nodes(context: LaunchContext) -> list[Action]:

@@ -8,7 +8,7 @@ from launch import LaunchContext
 from launch.actions import DeclareLaunchArgument
 from launch.substitutions import LaunchConfiguration
 
-from rlt_bringup.around import namespace_here
+from rlt_bringup.outer_launch import namespace_here
 from rlt_core.settings import ScheduleSettings, TrainingSettings
 
 DEVICES = {

@@ -21,8 +21,8 @@ from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import ExecutableInPackage, FindPackageShare
 
 from rlt_bringup.arguments import DEFAULT_NAMESPACE, DEVICES, SCHEDULE, argument, flag, whole
-from rlt_bringup.around import namespace_here, overruled
-from rlt_bringup.endings import (
+from rlt_bringup.outer_launch import namespace_here, overruled
+from rlt_bringup.process_exits import (
     RESPAWN_SECONDS,
     WITHOUT_LEARNER,
     WITHOUT_OPERATOR,
@@ -32,7 +32,7 @@ from rlt_bringup.endings import (
     raising,
     required,
 )
-from rlt_core.episodes.task import Task, read_task
+from rlt_core.episodes.task_file import Task, read_task
 from rlt_core.files import named_file, path_of
 from rlt_core.log.run_files import (
     MANIFEST,
@@ -41,9 +41,9 @@ from rlt_core.log.run_files import (
     require_checkpoint,
     require_folder,
 )
-from rlt_node import launched
-from rlt_node.claims import claim_graph, full_name
+from rlt_node import launch_watch
 from rlt_node.graph import GraphSettings
+from rlt_node.name_claims import claim_graph, full_name
 from rlt_node.parameter_files import FILE_FLAG, sections
 from rlt_node.profiles import find_profile
 
@@ -493,4 +493,4 @@ def with_context(function: Callable[[LaunchContext], list[Action]]) -> OpaqueFun
 
 def following_this_launch() -> dict[str, str]:
     """The environment variable of a process that must end with this launch."""
-    return {launched.VARIABLE: launched.passport()}
+    return {launch_watch.VARIABLE: launch_watch.passport()}

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rlt_core.contract import Contract
-from rlt_core.log.durable_log import LOG_FILE, DurableLog
+from rlt_core.log.sqlite_log import LOG_FILE, DurableLog
 from rlt_core.log.windows import episode_end
 from rlt_core.records import Commit, EpisodeKind, EpisodeState, Outcome, Phase, Source, Transition
 

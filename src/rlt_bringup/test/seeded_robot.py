@@ -21,7 +21,7 @@ from rclpy.node import Node
 from rlt_core.contract import Contract
 from rlt_core.control.motion_limits import normalised_bound
 from rlt_core.log import checkpoint
-from rlt_core.log.durable_log import LOG_FILE, StoredLog
+from rlt_core.log.sqlite_log import LOG_FILE, StoredLog
 from rlt_core.log.windows import WindowBuilder
 from rlt_core.records import (
     ControlStep,

@@ -167,6 +167,14 @@ def test_a_nodes_section_links_all_its_parameters(node):
     assert set(re.findall(r"\[(\w+)\]\(", line.group())) == set(settings_classes(node))
 
 
+@pytest.mark.parametrize("package", sorted(path.parent.name for path in ROOT.glob("src/*/setup.py")))
+def test_a_packages_readme_names_its_modules(package):
+    folder = ROOT / "src" / package
+    named = re.findall(r"`(\w+)(?:\.py)?`", (folder / "README.md").read_text())
+    modules = {path.stem for path in (folder / package).rglob("*.py")} - {"__init__", "main"}
+    assert modules - set(named) == set()
+
+
 @pytest.mark.parametrize("kind", ["msg", "srv", "action"])
 def test_interface_files(kind):
     heading = {"msg": "Messages", "srv": "Services", "action": "Actions"}[kind]

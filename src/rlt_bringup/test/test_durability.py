@@ -28,7 +28,7 @@ from seeded_robot import (
 )
 
 from rlt_core.contract import Contract
-from rlt_core.log.durable_log import LOG_FILE, WAL_PAGES
+from rlt_core.log.sqlite_log import LOG_FILE, WAL_PAGES
 from rlt_core.records import Commit, EpisodeState, Outcome, Phase, Source
 from rlt_interfaces import msg
 from rlt_interfaces.action import Reset

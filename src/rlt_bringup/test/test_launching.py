@@ -20,7 +20,7 @@ HEAD = """
 import sys
 from launch import LaunchDescription
 from launch.actions import ExecuteProcess, Shutdown
-from rlt_bringup.endings import Run, optional_nodes, on_success, required
+from rlt_bringup.process_exits import Run, optional_nodes, on_success, required
 
 def process(program, **options):
     return ExecuteProcess(cmd=[sys.executable, "-c", program], output="screen", **options)

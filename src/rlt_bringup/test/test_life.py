@@ -15,7 +15,7 @@ from launches import Launch, check_files, process_of, processes_of_the_test, wai
 from rlt_core.records import Phase
 from rlt_interfaces.msg import EpisodeState
 from rlt_node import qos
-from rlt_node.claims import Taken, claim_graph
+from rlt_node.name_claims import Taken, claim_graph
 
 MODEL = Path(__file__).resolve().parents[3] / "models" / "ethernet"
 GONE_S = 10.0  # after a launch's end no process of its graph is left

@@ -17,7 +17,7 @@ import yaml
 from rlt_core.contract import Contract
 from rlt_core.control.motion_limits import normalised_bound
 from rlt_core.log import checkpoint
-from rlt_core.log.durable_log import LOG_FILE, StoredLog
+from rlt_core.log.sqlite_log import LOG_FILE, StoredLog
 from rlt_core.records import Commit, EpisodeKind, Outcome, Transition
 from rlt_core.rl.trainer import Trainer
 from rlt_core.settings import AgentSettings, MotionLimits, TrainingSettings, build

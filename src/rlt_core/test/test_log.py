@@ -16,11 +16,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rlt_core.log import durable_log
-from rlt_core.log.durable_log import DurableLog, StoredLog
+from rlt_core.log import sqlite_log
 from rlt_core.log.packing import Packing
+from rlt_core.log.sqlite_log import DurableLog, StoredLog
+from rlt_core.log.sqlite_wal import Dropped
 from rlt_core.log.transition_log import TransitionLog, pages
-from rlt_core.log.write_ahead_log import Dropped
 from rlt_core.records import Commit, Transition
 
 
@@ -141,7 +141,7 @@ def test_a_writer_that_is_killed_loses_nothing_that_it_acknowledged(
         f"""
         import pickle, sys
         from pathlib import Path
-        from rlt_core.log.durable_log import DurableLog, StoredLog
+        from rlt_core.log.sqlite_log import DurableLog, StoredLog
         contract, transitions = pickle.load(open({str(tmp_path / "input")!r}, "rb"))
         log = DurableLog(Path({str(tmp_path / "log.sqlite")!r}), "toy", contract)
         while True:
@@ -295,7 +295,7 @@ def test_a_later_versions_file_is_refused_and_an_earlier_one_brought_up(
     log.commit_all(transitions[:3])
     log.close()
     step = ("ALTER TABLE commits ADD COLUMN note TEXT NOT NULL DEFAULT ''",)
-    monkeypatch.setattr(durable_log, "SCHEMA", (*durable_log.SCHEMA, step))
+    monkeypatch.setattr(sqlite_log, "SCHEMA", (*sqlite_log.SCHEMA, step))
     log = DurableLog(path, "toy", contract)
     assert [t.seq for t in log.page(1, 9)] == [1, 2, 3]
     assert log._open().execute("SELECT note FROM commits").fetchall() == [("",)] * 3
@@ -412,7 +412,7 @@ def test_a_migration_that_fails_leaves_the_file_as_it_was(
     log.commit_all(transitions[:3])
     log.close()
     step = ("ALTER TABLE commits ADD COLUMN note TEXT", "CREATE TABLE commits (again)")
-    monkeypatch.setattr(durable_log, "SCHEMA", (*durable_log.SCHEMA, step))
+    monkeypatch.setattr(sqlite_log, "SCHEMA", (*sqlite_log.SCHEMA, step))
     with pytest.raises(OSError, match="cannot be opened .table commits already exists"):
         DurableLog(path, "toy", contract)
     monkeypatch.undo()

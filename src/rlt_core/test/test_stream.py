@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlt_core.log.durable_log import DurableLog
 from rlt_core.log.packing import Packing
+from rlt_core.log.sqlite_log import DurableLog
 from rlt_core.log.stream import OtherLog, Stream
 from rlt_core.records import Outcome
 

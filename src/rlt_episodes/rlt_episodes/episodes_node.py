@@ -12,10 +12,10 @@ from rlt_core.records import Phase, Source
 from rlt_core.settings import ScheduleSettings
 from rlt_episodes.episode_publisher import EpisodePublisher
 from rlt_episodes.health import episodes_health
-from rlt_episodes.job import EpisodesSettings, schedule_of
 from rlt_episodes.progress import progress_line, summary_lines
 from rlt_episodes.readiness import Patience, waiting_for_learning
 from rlt_episodes.reset import RobotReset
+from rlt_episodes.run_plan import EpisodesSettings, schedule_of
 from rlt_episodes.run_record import RunRecord, earlier_episodes, first_facts, last_facts
 from rlt_interfaces.msg import ControlStep, PolicyInfo, RecorderStatus, TaskState
 from rlt_interfaces.srv import Abort, Discard, Handover, LabelSuccess

@@ -21,7 +21,7 @@ from rlt_node import qos
 from rlt_node.fault_log import FaultLog
 from rlt_node.node import FailFastNode
 from rlt_node.process import Refused
-from rlt_node.servers import several_servers
+from rlt_node.service_servers import several_servers
 
 ABSENT = "the robot's reset action"
 NAMES_S = 1.0

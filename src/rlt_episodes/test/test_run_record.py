@@ -13,9 +13,9 @@ from rlt_core.episodes.schedule import EpisodePlan, make_schedule
 from rlt_core.records import INTERRUPTED, EpisodeKind, Outcome
 from rlt_core.settings import ScheduleSettings
 from rlt_episodes import run_record as record_module
-from rlt_episodes.job import EpisodesSettings
 from rlt_episodes.progress import progress_line, summary_lines
 from rlt_episodes.readiness import LAST_COUNTS, waiting_for_learning
+from rlt_episodes.run_plan import EpisodesSettings
 from rlt_episodes.run_record import RunRecord, earlier_episodes, last_facts
 from rlt_interfaces.msg import LearnerStatus, PolicyInfo, RecorderStatus
 

@@ -15,7 +15,7 @@ from rcl_interfaces import msg as rosout
 from rclpy.executors import SingleThreadedExecutor
 
 from rlt_core.contract import Contract, ContractMismatch
-from rlt_core.log.durable_log import DurableLog
+from rlt_core.log.sqlite_log import DurableLog
 from rlt_core.records import (
     KEPT_EPISODES,
     Commit,

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import pytest
 
 from rlt_core.contract import Contract
-from rlt_core.log.durable_log import DurableLog
+from rlt_core.log.sqlite_log import DurableLog
+from rlt_core.log.sqlite_wal import Dropped
 from rlt_core.log.transition_log import TransitionLog
-from rlt_core.log.write_ahead_log import Dropped
 from rlt_core.rl.trainer import TrainerStatus
 from rlt_learner.learner.status import learner_health, new_faults
 from rlt_learner.recorder.status import Losses, report_opening

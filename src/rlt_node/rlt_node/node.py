@@ -9,9 +9,9 @@ from typing import Any
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
-from rlt_node.bounded import QUIET_SECONDS, UNLIMITED, Bounded
 from rlt_node.fault_log import FaultLog
 from rlt_node.process import FORESEEN, Finished
+from rlt_node.size_limits import QUIET_SECONDS, UNLIMITED, Bounded
 
 
 class FailFast:

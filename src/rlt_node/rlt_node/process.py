@@ -24,8 +24,8 @@ import traceback
 from types import FrameType
 from typing import Any
 
-from rlt_node import launched
-from rlt_node.claims import claim_node, remapped_name
+from rlt_node import launch_watch
+from rlt_node.name_claims import claim_node, remapped_name
 
 MASKED = (signal.SIGINT, signal.SIGTERM)
 ORPHAN_SECONDS = 5.0  # as long as a launch waits after SIGINT
@@ -68,7 +68,7 @@ class _StopRequest:
         signal.signal(signal.SIGINT, _ignored)  # a background shell passes SIGINT on as ignored
         signal.pthread_sigmask(signal.SIG_BLOCK, MASKED)
         threading.Thread(target=self._wait, name="signals", daemon=True).start()
-        launched.follow(self._orphan)
+        launch_watch.follow(self._orphan)
 
     def begin(self) -> None:
         """From now on a signal is a request."""

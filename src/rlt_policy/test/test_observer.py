@@ -9,8 +9,8 @@ from sensor_msgs.msg import JointState
 
 from rlt_core.contract import CameraSpec
 from rlt_node.conversions import fill_pose, image_from_msg, image_to_msg, stamp_of_tick
-from rlt_policy.observer.elements import Parts, element_of
 from rlt_policy.observer.observer_node import ObserverNode
+from rlt_policy.observer.proprioception import Parts, element_of
 
 
 def test_pose_elements():

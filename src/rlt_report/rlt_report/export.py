@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from rlt_core.contract import Contract
 from rlt_core.files import path_of, replacing
-from rlt_core.log.durable_log import LOG_FILE, StoredLog
+from rlt_core.log.sqlite_log import LOG_FILE, StoredLog
 from rlt_core.log.transition_log import pages
 from rlt_core.records import Transition as Record
 from rlt_interfaces.msg import EpisodeState, Transition

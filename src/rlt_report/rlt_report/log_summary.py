@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rlt_core.episodes.episode_result import EpisodeResult
-from rlt_core.log.durable_log import LOG_FILE, StoredLog
+from rlt_core.log.sqlite_log import LOG_FILE, StoredLog
 from rlt_core.log.transition_log import pages
 from rlt_core.records import Commit, EpisodeKind, Outcome, Source, Transition
 

@@ -21,7 +21,7 @@ import numpy as np
 from rlt_core.episodes import statistics
 from rlt_core.files import path_of, replace_file
 from rlt_core.records import Commit, EpisodeKind, Source
-from rlt_node import launched
+from rlt_node import launch_watch
 from rlt_report.log_summary import LogSummary
 from rlt_report.page import render, training_curve
 from rlt_report.run_folder import COUNTS, RunFolder, RunFolderError, read_run
@@ -117,7 +117,7 @@ def main() -> int:
         "--runs", type=path_of, nargs="+", help="output folders of the runs to pool into one report"
     )
     arguments = parser.parse_args()
-    launched.follow(lambda: os._exit(1))  # no file is ever half written
+    launch_watch.follow(lambda: os._exit(1))  # no file is ever half written
     try:
         report = write_report(arguments.output, arguments.runs or [arguments.output])
     except RunFolderError as error:

@@ -11,7 +11,7 @@ from typing import Any
 
 from rlt_core.episodes.episode_result import EpisodeResult
 from rlt_core.episodes.statistics import judged
-from rlt_core.log.durable_log import LOG_FILE
+from rlt_core.log.sqlite_log import LOG_FILE
 from rlt_core.records import EpisodeKind
 from rlt_core.settings import flat
 from rlt_report.log_summary import LogSummary, disagreements, read_log

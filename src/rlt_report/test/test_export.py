@@ -20,10 +20,10 @@ from rclpy.serialization import deserialize_message
 from rlt_report.export import STATES, TRANSITIONS, export
 
 from rlt_core.episodes.episode_result import EpisodeResult
-from rlt_core.log.durable_log import StoredLog
+from rlt_core.log.sqlite_log import StoredLog
 from rlt_core.records import Commit, EpisodeKind, Outcome, Phase, Source
 from rlt_core.settings import ScheduleSettings
-from rlt_episodes.job import EpisodesSettings
+from rlt_episodes.run_plan import EpisodesSettings
 from rlt_episodes.run_record import RunRecord, first_facts
 from rlt_interfaces import msg
 from rlt_node.conversions import episode_from_msg, transition_from_msg
@@ -179,7 +179,7 @@ def test_the_log_of_a_recorder_that_was_killed(run, contract, commits, committed
         from pathlib import Path
         import numpy as np
         from rlt_core.contract import Contract
-        from rlt_core.log.durable_log import DurableLog
+        from rlt_core.log.sqlite_log import DurableLog
         from rlt_core.records import EpisodeKind, EpisodeState, Outcome, Phase, Source
         from rlt_core.log.windows import episode_end
         contract = Contract.load(Path({str(run.parent / "contract.json")!r}))

@@ -29,7 +29,7 @@ from rlt_core.episodes.statistics import compare, judged, paired_bootstrap, summ
 from rlt_core.files import path_of
 from rlt_core.records import EpisodeKind, Outcome
 from rlt_core.runner import build_runner
-from rlt_sim.configuration import Installed, installed
+from rlt_sim.defaults import Installed, installed
 from rlt_sim.demonstrator import Demonstrator, rollout
 from rlt_sim.person import ScriptedPerson
 from rlt_sim.privileged import privileged_token

@@ -26,8 +26,8 @@ from rlt_sim.person import RATE_HZ, PersonAction, PersonSettings, ScriptedPerson
 from rlt_sim.sticks import Sticks
 from rlt_sim.world import TaskState, World
 from rlt_sim.world.world import Array
-from rlt_teleop.announce import is_correction
-from rlt_teleop.profile import PARAMETERS, Profile
+from rlt_teleop.device_profile import PARAMETERS, Profile
+from rlt_teleop.operator_messages import is_correction
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rlt_sim.person import PersonAction
-from rlt_teleop.profile import OFF, Motion, Profile
+from rlt_teleop.device_profile import OFF, Motion, Profile
 
 AXES, BUTTONS = 6, 21
 """How many axes and buttons `joy`'s game_controller_node has."""

@@ -17,7 +17,7 @@ from rlt_sim.benchmark import (
     train_runs,
     training_table,
 )
-from rlt_sim.configuration import installed
+from rlt_sim.defaults import installed
 
 EPISODES = 6
 

@@ -10,7 +10,7 @@ from rlt_core.settings import setting
 from rlt_node import qos
 from rlt_node.node import FailFastNode
 from rlt_node.parameters import declare, refuse_unknown
-from rlt_teleop.chosen import Choice
+from rlt_teleop.device_choice import Choice
 from rlt_teleop.pad import Pad
 
 

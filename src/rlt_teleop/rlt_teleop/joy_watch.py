@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rlt_core.settings import setting
-from rlt_teleop.profile import Profile
+from rlt_teleop.device_profile import Profile
 
 
 @dataclass(frozen=True)

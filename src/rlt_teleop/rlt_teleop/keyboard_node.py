@@ -22,9 +22,9 @@ from rlt_node.conversions import episode_from_msg
 from rlt_node.node import FailFastNode
 from rlt_node.parameters import refuse_unknown
 from rlt_node.process import Refused
-from rlt_teleop.announce import is_correction, status_line
-from rlt_teleop.keys import HELP, Keys
+from rlt_teleop.key_bindings import HELP, Keys
 from rlt_teleop.keystrokes import BRACKETED, Keystrokes
+from rlt_teleop.operator_messages import is_correction, status_line
 
 RATE_HZ = 50.0
 NO_KEY = b"\0"

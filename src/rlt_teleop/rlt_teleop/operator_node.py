@@ -23,12 +23,12 @@ from rlt_node.node import FailFastNode
 from rlt_node.parameters import declare, declare_one, refuse_unknown
 from rlt_node.publishers import several_publishers
 from rlt_node.rates import Rate
-from rlt_teleop.announce import episode_line, is_correction, takeover_line
-from rlt_teleop.buttons import Buttons
-from rlt_teleop.check import change_lines, table_lines
+from rlt_teleop.debounce import Buttons
+from rlt_teleop.device_check import change_lines, table_lines
+from rlt_teleop.device_profile import PARAMETERS, Profile
 from rlt_teleop.health import operator_health
 from rlt_teleop.joy_watch import JoySettings, JoyWatch
-from rlt_teleop.profile import PARAMETERS, Profile
+from rlt_teleop.operator_messages import episode_line, is_correction, takeover_line
 from rlt_teleop.requests import Answer, Requests
 from rlt_teleop.rumble import Rumble
 

@@ -10,7 +10,7 @@ with warnings.catch_warnings():  # it says which SDL it found; that is what we i
     warnings.simplefilter("ignore", UserWarning)
     import sdl2
 
-from rlt_teleop.chosen import Attached, Choice
+from rlt_teleop.device_choice import Attached, Choice
 
 RUMBLE_MS = 1000
 """A rumble ends by itself after this time, in ms; an intensity of 0 ends it at once."""

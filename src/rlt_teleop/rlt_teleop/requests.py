@@ -9,7 +9,7 @@ from typing import Any
 
 from rlt_interfaces.srv import Abort, Discard, Handover, LabelSuccess, PauseLearning
 from rlt_node.node import FailFastNode
-from rlt_node.servers import naming_all_servers
+from rlt_node.service_servers import naming_all_servers
 
 PATIENCE_S = 2.0
 """How long an answer may take before its absence is reported to the person."""

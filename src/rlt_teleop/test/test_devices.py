@@ -31,7 +31,7 @@ from sensor_msgs.msg import Joy, JoyFeedback
 from rlt_core.records import EpisodeKind, EpisodeState, Outcome, Phase, Source
 from rlt_node import qos
 from rlt_node.conversions import episode_to_msg
-from rlt_teleop.keys import AXES, BUTTONS
+from rlt_teleop.key_bindings import AXES, BUTTONS
 from rlt_teleop.pad import scaled
 
 ROOT = Path(__file__).resolve().parents[3]

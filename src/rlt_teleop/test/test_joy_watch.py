@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rlt_teleop.device_profile import PARAMETERS, Profile
 from rlt_teleop.joy_watch import JoySettings, JoyWatch
-from rlt_teleop.profile import PARAMETERS, Profile
 
 ENABLE, GRIP = 3, 2
 PROFILE = Profile.from_parameters(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from rlt_teleop.keys import FUNCTION_KEYS, MOTION_KEYS, TAKEOVER_KEY, TURBO_KEYS, Keys
+from rlt_teleop.key_bindings import FUNCTION_KEYS, MOTION_KEYS, TAKEOVER_KEY, TURBO_KEYS, Keys
 from rlt_teleop.keystrokes import LONGEST, PASTE, PASTED, QUIET_S, Keystrokes
 
 BOUND = [*MOTION_KEYS, *TURBO_KEYS, *FUNCTION_KEYS, TAKEOVER_KEY]

@@ -22,7 +22,7 @@ from seeded_robot import AGENT, content, new_trainer, same
 from small_disk import small_disk
 
 from rlt_core.log import checkpoint
-from rlt_core.log.durable_log import LOG_FILE, DurableLog, StoredLog
+from rlt_core.log.sqlite_log import LOG_FILE, DurableLog, StoredLog
 from rlt_core.log.windows import WindowBuilder
 from rlt_core.records import Phase
 from rlt_interfaces.msg import ControlStep, Features, Transition

@@ -16,7 +16,7 @@ import torch
 from seeded_robot import AGENT, TRAINING, content, same, trained_on
 
 from rlt_core.log import checkpoint
-from rlt_core.log.durable_log import LOG_FILE, StoredLog
+from rlt_core.log.sqlite_log import LOG_FILE, StoredLog
 from rlt_core.records import EpisodeKind, Source
 from rlt_core.rl.networks import Actor
 from rlt_interfaces.msg import LearnerStatus, PolicyInfo, PolicyWeights, Transition

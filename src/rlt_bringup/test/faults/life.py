@@ -16,7 +16,7 @@ from launches import Launch
 from rlt_core.control.control_loop import LEADER_SILENCE_S
 from rlt_interfaces.msg import EpisodeState
 from rlt_interfaces.srv import Abort
-from rlt_node import launched, qos
+from rlt_node import launch_watch, qos
 
 from .bench import STOP_S, Bench, Hold
 from .chunks import CHUNK, TICK_S, quoted
@@ -30,8 +30,8 @@ PAIRS, EPISODES = 10, 2
 LATEST_S = 12.0  # about the time that the first of a pair takes
 LAUNCH = """
 import sys
-from rlt_node import launched
-print(launched.passport(), flush=True)
+from rlt_node import launch_watch
+print(launch_watch.passport(), flush=True)
 sys.stdin.read()
 """
 
@@ -43,7 +43,7 @@ def leader_gone(make: Make) -> str:
     launch = subprocess.Popen(
         [sys.executable, "-c", LAUNCH], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
-    bench = labelled(make, **{launched.VARIABLE: launch.stdout.readline().strip()})
+    bench = labelled(make, **{launch_watch.VARIABLE: launch.stdout.readline().strip()})
     bench.closing.append(launch.kill)
     beats: list[float] = []
     bench.listen(

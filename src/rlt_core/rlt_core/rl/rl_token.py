@@ -19,7 +19,7 @@ from torch.nn import functional
 from rlt_core.records import FloatArray
 from rlt_core.vla.base import Prefix
 from rlt_core.vla.transformer import Block
-from rlt_core.vla.weights import load_weights, save_weights, weights_digest
+from rlt_core.vla.weight_files import load_weights, save_weights, weights_digest
 
 WEIGHTS_FILE = "rl_token.safetensors"
 

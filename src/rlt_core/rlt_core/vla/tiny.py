@@ -27,7 +27,7 @@ from rlt_core.contract import CameraSpec
 from rlt_core.records import FloatArray, Observation
 from rlt_core.vla.base import VLA, Prefix
 from rlt_core.vla.transformer import Block, KeysValues
-from rlt_core.vla.weights import load_weights, save_weights, weights_digest
+from rlt_core.vla.weight_files import load_weights, save_weights, weights_digest
 
 WEIGHTS_FILE = "vla.safetensors"
 _GRID = 4  # image tokens per side

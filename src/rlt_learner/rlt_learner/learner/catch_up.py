@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rlt_interfaces.srv import GetTransitions
-from rlt_node.servers import naming_all_servers
+from rlt_node.service_servers import naming_all_servers
 
 PAGE_SECONDS = 5.0
 REPEAT_SECONDS = 2.0

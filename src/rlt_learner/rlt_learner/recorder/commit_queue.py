@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from rlt_core.contract import Contract
-from rlt_core.log.durable_log import LOG_FILE, DurableLog
+from rlt_core.log.sqlite_log import LOG_FILE, DurableLog
 from rlt_core.log.transition_log import Log, TransitionLog, pages
 from rlt_core.log.windows import episode_end
 from rlt_core.records import (

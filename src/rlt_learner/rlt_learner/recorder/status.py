@@ -6,9 +6,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from rlt_core.log.durable_log import DurableLog
+from rlt_core.log.sqlite_log import DurableLog
+from rlt_core.log.sqlite_wal import Dropped
 from rlt_core.log.transition_log import Log
-from rlt_core.log.write_ahead_log import Dropped
 from rlt_interfaces.msg import RecorderStatus
 from rlt_learner.recorder.commit_queue import CommitQueue
 from rlt_node.diagnostics import Health, Level

@@ -30,10 +30,10 @@ from rlt_node.process import Refused
 from rlt_node.rates import Rate, Spread
 from rlt_policy.backlog import Backlog
 from rlt_policy.input_faults import Fault, Faults
-from rlt_policy.observer.elements import JOINTS, POSE, WRENCH, Parts, element_of
 from rlt_policy.observer.frozen_camera import Vector
-from rlt_policy.observer.history import Sample
-from rlt_policy.observer.sources import Moment, ObserverSettings, Sources
+from rlt_policy.observer.proprioception import JOINTS, POSE, WRENCH, Parts, element_of
+from rlt_policy.observer.source_history import Sample
+from rlt_policy.observer.source_pairing import Moment, ObserverSettings, Sources
 
 START_SECONDS = 5.0  # in which drivers may still be starting
 SILENT_SECONDS = 2.0  # without a control step

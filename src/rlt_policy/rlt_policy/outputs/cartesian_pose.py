@@ -16,7 +16,7 @@ from rlt_core.settings import MotionLimits
 from rlt_node import qos
 from rlt_node.conversions import fill_pose, stamp_of_tick
 from rlt_policy.outputs import OnPosition, RobotOutput
-from rlt_policy.outputs.tool import ToolState, require_tool_axes
+from rlt_policy.outputs.tool_state import ToolState, require_tool_axes
 
 
 class CartesianPose(RobotOutput):

@@ -23,9 +23,9 @@ from rlt_core.settings import MotionLimits, setting
 from rlt_node import qos
 from rlt_node.parameters import declare
 from rlt_policy.outputs import OnPosition, RobotOutput, require_real_time
-from rlt_policy.outputs.following import Following
+from rlt_policy.outputs.setpoint_following import Following
 from rlt_policy.outputs.stop_proof import StopProof
-from rlt_policy.outputs.tool import ToolState, require_tool_axes
+from rlt_policy.outputs.tool_state import ToolState, require_tool_axes
 
 
 @dataclass(frozen=True)

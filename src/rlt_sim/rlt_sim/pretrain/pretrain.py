@@ -26,7 +26,7 @@ from rlt_core.records import FloatArray
 from rlt_core.rl.rl_token import DECODERS, TokenEncoder
 from rlt_core.vla.model import CONTRACT_FILE
 from rlt_core.vla.tiny import TinyVLA
-from rlt_sim.configuration import installed
+from rlt_sim.defaults import installed
 from rlt_sim.pretrain.assessment import embed, evaluate_base, probe_all, tokens_of
 from rlt_sim.pretrain.dataset import Demonstrations, Frames, demonstrate, scatter
 from rlt_sim.pretrain.probe import ProbeResult, score

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from itertools import zip_longest
 
-from rlt_teleop.profile import Profile
+from rlt_teleop.device_profile import Profile
 
 Device = tuple[tuple[float, ...], tuple[int, ...]]
 """Axes and buttons of a Joy message."""

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from rlt_core.episodes.task import read_task
+from rlt_core.episodes.task_file import read_task
 from rlt_core.files import named_file
 from rlt_core.settings import (
     AgentSettings,

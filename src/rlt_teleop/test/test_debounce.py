@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlt_teleop.buttons import Buttons, Press
+from rlt_teleop.debounce import Buttons, Press
 
 DEBOUNCE = 0.05
 STEP = 0.01

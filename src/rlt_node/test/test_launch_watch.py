@@ -11,13 +11,13 @@ import time
 
 import pytest
 
-from rlt_node import launched
+from rlt_node import launch_watch
 
 PATIENCE_S = 30.0
 LAUNCH = """
 import os, subprocess, sys
-from rlt_node import launched
-os.environ[launched.VARIABLE] = launched.passport()
+from rlt_node import launch_watch
+os.environ[launch_watch.VARIABLE] = launch_watch.passport()
 node = subprocess.Popen([sys.executable, "-c", sys.argv[1]], start_new_session=True)
 print(node.pid, flush=True)
 node.wait()
@@ -114,15 +114,15 @@ def test_what_the_kernel_would_do_at_the_launchs_end_is_taken_off(tmp_path):
 def test_a_launch_that_was_gone_before_or_whose_number_is_anothers_now_has_ended(
     monkeypatch, launch
 ):
-    monkeypatch.setenv(launched.VARIABLE, launch.format(pid=os.getpid()))
+    monkeypatch.setenv(launch_watch.VARIABLE, launch.format(pid=os.getpid()))
     told = threading.Event()
-    launched.follow(told.set)
+    launch_watch.follow(told.set)
     assert told.wait(PATIENCE_S)
 
 
 @pytest.mark.parametrize("launch", ["", None])
 def test_while_the_launch_lives_or_without_one_nothing_happens(monkeypatch, launch):
-    monkeypatch.setenv(launched.VARIABLE, launched.passport() if launch is None else launch)
+    monkeypatch.setenv(launch_watch.VARIABLE, launch_watch.passport() if launch is None else launch)
     told = threading.Event()
-    launched.follow(told.set)
+    launch_watch.follow(told.set)
     assert not told.wait(0.2)

@@ -11,7 +11,7 @@ from rlt_core.contract import VectorSpec
 from rlt_core.control.motion_limits import MotionLimiter
 from rlt_core.records import ControlStep, Source
 from rlt_core.settings import MotionLimits
-from rlt_policy.outputs.following import Following
+from rlt_policy.outputs.setpoint_following import Following
 
 DT = 0.02
 MAX_TRACKING_ERROR = 0.006

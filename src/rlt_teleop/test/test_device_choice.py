@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlt_teleop.chosen import Attached, Choice
+from rlt_teleop.device_choice import Attached, Choice
 
 PAD = Attached(0, 0, "Pad", "0300aa", "", True)
 OTHER = Attached(0, 1, "Other", "0300bb", "", True)

@@ -7,11 +7,11 @@ import sys
 
 import pytest
 
-from rlt_node.claims import Taken, claim_graph, claim_node, full_name, remapped_name
+from rlt_node.name_claims import Taken, claim_graph, claim_node, full_name, remapped_name
 
 HOLDER = """
 import sys
-from rlt_node import claims
+from rlt_node import name_claims
 held = getattr(claims, sys.argv[1])(eval(sys.argv[2]))
 print("claimed", flush=True)
 sys.stdin.read()

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from rlt_core.contract import Contract
 from rlt_policy.input_faults import Fault
 from rlt_policy.observer.frozen_camera import FrozenCamera
-from rlt_policy.observer.history import Sample
-from rlt_policy.observer.sources import ObserverSettings, Sources
+from rlt_policy.observer.source_history import Sample
+from rlt_policy.observer.source_pairing import ObserverSettings, Sources
 
 CONTRACT = Contract.load(
     Path(__file__).resolve().parents[3] / "models" / "ethernet" / "contract.json"

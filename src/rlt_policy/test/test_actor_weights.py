@@ -11,7 +11,7 @@ import torch
 from rlt_core.contract import Contract, ContractMismatch
 from rlt_core.log import checkpoint
 from rlt_interfaces.msg import PolicyWeights
-from rlt_policy.policy.weights import from_checkpoint, from_message
+from rlt_policy.policy.actor_weights import from_checkpoint, from_message
 
 MODEL = Path(__file__).resolve().parents[3] / "models" / "ethernet"
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from rlt_node.profiles import find_profile
 from rlt_teleop.command_line import _flat
+from rlt_teleop.device_profile import FUNCTIONS, MOTIONS, OFF, PARAMETERS, Profile
 from rlt_teleop.joy_watch import JoySettings
-from rlt_teleop.keys import AXES, BUTTONS, FUNCTION_KEYS, MOTION_KEYS
-from rlt_teleop.profile import FUNCTIONS, MOTIONS, OFF, PARAMETERS, Profile
+from rlt_teleop.key_bindings import AXES, BUTTONS, FUNCTION_KEYS, MOTION_KEYS
 
 ROOT = Path(__file__).resolve().parents[3]
 FOLDER = ROOT / "config/gamepads"

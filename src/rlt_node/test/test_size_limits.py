@@ -14,8 +14,8 @@ from rclpy.serialization import serialize_message
 
 from rlt_interfaces.msg import HumanCommand, PolicyWeights
 from rlt_node import qos
-from rlt_node.bounded import LARGEST, RECORD_BYTES
 from rlt_node.node import FailFastNode
+from rlt_node.size_limits import LARGEST, RECORD_BYTES
 
 PATIENCE_S = 30.0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rlt_teleop.keys import AXES, BUTTONS, FUNCTION_KEYS, HELP, MOTION_KEYS, PULSE_S, Keys
+from rlt_teleop.key_bindings import AXES, BUTTONS, FUNCTION_KEYS, HELP, MOTION_KEYS, PULSE_S, Keys
 
 
 def axes(keys, now):

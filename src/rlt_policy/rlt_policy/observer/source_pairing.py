@@ -22,7 +22,7 @@ from rlt_core.settings import setting
 from rlt_node.rates import Spread
 from rlt_policy.input_faults import Fault
 from rlt_policy.observer.frozen_camera import FrozenCamera, Vector
-from rlt_policy.observer.history import History, Sample
+from rlt_policy.observer.source_history import History, Sample
 
 LONGEST_LATENCY_S = 1.0  # a larger value is a clock offset, not a latency
 IMAGES, STATES = 32, 1000  # most samples kept of a camera, of any other source

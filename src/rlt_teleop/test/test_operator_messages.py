@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from rlt_core.records import EpisodeKind, EpisodeState, Outcome, Phase, Source
-from rlt_teleop.announce import episode_line, is_correction, status_line, takeover_line
+from rlt_teleop.operator_messages import episode_line, is_correction, status_line, takeover_line
 
 RESETTING = EpisodeState(
     run="r", episode=3, kind=EpisodeKind.TRAIN, phase=Phase.RESETTING, acting=Source.BASE,
