@@ -247,7 +247,9 @@ package_stamp() {
         find "src/$package" -type f \( -name package.xml -o -name 'setup.*' -o -name CMakeLists.txt \
             -o -name '*.msg' -o -name '*.srv' -o -name '*.action' \) -print0 | sort -z | xargs -0 cat
         if [ "$package" = rlt_bringup ]; then
-            find launch config models -type f -not -name '*.pyc' 2>/dev/null | sort || true
+            # CMake links its modules one by one.
+            find launch config models src/rlt_bringup/rlt_bringup -type f -not -name '*.pyc' \
+                2>/dev/null | sort || true
         fi
     } | sha256sum
 }
@@ -268,6 +270,9 @@ build_workspace() {
     mapfile -t stale < <(stale_packages)
     [ "${#stale[@]}" = 0 ] && return
     say "building ${stale[*]}"
+    for package in "${stale[@]}"; do
+        rm -rf "install/$package" # what a package no longer has shall not stay installed
+    done
     export VIRTUAL_ENV="$venv" PATH="$venv/bin:$PATH"
     if [ "$ros" = wheels ]; then
         export AMENT_PREFIX_PATH="$venv" CMAKE_PREFIX_PATH="$venv"

@@ -167,7 +167,10 @@ def test_a_nodes_section_links_all_its_parameters(node):
     assert set(re.findall(r"\[(\w+)\]\(", line.group())) == set(settings_classes(node))
 
 
-@pytest.mark.parametrize("package", sorted(path.parent.name for path in ROOT.glob("src/*/setup.py")))
+PYTHON_PACKAGES = sorted(path.parent.name for path in ROOT.glob("src/*/setup.py"))
+
+
+@pytest.mark.parametrize("package", PYTHON_PACKAGES)
 def test_a_packages_readme_names_its_modules(package):
     folder = ROOT / "src" / package
     named = re.findall(r"`(\w+)(?:\.py)?`", (folder / "README.md").read_text())
