@@ -167,8 +167,8 @@ MUTANTS = (
         "            self._fault = leaderless\n", "", CONTROL,
     ),
     Mutant(
-        "controller: heartbeat of another run", "rlt_policy/controller/chunk_controller_node",
-        "self._episode is not None and message.run == self._episode.run",
+        "controller: heartbeat of another run", "rlt_policy/controller/real_time",
+        "self._episode is not None and run == self._episode.run",
         "self._episode is not None", ("rlt_policy/test_disagreement",),
     ),
     never("episodes: another episodes node", "rlt_episodes/episode_publisher",

@@ -158,9 +158,9 @@ def test_a_closed_controller_ticks_no_more(bench):
     bench.send(ActionChunk(episode=7, contract_hash="0" * 64), "action_chunk", qos.BARRIER)
     bench.executor.spin_once(timeout_sec=1.0)
     assert bench.node.exit_reason is None
-    assert bench.node._counter.is_alive()
+    assert bench.node._ticks._thread.is_alive()
     bench.node.close()
-    assert not bench.node._counter.is_alive()
+    assert not bench.node._ticks._thread.is_alive()
 
 
 @pytest.mark.parametrize("bench", [(ChunkControllerNode, "real_time")], indirect=True)
@@ -168,7 +168,7 @@ def test_only_the_own_runs_leader_is_heard(bench, monkeypatch):
     heard: list[float] = []
     monkeypatch.setattr(bench.node._control, "note_leader", heard.append)
     bench.send(IDLE, "episode_state", qos.BARRIER)
-    bench.wait_for(lambda: bench.node._episode is not None)
+    bench.wait_for(lambda: bench.node._ticks._episode is not None)
     words: list[EpisodeState] = []
     bench.other.create_subscription(EpisodeState, "episode_heartbeat", words.append, qos.COMMAND)
     publisher = bench.other.create_publisher(EpisodeState, "episode_heartbeat", qos.COMMAND)
@@ -182,14 +182,14 @@ def test_only_the_own_runs_leader_is_heard(bench, monkeypatch):
     assert len(heard) == 1
 
 
-@pytest.mark.parametrize("bench", [(ChunkControllerNode, "lockstep")], indirect=True)
+@pytest.mark.parametrize("bench", [(ChunkControllerNode, "real_time")], indirect=True)
 def test_the_clock_does_not_wait_for_a_message_to_be_converted(bench, monkeypatch):
     locked = {}
     for name in ("chunk_from_msg", "human_from_msg"):
         convert = getattr(chunk_controller_node, name)
 
         def noted(*arguments, name=name, convert=convert):
-            locked[name] = bench.node._lock.locked()
+            locked[name] = bench.node._ticks.lock.locked()
             return convert(*arguments)
 
         monkeypatch.setattr(chunk_controller_node, name, noted)

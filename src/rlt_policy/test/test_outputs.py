@@ -284,6 +284,7 @@ def test_a_pose_stays(make_bench):
     np.testing.assert_allclose(bench.standing(), setpoint, atol=1e-9)
 
 
+@pytest.mark.time_critical  # the proof needs the robot's state every 0.1 s
 def test_twists_stop_by_the_driver_which_proved_it(make_bench):
     bench = make_bench("twist", **PROVED)
     bench.connect()
@@ -297,6 +298,7 @@ def test_twists_stop_by_the_driver_which_proved_it(make_bench):
     assert bench.standing()[0] > begun[0]
 
 
+@pytest.mark.time_critical  # the proof needs the robot's state every 0.1 s
 def test_twists_lead_to_the_setpoint_and_a_hold_is_zero(make_bench):
     bench = make_bench("twist", **PROVED)
     bench.connect()
@@ -308,6 +310,7 @@ def test_twists_lead_to_the_setpoint_and_a_hold_is_zero(make_bench):
     bench.wait_for(lambda: bench.driver.target()[1] > 0.03, "the way to the set-point")
 
 
+@pytest.mark.time_critical  # the proof needs the robot's state every 0.1 s
 def test_a_driver_that_goes_on_is_refused(make_bench):
     bench = make_bench("twist", **PROVED)
     bench.driver.timeout = 1e6
