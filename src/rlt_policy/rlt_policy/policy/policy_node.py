@@ -36,9 +36,9 @@ from rlt_node.lifecycle import SelfStartingNode
 from rlt_node.parameters import declare, refuse_unknown
 from rlt_node.process import Refused
 from rlt_node.rates import Rate
-from rlt_policy.backlog import outdated
-from rlt_policy.input_faults import Fault, Faults
+from rlt_policy.input_faults import Faults
 from rlt_policy.policy.actor_weights import PolicySettings, from_checkpoint, from_message
+from rlt_policy.policy.answering import Lockstep, RealTime
 from rlt_policy.policy.latency import Latency
 
 WARM_UP_STEPS = 3
@@ -68,7 +68,7 @@ class PolicyNode(SelfStartingNode):
         self._next_weights: PolicyWeights | None = None
         self._sent = Rate()
         self._faults = Faults()
-        self._problem = ""
+        self._answering: Lockstep | RealTime
         self._learner = LearnerWatch(self)
         Diagnostics(self, self._health)
 
@@ -81,6 +81,11 @@ class PolicyNode(SelfStartingNode):
         self._hash = self._contract.hash()
         delay = contract.planning_delay_ticks
         self._latency = Latency(contract.rate_hz, delay)
+        self._answering = (
+            Lockstep(self._graph.silence_s)
+            if self._graph.lockstep
+            else RealTime(contract, self._faults, self.get_logger(), self.soon)
+        )
         # Twice as many as can still be answered: what waits while nothing runs is bounded.
         self._waiting = deque(maxlen=2 * (contract.chunk + delay) // contract.stride)
         self._step = PolicyStep(vla, token, self._contract, self._agent)
@@ -118,7 +123,7 @@ class PolicyNode(SelfStartingNode):
     def _on_observation(self, message: Observation) -> None:
         expected = self._contract.proprio.names
         if tuple(message.proprio_names) != expected:
-            self._refuse(
+            self._answering.reject(
                 "names",
                 f"observation of tick {message.tick} holds proprioception "
                 f"{', '.join(message.proprio_names)}; the contract expects {', '.join(expected)}: "
@@ -128,15 +133,12 @@ class PolicyNode(SelfStartingNode):
         self._waiting.append(message)
         self._waiting_since = time.monotonic()
         self._newest_tick = message.tick
-        if not self._graph.lockstep:
-            self._skip_outdated()
+        self._drop_obsolete()
         self._act_soon()
 
-    def _skip_outdated(self) -> None:
-        """Real time: drop the observations that a newer chunk boundary made obsolete."""
-        ticks = [message.tick for message in self._waiting]
-        contract = self._contract
-        for _ in range(outdated(ticks, contract.chunk, contract.planning_delay_ticks)):
+    def _drop_obsolete(self) -> None:
+        """Drop the observations that need no answer any more."""
+        for _ in range(self._answering.obsolete([each.tick for each in self._waiting])):
             tick = self._waiting.popleft().tick
             if self.active and self._episode is not None and self._wants(tick, self._episode):
                 self._skipped += 1
@@ -151,29 +153,22 @@ class PolicyNode(SelfStartingNode):
 
     def _act_soon(self) -> None:
         """Act at once in lockstep; in real time after all arrived messages have been read."""
-        if self._graph.lockstep:
-            self._act()
-        elif not self._woken:
+        if not self._woken:
             self._woken = True
-            self.soon(self._act)
+            self._answering.soon(self._act)
 
     def _act(self) -> None:
-        """Process every observation for which it is known whether its episode still runs.
-
-        In real time only one at a time: new arrivals may make the next one outdated.
-        """
+        """Process every observation for which it is known whether its episode still runs."""
         self._woken = False
         episode = self._episode
         while self._waiting and self.active and episode is not None:
             tick = self._waiting[0].tick
-            running = episode.phase is Phase.RUNNING
-            known = tick <= episode.tick or (running and not self._graph.lockstep)
-            if not known:
+            if not self._answering.known(tick, episode):
                 return  # the episode_state of this tick has not arrived yet
             message = self._waiting.popleft()
             if self._wants(tick, episode):
                 self._answer(message, episode)
-                if not self._graph.lockstep:
+                if self._answering.one_by_one:
                     self._act_soon()
                     return
 
@@ -190,32 +185,21 @@ class PolicyNode(SelfStartingNode):
         try:
             answer = self._step.observe(observation_from_msg(message), episode)
         except NotFinite as error:
-            self._refuse("nonfinite", str(error))
+            self._answering.reject("nonfinite", str(error))
             return
         except RuntimeError as error:
             raise Refused(str(error)) from error
-        self._problem = ""
-        if self._faults.work(time.monotonic()):
-            self.get_logger().info("observations and results are usable again")
+        self._answering.accept()
         if answer[1] is not None:
             self._latency.spread.add(time.perf_counter() - started)
-        if self._graph.lockstep:
-            self._send(answer, message.header.stamp, started)
-        else:
-            self.soon(lambda: self._send(answer, message.header.stamp, started))
-
-    def _is_over(self, chunk: ChunkRecord, started: float) -> bool:
-        """Whether a chunk's last tick has passed, by the newest observation or by the clock."""
-        ticks = chunk.start_tick + self._contract.chunk - chunk.obs_tick
-        late = time.perf_counter() - started > ticks * self._contract.dt
-        return late or self._newest_tick >= chunk.obs_tick + ticks
+        self._answering.soon(lambda: self._send(answer, message.header.stamp, started))
 
     def _send(self, answer: Answer, stamp: Time, started: float) -> None:
         """Publish everything except, in real time, a chunk that was over before it was ready."""
         features, chunk = answer
         if not self.active:
             return
-        if chunk is not None and not self._graph.lockstep and self._is_over(chunk, started):
+        if chunk is not None and self._answering.over(chunk, started, self._newest_tick):
             self._skipped += 1
         elif chunk is not None:
             self._sent.count(time.monotonic())
@@ -227,26 +211,10 @@ class PolicyNode(SelfStartingNode):
             record.header.stamp = stamp
             self._features.publish(record)
 
-    def _refuse(self, code: str, problem: str) -> None:
-        """End the run in lockstep, where others wait; in real time count it and log it once."""
-        if self._graph.lockstep:
-            raise Refused(problem)
-        self._problem = problem
-        if self._faults.note(Fault(code, "observation", problem), time.monotonic()):
-            self.get_logger().error(problem)
-
     def _watch(self) -> None:
-        """End the run if the episode_state of a tick is missing."""
-        waited = time.monotonic() - self._waiting_since
-        episode = self._episode
-        if (
-            self.active and self._graph.lockstep and self._waiting and episode is not None
-            and episode.phase is Phase.RUNNING and waited > self._graph.silence_s
-        ):
-            raise Refused(
-                f"episodes published no episode_state for tick {self._waiting[0].tick} within "
-                f"{self._graph.silence_s:g} s: check that node"
-            )
+        if self.active:
+            ticks = [each.tick for each in self._waiting]
+            self._answering.check(ticks, time.monotonic() - self._waiting_since, self._episode)
 
     # ---- Weights ------------------------------------------------------------------------------
 
@@ -295,8 +263,8 @@ class PolicyNode(SelfStartingNode):
         version = self._step.version
         lag = max(0, self._newest_version - version)
         values |= {"policy_version": version, "policy_version_lag": lag, **self._latency.values()}
-        if self._problem:
-            return Health(Level.ERROR, self._problem, values)
+        if self._answering.problem:
+            return Health(Level.ERROR, self._answering.problem, values)
         slow = "" if self._graph.lockstep else self._latency.excess()
         problem = "; ".join(filter(None, (slow, self._learner.fault(version))))
         return Health(Level.WARN if problem else Level.OK, problem or "ok", values)
