@@ -17,6 +17,7 @@ from rlt_episodes.readiness import Patience, waiting_for_learning
 from rlt_episodes.reset import RobotReset
 from rlt_episodes.run_plan import EpisodesSettings, schedule_of
 from rlt_episodes.run_record import RunRecord, earlier_episodes, first_facts, last_facts
+from rlt_episodes.ticks import Lockstep, RealTime
 from rlt_interfaces.msg import ControlStep, PolicyInfo, RecorderStatus, TaskState
 from rlt_interfaces.srv import Abort, Discard, Handover, LabelSuccess
 from rlt_node import qos
@@ -57,9 +58,12 @@ class EpisodesNode(FailFastNode):
         self._policy: PolicyInfo | None = None
         self._recorder: RecorderStatus | None = None
         self._task = TaskState()
-        self._last_tick: int | None = None
         self._reset_to: int | None = None
-        self._next_tick = 0
+        self._ticks = (
+            Lockstep(self._graph.silence_s)
+            if self._graph.lockstep
+            else RealTime(self._contract.chunk)
+        )
         self._began = self._moved = time.monotonic()
         if earlier:
             self._began -= self._extra[earlier[-1].episode].get("wall_seconds", 0.0)
@@ -136,9 +140,7 @@ class EpisodesNode(FailFastNode):
 
     def _on_step(self, message: ControlStep) -> None:
         """Count the ticks; a restarted controller jumps, and the episode is not its own."""
-        restarted = self._last_tick is not None and message.tick != self._last_tick + 1
-        self._last_tick = message.tick
-        self._next_tick = max(self._next_tick, message.tick + 1)
+        restarted = self._ticks.count(message.tick)
         if restarted and self._machine.state.phase is Phase.RUNNING:
             self._apply(self._machine.abort("chunk_controller restarted"))
         tick, source = message.tick, Source(message.source)
@@ -158,7 +160,7 @@ class EpisodesNode(FailFastNode):
         changed = (state.phase, state.critical) != (before.phase, before.critical)
         if state.phase is Phase.ENDED:
             self._note_end()
-        if self._graph.lockstep or changed:
+        if self._ticks.waits_for_states or changed:
             self._states.publish(state)
 
     def _note_end(self) -> None:
@@ -191,8 +193,8 @@ class EpisodesNode(FailFastNode):
         self._reset.pursue()
         self._run_if_reset()
         phase = self._machine.state.phase
-        if self._graph.lockstep and phase in (Phase.RESETTING, Phase.RUNNING):
-            self._check_silence()
+        if phase in (Phase.RESETTING, Phase.RUNNING):
+            self._ticks.check(self._machine.state, self._moved, self._reset)
         if phase not in (Phase.IDLE, Phase.ENDED) or self._second_look():
             return
         reason = self._waiting_for()
@@ -209,16 +211,6 @@ class EpisodesNode(FailFastNode):
         looks = settings.supervisor == "human" and phase is Phase.ENDED
         return looks and time.monotonic() - self._moved < settings.second_look_s
 
-    def _check_silence(self) -> None:
-        """Lockstep: end the run if the robot stops executing ticks."""
-        limit, state = self._graph.silence_s, self._machine.state
-        self._reset.check(limit)
-        if state.phase is Phase.RUNNING and time.monotonic() - self._moved > limit:
-            raise Refused(
-                f"tick {state.tick} of episode {state.episode} has not ended within {limit:g} s: "
-                "check chunk_controller and simulator"
-            )
-
     def _waiting_for(self) -> str:
         """What keeps the next episode from opening; empty if nothing does."""
         if self._record.fault or self._policy is None:
@@ -226,8 +218,8 @@ class EpisodesNode(FailFastNode):
         self._contract.require(self._policy.contract_hash, "the policy")
         if not self._states.sure:
             return "the discovery of other episodes nodes in this namespace"
-        if not self._graph.lockstep and self._last_tick is None:
-            return "the chunk_controller, which counts the ticks"
+        if missing := self._ticks.missing():
+            return missing
         if self._machine.human_acting and self._machine.upcoming is not None:
             return "the person to let go of the robot"
         if self._settings.job == "evaluate_actor" and not self._policy.policy_version:
@@ -264,10 +256,7 @@ class EpisodesNode(FailFastNode):
         """Start the episode after its reset, once it is in the record."""
         if self._reset_to is None or self._record.fault:
             return
-        start_tick, self._reset_to = self._reset_to, None
-        if not self._graph.lockstep:
-            chunk = self._contract.chunk
-            start_tick = (self._next_tick // chunk + 2) * chunk  # the controller owns the tick
+        start_tick, self._reset_to = self._ticks.start_tick(self._reset_to), None
         self._moved = time.monotonic()
         self._states.publish(self._machine.begin(start_tick))
         if self._graph.lockstep and self._task.tick == start_tick:

@@ -95,7 +95,7 @@ class Others:
             step = ControlStep(tick=self.tick, source=source, **{"episode": episode} | fields)
             self._steps.publish(step)
             self.tick += 1
-        self.wait_for(lambda: self.node._last_tick == self.tick - 1)
+        self.wait_for(lambda: self.node._ticks._last == self.tick - 1)
 
     def sense(self, **judgement: bool) -> None:
         """Let the simulator judge, and wait until the node knows."""
@@ -286,7 +286,7 @@ def test_steps_that_queue_up_behind_a_slow_node_are_not_lost(start):
     for _ in range(400):
         others._steps.publish(ControlStep(tick=others.tick, source=Source.BASE, episode=1))
         others.tick += 1
-    others.wait_for(lambda: others.node._last_tick == others.tick - 1)
+    others.wait_for(lambda: others.node._ticks._last == others.tick - 1)
     assert others.node._machine.state.phase is Phase.RUNNING
 
 
