@@ -190,6 +190,12 @@ KEPT_EPISODES = 50
 PEOPLE = (Source.HUMAN, Source.BLEND)
 """Sources of the ticks that a person decided, including blending."""
 
+NUMBERS = (
+    "token", "proprio", "committed", "reference", "actions", "rewards",
+    "next_token", "next_proprio", "next_committed", "next_reference",
+)
+"""The arrays of numbers of a `Transition`."""
+
 INTERRUPTED = "interrupted"
 """Label source of an episode whose end was not observed: it ends at its last recorded tick."""
 
@@ -300,6 +306,11 @@ class Transition:
     def key(self) -> tuple[str, int, int]:
         """Key in the replay buffer: (run, episode, step)."""
         return (self.run, self.episode, self.step)
+
+    @property
+    def finite(self) -> bool:
+        """Whether all numbers are finite."""
+        return all(np.isfinite(getattr(self, name)).all() for name in NUMBERS)
 
     @property
     def decided_by_person(self) -> bool:

@@ -17,6 +17,7 @@ from rlt_core.contract import Contract
 from rlt_core.records import (
     INTERRUPTED,
     KEPT_EPISODES,
+    PEOPLE,
     Commit,
     ControlStep,
     EpisodeState,
@@ -323,7 +324,7 @@ class _Episode:
         limited[:valid] = [bool(step.limited) for step in executed[start - observed :]]
         reference = np.array(here.reference, np.float32)
         if self._human_reference:
-            by_person = np.isin(sources[:valid], (Source.HUMAN, Source.BLEND))
+            by_person = np.isin(sources[:valid], PEOPLE)
             reference[:valid][by_person] = window[by_person]
         actions = reference.copy()
         actions[:valid] = window

@@ -6,8 +6,6 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from rlt_core.contract import Contract
 from rlt_core.log.sqlite_log import LOG_FILE, DurableLog
 from rlt_core.log.transition_log import Log, TransitionLog, pages
@@ -23,10 +21,6 @@ from rlt_core.records import (
 )
 
 MAX_WAITING = 10_000  # an episode of almost seven minutes; the next one does not open meanwhile
-ARRAYS = (
-    "token", "proprio", "committed", "reference", "actions", "rewards",
-    "next_token", "next_proprio", "next_committed", "next_reference",
-)
 
 
 def open_log(folder: Path | None, run: str, contract: Contract) -> Log:
@@ -113,7 +107,7 @@ class CommitQueue:
         """
         ended = False
         for transition in transitions:
-            if not is_finite(transition):
+            if not transition.finite:
                 self.refused += 1
                 continue
             self._waiting.append(transition)
@@ -155,11 +149,6 @@ class CommitQueue:
             self._open.pop(t.step, None)
         else:
             self._open[t.step] = t
-
-
-def is_finite(transition: Transition) -> bool:
-    """Whether all numbers of a transition are finite."""
-    return all(np.isfinite(getattr(transition, name)).all() for name in ARRAYS)
 
 
 def interrupted_end(windows: Sequence[Transition]) -> Transition:
