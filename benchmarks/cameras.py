@@ -21,12 +21,12 @@ from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "src" / "rlt_bringup" / "test"))
+sys.path.insert(0, str(ROOT / "testing"))
 
 from domains import claimed_domain  # noqa: E402
+from graphs import MODEL, Graph, Watcher  # noqa: E402
 from late_camera import LateCameras  # noqa: E402
 
-from conftest import MODEL, Graph, Watcher  # noqa: E402
 from rlt_core.contract import Contract  # noqa: E402
 from rlt_core.records import Source  # noqa: E402
 from rlt_interfaces.msg import Observation  # noqa: E402

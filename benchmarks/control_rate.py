@@ -31,11 +31,11 @@ from rclpy.context import Context
 from rclpy.experimental import EventsExecutor
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "src" / "rlt_bringup" / "test"))
+sys.path.insert(0, str(ROOT / "testing"))
 
 from domains import claimed_domain  # noqa: E402
+from graphs import MODEL, Graph  # noqa: E402
 
-from conftest import MODEL, Graph  # noqa: E402
 from rlt_interfaces.msg import ControlStep, LearnerStatus  # noqa: E402
 from rlt_node import qos  # noqa: E402
 from rlt_node.conversions import seconds  # noqa: E402

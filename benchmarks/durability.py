@@ -41,11 +41,10 @@ from rlt_core.settings import AgentSettings
 from rlt_learner.learner.checkpoint_writer import Saver
 from rlt_learner.learner.checkpoints import Checkpoints
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src" / "rlt_bringup" / "test"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "testing"))
 from domains import claimed_domain
+from graphs import Graph
 from seeded_robot import MODEL, Robot, new_trainer, start_learner, start_recorder
-
-from conftest import Graph
 
 TOKEN = 128
 COMMIT_GOAL = 0.7  # of the rate of raw appends

@@ -35,8 +35,9 @@ from rlt_core.contract import Contract
 from rlt_core.log import checkpoint
 from rlt_core.records import Transition
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src" / "rlt_bringup" / "test"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "testing"))
 from domains import claimed_domain
+from graphs import Graph
 from machines import TwoMachines
 from seeded_robot import (
     MODEL,
@@ -49,8 +50,6 @@ from seeded_robot import (
     trained_on,
 )
 from small_disk import small_disk
-
-from conftest import Graph
 
 EVERY_S = 20.0  # time between the beginnings of faults
 OUTAGE_S = 10.0  # duration of a fault that is not over at once

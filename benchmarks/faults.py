@@ -1,6 +1,6 @@
 """The fault table: every row is run on real processes, and written to docs/reliability.md.
 
-Runs the rows of `src/rlt_bringup/test/faults` one after the other, about ten seconds each and some
+Runs the rows of `testing/faults` one after the other, about ten seconds each and some
 minutes for row 30, prints the table and writes it to docs/reliability.md. Exits with 1 if a row
 failed.
 
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDER = ROOT / "src" / "rlt_bringup" / "test" / "faults"
+TESTS = ROOT / "src" / "rlt_bringup" / "test" / "test_faults.py"
 PAGE = ROOT / "docs" / "reliability.md"
 FAILED = "**open**: "
 KILLS = 50  # of the learner, in row 30
@@ -117,7 +117,7 @@ def main() -> int:
 
 def _rows() -> Mapping[int, Any]:
     """The table of the tests."""
-    sys.path.insert(0, str(FOLDER.parent))
+    sys.path.insert(0, str(ROOT / "testing"))
     from faults.table import TABLE
 
     return TABLE
@@ -129,7 +129,7 @@ def _try(wanted: list[int]) -> dict[int, Tried]:
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "result.xml"
         subprocess.run(
-            [sys.executable, "-m", "pytest", str(FOLDER), "-m", "faults", "-n", "0", "-v",
+            [sys.executable, "-m", "pytest", str(TESTS), "-m", "faults", "-n", "0", "-v",
              f"--junitxml={result}", *selection],
             cwd=ROOT, env=os.environ | {"RLT_FAULT_KILLS": str(KILLS)},
         )

@@ -33,12 +33,11 @@ from rlt_interfaces import msg
 from rlt_node import qos
 from rlt_node.conversions import transition_from_msg
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src" / "rlt_bringup" / "test"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "testing"))
 from domains import claimed_domain
+from graphs import Graph, Watcher
 from machines import TwoMachines
 from seeded_robot import AGENT, MODEL, TRAINING, content, read_log, trained_on
-
-from conftest import Graph, Watcher
 
 DELAY_TICKS = 4
 AGREED = {"model": str(MODEL), "mode": "real_time", "planning_delay_ticks": DELAY_TICKS}

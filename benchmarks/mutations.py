@@ -26,7 +26,7 @@ PACKAGES = (
     "rlt_bringup", "rlt_core", "rlt_episodes", "rlt_learner", "rlt_node", "rlt_policy",
     "rlt_teleop",
 )
-BESIDE = ("config", "conftest.py", "models", "pyproject.toml")  # what the tests read
+BESIDE = ("config", "conftest.py", "models", "pyproject.toml", "testing")  # what the tests read
 FAILED = re.compile(r"^FAILED (.+?)(?: - .*)?$", re.MULTILINE)
 LIMIT_S = 120.0
 

@@ -29,14 +29,14 @@ from typing import Any
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "src" / "rlt_bringup" / "test"))
+sys.path.insert(0, str(ROOT / "testing"))
 
 from domains import claimed_domain  # noqa: E402
 from faults.bench import PERSON, POLICY, Bench, Step  # noqa: E402
 from faults.hand import TAKEOVER, Hand  # noqa: E402
 from faults.people import start_operator, weights  # noqa: E402
+from graphs import Graph  # noqa: E402
 
-from conftest import Graph  # noqa: E402
 from rlt_core.records import EpisodeKind  # noqa: E402
 from rlt_interfaces.msg import HumanCommand, PolicyInfo, PolicyWeights  # noqa: E402
 from rlt_node import qos  # noqa: E402

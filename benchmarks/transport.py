@@ -35,7 +35,7 @@ from std_msgs.msg import Float32MultiArray, Int32, UInt8MultiArray
 
 from rlt_node import qos
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src" / "rlt_bringup" / "test"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "testing"))
 from domains import claimed_domain
 
 PROFILE = Path(__file__).resolve().parents[1] / "config" / "dds" / "this_machine.xml"

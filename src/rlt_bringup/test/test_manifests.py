@@ -31,7 +31,8 @@ ROSDEP = {
 PIP = {"mcap": "mcap", "safetensors": "safetensors", "sdl2": "pysdl2"}
 LOADED = {"pysdl2-dll"}  # without an import of ours
 TEST_TOOLS = {"python3-pytest", "python3-pytest-timeout", "python3-pytest-xdist"}
-OUR_TEST_MODULES = {path.stem for path in Path(__file__).parent.rglob("*.py")} | {"faults"}
+SHARED = ROOT / "testing"
+OUR_TEST_MODULES = {path.stem for path in SHARED.rglob("*.py")} | {"faults"}
 
 
 def imported(folder: Path) -> set[str]:
@@ -92,7 +93,8 @@ def test_bringup_declares_what_launch_files_and_its_tests_import():
     stated = declared("rlt_bringup", "exec_depend")
     code = imported(ROOT / "launch") | imported(ROOT / "src" / "rlt_bringup" / "rlt_bringup")
     assert code - stated - {"rlt_bringup"} == set()
-    tests = imported(Path(__file__).parent) - OUR_TEST_MODULES - {"rlt_bringup"}
+    tests = imported(Path(__file__).parent) | imported(SHARED)
+    tests -= OUR_TEST_MODULES | {"rlt_bringup", "testing"}
     assert tests - stated - declared("rlt_bringup", "test_depend") == set()
 
 

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-PROFILE = Path(__file__).resolve().parents[3] / "config" / "dds" / "machines.xml"
+PROFILE = Path(__file__).resolve().parents[1] / "config" / "dds" / "machines.xml"
 CLONE_NEWNET = 0x40000000
 CABLE = "cable"
 BRIDGE = "bridge"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from graphs import Graph
 from machines import TwoMachines
 from seeded_robot import (
     MODEL,
@@ -21,7 +22,6 @@ from seeded_robot import (
     start_recorder,
 )
 
-from conftest import Graph
 from rlt_core.contract import Contract
 
 OUTAGE_S = 4.0

@@ -44,7 +44,7 @@ from rlt_node.conversions import (
     transition_from_msg,
 )
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[1]
 MODEL = ROOT / "models" / "ethernet"
 SIM = ROOT / "config" / "robots" / "sim.yaml"
 TICKS = 120  # of each episode

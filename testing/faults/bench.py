@@ -43,7 +43,7 @@ from .arm import COMMAND_TIMEOUT_S, LoggingArm, Sent
 from .stubs import EpisodeDriver, StubPolicy
 from .watch import LOOK_S, Watch
 
-ROOT = Path(__file__).resolve().parents[4]
+ROOT = Path(__file__).resolve().parents[2]
 MODEL = ROOT / "models" / "ethernet"
 SIM = ROOT / "config" / "robots" / "sim.yaml"
 DELAY_TICKS = 4

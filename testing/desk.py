@@ -24,7 +24,7 @@ from rlt_node import qos
 from rlt_node.conversions import fill_pose, image_to_msg, stamp_of
 from rlt_policy.observer import observer_node
 
-MODEL = Path(__file__).resolve().parents[3] / "models" / "ethernet"
+MODEL = Path(__file__).resolve().parents[1] / "models" / "ethernet"
 PATIENCE_S = 120.0
 TICK_S, STATE_S = 0.02, 0.01
 PUNCTUAL_S = 0.015  # a test's driver that was later than this proves nothing about the observer

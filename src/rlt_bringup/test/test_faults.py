@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from faults.bench import Bench
+from faults.rows import Row
+from faults.table import TABLE
 from steady import MachineStalled
-
-from .bench import Bench
-from .rows import Row
-from .table import TABLE
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

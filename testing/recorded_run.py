@@ -14,7 +14,7 @@ from rlt_core.log.sqlite_log import LOG_FILE, DurableLog
 from rlt_core.log.windows import episode_end
 from rlt_core.records import Commit, EpisodeKind, EpisodeState, Outcome, Phase, Source, Transition
 
-MODEL = Path(__file__).resolve().parents[3] / "models" / "ethernet"
+MODEL = Path(__file__).resolve().parents[1] / "models" / "ethernet"
 RUN = "run"
 
 
