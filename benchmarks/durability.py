@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from learner import _batch, _contract
+from learner import make_batch, make_contract
 
 from rlt_core.contract import Contract
 from rlt_core.log import checkpoint
@@ -190,7 +190,7 @@ def served_reload_time(folder: Path, count: int) -> bool:
 def update_delay(folder: Path, contract: Contract) -> bool:
     """Durations of updates, with and without checkpoints that are written beside them."""
     agent = Agent(contract, np.full(4, 1.2, np.float32), AgentSettings(), seed=0)
-    batches = [_batch(contract, 128, seed) for seed in range(8)]
+    batches = [make_batch(contract, 128, seed) for seed in range(8)]
     saver = Saver(folder, print)
     durations: dict[bool, list[float]] = {False: [], True: []}
     for update in range(2 * UPDATES):
@@ -215,7 +215,7 @@ def update_delay(folder: Path, contract: Contract) -> bool:
 def kills(folder: Path, contract: Contract, count: int) -> bool:
     """Whether the previous generation loads bit-exactly after kills at random bytes of a write."""
     agent = Agent(contract, np.full(4, 1.2, np.float32), AgentSettings(), seed=0)
-    batch, rng, exact = _batch(contract, 128, 0), random.Random(0), 0
+    batch, rng, exact = make_batch(contract, 128, 0), random.Random(0), 0
     for version in range(1, count + 1):
         state = agent.state_dict()
         checkpoint.save(folder, state, {"version": version})
@@ -258,7 +258,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=50)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    contract = _contract(TOKEN)
+    contract = make_contract(TOKEN)
     with tempfile.TemporaryDirectory(dir=arguments.folder, prefix="durability-") as made:
         folder = Path(made)
         reached = [

@@ -39,10 +39,10 @@ def main() -> int:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
 
-    contract, settings = _contract(arguments.token), AgentSettings()
+    contract, settings = make_contract(arguments.token), AgentSettings()
     agent = Agent(contract, np.full(4, 1.2, np.float32), settings, seed=0)
     plain = PlainTD3(Agent(contract, np.full(4, 1.2, np.float32), settings, seed=0), contract)
-    batches = [_batch(contract, settings.batch_size, seed) for seed in range(50)]
+    batches = [make_batch(contract, settings.batch_size, seed) for seed in range(50)]
 
     gap = _largest_loss_gap(agent.update, plain.update, batches)
     rates: tuple[list[float], list[float]] = ([], [])
@@ -68,7 +68,7 @@ class PlainTD3:
     def __init__(self, agent: Agent, contract: Contract) -> None:
         """Take over an agent's initial weights and generator."""
         self.settings = agent.settings
-        self.generator = agent._generator
+        self.generator = torch.Generator().manual_seed(0)
         self.bound = agent.actor.bound
         chunk_size = contract.chunk * contract.action.size
         sizes = (contract.state_size, chunk_size, self.settings.hidden_dim)
@@ -194,7 +194,7 @@ def _rate(update: Update, batches: list[Batch], updates: int) -> float:
     return updates / (time.process_time() - started)
 
 
-def _contract(token: int) -> Contract:
+def make_contract(token: int) -> Contract:
     """Return a contract with the sizes of the simulated ethernet task."""
     axes = VectorSpec(("x", "y", "z", "yaw"), ("m", "m", "m", "rad"), "delta_tcp")
     proprio = VectorSpec(
@@ -211,7 +211,7 @@ def _contract(token: int) -> Contract:
     )
 
 
-def _batch(contract: Contract, size: int, seed: int) -> Batch:
+def make_batch(contract: Contract, size: int, seed: int) -> Batch:
     """Random transitions of plausible scale; one in ten ends in success."""
     generator = torch.Generator().manual_seed(seed)
 

@@ -17,7 +17,7 @@ import time
 
 import numpy as np
 import torch
-from learner import _batch, _contract
+from learner import make_batch, make_contract
 
 from rlt_core.rl.agent import Agent
 from rlt_core.settings import AgentSettings
@@ -29,9 +29,9 @@ OURS = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": 
 
 def work() -> None:
     """One learner: update for some seconds, print the rate."""
-    contract, settings = _contract(128), AgentSettings()
+    contract, settings = make_contract(128), AgentSettings()
     agent = Agent(contract, np.full(4, 1.2, np.float32), settings, seed=0)
-    batches = [_batch(contract, settings.batch_size, seed) for seed in range(8)]
+    batches = [make_batch(contract, settings.batch_size, seed) for seed in range(8)]
     agent.update(batches[0], actor=True)
     updates, started = 0, time.monotonic()
     while time.monotonic() - started < SECONDS:
