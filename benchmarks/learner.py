@@ -68,7 +68,7 @@ class PlainTD3:
     def __init__(self, agent: Agent, contract: Contract) -> None:
         """Take over an agent's initial weights and generator."""
         self.settings = agent.settings
-        self.generator = torch.Generator().manual_seed(0)
+        self.generator = agent.generator
         self.bound = agent.actor.bound
         chunk_size = contract.chunk * contract.action.size
         sizes = (contract.state_size, chunk_size, self.settings.hidden_dim)

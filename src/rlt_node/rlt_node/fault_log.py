@@ -24,13 +24,15 @@ class FaultLog:
     A fault that lasts is logged once. It is new again after it has been absent for a while. While
     one fault of a source lasts, others of that source are most likely its consequences: they are
     warnings until the first is over. Any thread may report.
-
-    Args:
-        logger: The node's logger.
-        quiet: Seconds without a report after which a fault is over.
     """
 
     def __init__(self, logger: Any, quiet: float = QUIET_SECONDS) -> None:
+        """Set up.
+
+        Args:
+            logger: The node's logger.
+            quiet: Seconds without a report after which a fault is over.
+        """
         self._logger = logger
         self._quiet = quiet
         self._first: dict[str, tuple[str, float]] = {}  # source -> its fault, last reported

@@ -14,14 +14,16 @@ class OtherPublishers:
 
     A killed publisher stays in the graph until the middleware removes it, with Fast DDS's defaults
     after 20 s. A node that is started after the kill does not see it.
-
-    Args:
-        node: The only node that may publish the topics, each once.
-        topics: Its topics, fully resolved.
-        consequence: What another publisher leads to, for the message that names it.
     """
 
     def __init__(self, node: Any, topics: Sequence[str], consequence: str) -> None:
+        """Set up.
+
+        Args:
+            node: The only node that may publish the topics, each once.
+            topics: Its topics, fully resolved.
+            consequence: What another publisher leads to, for the message that names it.
+        """
         self._node = node
         self._topics = topics
         self._consequence = consequence

@@ -20,12 +20,14 @@ class Rate:
 
     Seconds are counted from the first event on and are included when they are over, so that a
     second without an event counts as zero. A count per second is exact to one event.
-
-    Args:
-        seconds: Length of the window, s.
     """
 
     def __init__(self, seconds: int = RATE_SECONDS) -> None:
+        """Set up.
+
+        Args:
+            seconds: Length of the window, s.
+        """
         self.total = 0
         self._began = math.nan
         self._second = 0
@@ -66,13 +68,14 @@ class Rate:
 
 
 class Spread:
-    """The distribution of the newest durations, or other quantities.
-
-    Args:
-        values: How many of the newest values are kept.
-    """
+    """The distribution of the newest durations, or other quantities."""
 
     def __init__(self, values: int = SPREAD_VALUES) -> None:
+        """Set up.
+
+        Args:
+            values: How many of the newest values are kept.
+        """
         self._values: deque[float] = deque(maxlen=values)
 
     def add(self, value: float) -> None:

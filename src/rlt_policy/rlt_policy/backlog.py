@@ -13,13 +13,15 @@ class Backlog:
 
     After a silence, and at the start, messages count as queued up until five of them have arrived
     no faster than at twice their rate. The caller passes the time, in monotonic seconds.
-
-    Args:
-        period: Seconds between two messages.
-        silence: Seconds without a message after which the next ones may have queued up.
     """
 
     def __init__(self, period: float, silence: float) -> None:
+        """Set up.
+
+        Args:
+            period: Seconds between two messages.
+            silence: Seconds without a message after which the next ones may have queued up.
+        """
         self._shortest = 0.5 * period * PACED
         self._silence = silence
         self._times: deque[float] = deque(maxlen=PACED)

@@ -28,12 +28,15 @@ class Faults:
 
     A fault is over once it has not been seen for a second in which work went on, so that an
     intermittent fault is one fault. The caller passes the time, in monotonic seconds.
-
-    Args:
-        since: Before this time faults are counted but not logged: other nodes are still starting.
     """
 
     def __init__(self, since: float = 0.0) -> None:
+        """Set up.
+
+        Args:
+            since: Before this time faults are counted but not logged: other nodes are still
+                starting.
+        """
         self.counts: Counter[str] = Counter()
         self._since = since
         self._seen: dict[tuple[str, str], float] = {}

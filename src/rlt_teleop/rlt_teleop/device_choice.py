@@ -38,15 +38,17 @@ class Choice:
     serial number, the one that was attached beside the chosen one is another one. If both have been
     away, they cannot be told apart.
 
-    Args:
-        name: Name of the wanted device; empty: any.
-        position: Which of the attached devices of this name, in order of their index.
-
     Attributes:
         chosen: The device that was picked, as it was last attached; None before.
     """
 
     def __init__(self, name: str, position: int) -> None:
+        """Set up.
+
+        Args:
+            name: Name of the wanted device; empty: any.
+            position: Which of the attached devices of this name, in order of their index.
+        """
         self.chosen: Attached | None = None
         self._name = name
         self._position = position

@@ -51,17 +51,19 @@ class JoyWatch:
     Once a fault has occurred, and at the start, the device must be seen at rest (takeover button
     up, nothing deflected) before it is trusted. While another device publishes, neither is.
 
-    Args:
-        profile: What the controls mean.
-        settings: Time limits.
-        topic: Full name of the topic, for messages.
-
     Attributes:
         device: The device in use; before one was trusted, the last that fitted; None before that.
         axes, buttons: The last usable message; empty before there was one.
     """
 
     def __init__(self, profile: Profile, settings: JoySettings, topic: str) -> None:
+        """Set up.
+
+        Args:
+            profile: What the controls mean.
+            settings: Time limits.
+            topic: Full name of the topic, for messages.
+        """
         self.device: Device | None = None
         self.axes: tuple[float, ...] = ()
         self.buttons: tuple[int, ...] = ()

@@ -46,18 +46,20 @@ def scaled(raw: int, deadzone: float) -> float:
 class Pad:
     """One game controller that may come and go. Use it from one thread.
 
-    Args:
-        choice: Which of the attached controllers it is.
-        deadzone: Part of an axis's travel that counts as centre.
-
     Attributes:
         attached: Every device that was attached at the last read, in SDL's order.
-
-    Raises:
-        OSError: If SDL cannot be started.
     """
 
     def __init__(self, choice: Choice, deadzone: float) -> None:
+        """Set up.
+
+        Args:
+            choice: Which of the attached controllers it is.
+            deadzone: Part of an axis's travel that counts as centre.
+
+        Raises:
+            OSError: If SDL cannot be started.
+        """
         self.attached: list[Attached] = []
         self._choice = choice
         self._deadzone = deadzone

@@ -45,13 +45,15 @@ class Requests:
 
     If two nodes offer a service both are called: an abort must not wait until one is gone. The
     answer then names them.
-
-    Args:
-        node: The node that sends them.
-        told: Called with every answer.
     """
 
     def __init__(self, node: FailFastNode, told: Callable[[Answer], None]) -> None:
+        """Set up.
+
+        Args:
+            node: The node that sends them.
+            told: Called with every answer.
+        """
         self._node = node
         self._told = told
         kinds = {name: kind for kind, name, _ in SERVICES.values()}

@@ -39,16 +39,18 @@ class ControlClock:
     After a late tick the next one is due half a period later at the earliest, so that two commands
     never follow each other immediately.
 
-    Args:
-        dt: Control period in seconds.
-        stall_ticks: Periods without a tick after which everything queued is outdated.
-
     Attributes:
         due: When the next tick is due, monotonic seconds; the first is due immediately.
         fault: Why the robot must hold at the newest tick; None without a fault.
     """
 
     def __init__(self, dt: float, stall_ticks: int) -> None:
+        """Set up.
+
+        Args:
+            dt: Control period in seconds.
+            stall_ticks: Periods without a tick after which everything queued is outdated.
+        """
         self.due = -np.inf
         self.fault: Rejection | None = None
         self._dt = dt
@@ -113,13 +115,14 @@ class ControlClock:
 
 
 class WallClock:
-    """Detects that the wall clock was set: control does not depend on it, but log stamps do.
-
-    Args:
-        tolerance: Steps up to this size are not reported, s.
-    """
+    """Detects that the wall clock was set: control does not depend on it, but log stamps do."""
 
     def __init__(self, tolerance: float = 0.5) -> None:
+        """Set up.
+
+        Args:
+            tolerance: Steps up to this size are not reported, s.
+        """
         self._tolerance = tolerance
         self._offset: float | None = None
 

@@ -69,15 +69,6 @@ class ControlLoop:
     takeover, and after any fault that held the robot, the policy acts again only on a chunk whose
     observation is newer. Calls must not overlap: use one thread, or a lock around each call.
 
-    Args:
-        contract: The contract of the run.
-        limits: Motion limits.
-        chunks: How late chunks and takeovers are handled.
-        real_time: Whether receipt times are monotonic seconds; else they are ticks.
-
-    Raises:
-        ValueError: If a limit is missing or invalid.
-
     Attributes:
         pace: The control clock of real time. The caller calls its `beat` at every tick, also
             outside an episode; unused in lockstep.
@@ -96,6 +87,17 @@ class ControlLoop:
         *,
         real_time: bool = False,
     ) -> None:
+        """Set up.
+
+        Args:
+            contract: The contract of the run.
+            limits: Motion limits.
+            chunks: How late chunks and takeovers are handled.
+            real_time: Whether receipt times are monotonic seconds; else they are ticks.
+
+        Raises:
+            ValueError: If a limit is missing or invalid.
+        """
         unit = contract.dt if real_time else 1.0
         self.pace = ControlClock(contract.dt, limits.max_age_ticks)
         self.blocked_by: Rejection | None = None

@@ -26,13 +26,7 @@ POLICIES = (Source.BASE, Source.ACTOR)
 
 
 class InputValidator:
-    """Checks chunks, human commands and robot states against the contract.
-
-    Args:
-        contract: The contract of the run.
-        max_increment: (A,), SI, the velocity limit as an increment per tick.
-        max_tracking_error: (A,), SI, largest distance of set-point and measured position.
-    """
+    """Checks chunks, human commands and robot states against the contract."""
 
     def __init__(
         self,
@@ -40,6 +34,13 @@ class InputValidator:
         max_increment: NDArray[np.float64],
         max_tracking_error: NDArray[np.float64],
     ) -> None:
+        """Set up.
+
+        Args:
+            contract: The contract of the run.
+            max_increment: (A,), SI, the velocity limit as an increment per tick.
+            max_tracking_error: (A,), SI, largest distance of set-point and measured position.
+        """
         self._axes = contract.action.names
         self._circular = contract.action.circular
         self._chunk = contract.chunk

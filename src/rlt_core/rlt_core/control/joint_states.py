@@ -35,15 +35,17 @@ class JointStates:
     A message without the position of a joint does not update that joint, nor does one that repeats
     an old stamp: a joint may therefore become stale although messages arrive.
 
-    Args:
-        names: The joints to keep; others in a message are ignored.
-
     Attributes:
         samples: By name, for the joints received so far.
         heard: By name, for all joints: time of the last update, monotonic seconds; -inf: never.
     """
 
     def __init__(self, names: Iterable[str]) -> None:
+        """Set up.
+
+        Args:
+            names: The joints to keep; others in a message are ignored.
+        """
         self.samples: dict[str, JointSample] = {}
         self.heard = dict.fromkeys(names, -math.inf)
         self._stamps = Stamps()

@@ -48,17 +48,19 @@ class MotionLimiter:
 
     For an angle on a circle the nearest turn is used: at the start nearest to the middle of its
     limits, later to the set-point. Set-points thus continue through half a turn where limits allow.
-
-    Args:
-        axes: The A action axes.
-        dt: Control period in seconds.
-        settings: The limits.
-
-    Raises:
-        ValueError: If a limit is missing, not positive or not finite; names all such limits.
     """
 
     def __init__(self, axes: VectorSpec, dt: float, settings: MotionLimits) -> None:
+        """Set up.
+
+        Args:
+            axes: The A action axes.
+            dt: Control period in seconds.
+            settings: The limits.
+
+        Raises:
+            ValueError: If a limit is missing, not positive or not finite; names all such limits.
+        """
         _require_limits(axes, settings)
         self._axes = [
             _Axis(

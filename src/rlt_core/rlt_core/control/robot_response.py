@@ -25,16 +25,18 @@ class Response:
     Once it has moved it is trusted until the next start: a robot that pushes a plug into a socket
     also stands still.
 
-    Args:
-        max_tracking_error: (A,), SI, largest distance of set-point and measured position.
-        circular: Which axes are angles on a circle.
-        dt: Control period in seconds.
-
     Attributes:
         still: Whether the robot has failed to follow.
     """
 
     def __init__(self, max_tracking_error: Vector, circular: Sequence[bool], dt: float) -> None:
+        """Set up.
+
+        Args:
+            max_tracking_error: (A,), SI, largest distance of set-point and measured position.
+            circular: Which axes are angles on a circle.
+            dt: Control period in seconds.
+        """
         self.still = False
         self._max_tracking_error = max_tracking_error
         self._circular = circular

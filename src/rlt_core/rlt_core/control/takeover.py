@@ -33,9 +33,6 @@ class Takeover:
     released: at the first command, and again after every silence. A latched hold ends only in
     HUMAN, after a release (REARMED) and a new press; never in POLICY, which the person had stopped.
 
-    Args:
-        silence: Longest time without a command, in the unit of all times given here.
-
     Attributes:
         authority: Who may move the robot.
         increment: The increment (A,) commanded last, SI; None if it was rejected.
@@ -44,6 +41,11 @@ class Takeover:
     """
 
     def __init__(self, silence: float) -> None:
+        """Set up.
+
+        Args:
+            silence: Longest time without a command, in the unit of all times given here.
+        """
         self.authority = ControlAuthority.POLICY
         self.increment: NDArray[np.float64] | None = None
         self.received = -np.inf

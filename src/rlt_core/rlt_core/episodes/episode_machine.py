@@ -44,15 +44,6 @@ class EpisodeMachine:
     executed start_tick ... k - 1. A full-task episode begins with an approach, which the base
     policy drives until the handover. Then the critical phase begins; only this phase is stored.
 
-    Args:
-        run: Identifier of the run.
-        settings: Schedule and time limit.
-        warmup_episodes: Training episodes that the base policy drives.
-        chunk: Executed chunk length C; episodes start on its multiples.
-
-    Raises:
-        ValueError: If the schedule is impossible.
-
     Attributes:
         schedule: The planned episodes.
         state: The state of the current episode.
@@ -61,6 +52,17 @@ class EpisodeMachine:
     def __init__(
         self, run: str, settings: ScheduleSettings, warmup_episodes: int, chunk: int
     ) -> None:
+        """Set up.
+
+        Args:
+            run: Identifier of the run.
+            settings: Schedule and time limit.
+            warmup_episodes: Training episodes that the base policy drives.
+            chunk: Executed chunk length C; episodes start on its multiples.
+
+        Raises:
+            ValueError: If the schedule is impossible.
+        """
         self.schedule = make_schedule(settings, warmup_episodes)
         self.state = EpisodeState(
             run=run,

@@ -41,10 +41,10 @@ class Agent:
             seed: Seed of weights, smoothing noise and reference dropout.
         """
         self.settings = settings
-        self._generator = torch.Generator().manual_seed(seed)
+        self.generator = torch.Generator().manual_seed(seed)
         sizes = (contract.state_size, contract.chunk, contract.action.size, settings.hidden_dim)
-        self.actor = Actor(*sizes, bound, self._generator)
-        self.critic = TwinCritic(*sizes, self._generator)
+        self.actor = Actor(*sizes, bound, self.generator)
+        self.critic = TwinCritic(*sizes, self.generator)
         self.target = TwinCritic(*sizes)
         self.target.load_state_dict(self.critic.state_dict())
         self._actor_parameters: list[Tensor] = list(self.actor.parameters())
@@ -138,7 +138,7 @@ class Agent:
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return networks, optimisers and generator as one flat dictionary of tensors."""
-        tensors = {"generator": self._generator.get_state()}
+        tensors = {"generator": self.generator.get_state()}
         for part, module in self._modules().items():
             tensors |= {f"{part}.{name}": t.clone() for name, t in module.state_dict().items()}
         for part, optimiser in self._optimisers().items():
@@ -161,7 +161,7 @@ class Agent:
                 f"the checkpoint does not fit this agent: {error}; load it with the model and "
                 "settings it was trained with"
             ) from error
-        self._generator.set_state(tensors["generator"])
+        self.generator.set_state(tensors["generator"])
 
     def _modules(self) -> dict[str, torch.nn.Module]:
         return {"actor": self.actor, "critic": self.critic, "target": self.target}
@@ -173,11 +173,11 @@ class Agent:
         }
 
     def _randn_like(self, like: Tensor) -> Tensor:
-        return torch.randn(like.shape, generator=self._generator)
+        return torch.randn(like.shape, generator=self.generator)
 
     def _chunk_under_dropout(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the unbounded chunk (B, C, A), and 1 where the reference was shown, (B,)."""
-        draw = torch.rand(len(batch.reference), generator=self._generator)
+        draw = torch.rand(len(batch.reference), generator=self.generator)
         shown = (draw >= self.settings.reference_dropout).float()
         return self.actor.unbounded(batch.x, batch.reference * shown[:, None, None]), shown
 

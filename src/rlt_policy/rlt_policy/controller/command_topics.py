@@ -11,14 +11,15 @@ from rlt_policy.controller.listeners import Listeners
 
 
 class CommandTopics:
-    """Watches for other publishers of the robot's commands, and for drivers that receive ours.
-
-    Args:
-        node: The node that commands the robot.
-        publishers: Publishers of its commands.
-    """
+    """Watches for other publishers of the robot's commands, and for drivers that receive ours."""
 
     def __init__(self, node: Any, publishers: Sequence[Any]) -> None:
+        """Set up.
+
+        Args:
+            node: The node that commands the robot.
+            publishers: Publishers of its commands.
+        """
         topics = [each.topic_name for each in publishers]
         self._rivals = OtherPublishers(node, topics, "the controller holds until it is gone")
         self._listeners = Listeners(node, publishers)

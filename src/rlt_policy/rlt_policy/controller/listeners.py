@@ -12,14 +12,15 @@ SPECTATORS = ("_ros2cli_", "rosbag2_")
 
 
 class Listeners:
-    """Looks for a driver behind each command topic: without one, the robot does not move.
-
-    Args:
-        node: The node that commands the robot.
-        publishers: Publishers of its commands.
-    """
+    """Looks for a driver behind each command topic: without one, the robot does not move."""
 
     def __init__(self, node: Any, publishers: Sequence[Any]) -> None:
+        """Set up.
+
+        Args:
+            node: The node that commands the robot.
+            publishers: Publishers of its commands.
+        """
         self._node = node
         self._publishers = publishers
         self._counts = [0] * len(publishers)

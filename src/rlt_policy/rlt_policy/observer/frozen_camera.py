@@ -16,13 +16,15 @@ class FrozenCamera:
     A real camera never sends the same image twice; a simulated one does while nothing moves. So a
     camera is frozen if enough images in a row are identical and the robot has moved since the first
     of them. It stays frozen until its image changes.
-
-    Args:
-        frames: Identical images in a row; 0: never frozen.
-        motion: Motion of any element of the robot's position that counts as a move.
     """
 
     def __init__(self, frames: int, motion: float) -> None:
+        """Set up.
+
+        Args:
+            frames: Identical images in a row; 0: never frozen.
+            motion: Motion of any element of the robot's position that counts as a move.
+        """
         self.count = 0
         self.frozen = False
         self._frames = frames

@@ -45,13 +45,15 @@ class Parts:
 
     A part is the complete message, or one joint of joint_states: the drivers of an arm and of its
     gripper may both publish there, each its own joints.
-
-    Args:
-        elements: What is read from the parts.
-        frame: Frame in which the tool's pose and wrench are expected.
     """
 
     def __init__(self, elements: Iterable[Element], frame: str) -> None:
+        """Set up.
+
+        Args:
+            elements: What is read from the parts.
+            frame: Frame in which the tool's pose and wrench are expected.
+        """
         self._frame = frame
         self._joints = JointStates(element.joint for element in elements if element.joint)
 

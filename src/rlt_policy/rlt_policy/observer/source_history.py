@@ -30,14 +30,15 @@ class Sample:
 
 
 class History:
-    """The samples of one source, as far back as an observation may look.
-
-    Args:
-        seconds: How far back that is, by receipt time, s.
-        most: Largest number of samples kept, whatever the source's rate.
-    """
+    """The samples of one source, as far back as an observation may look."""
 
     def __init__(self, seconds: float, most: int) -> None:
+        """Set up.
+
+        Args:
+            seconds: How far back that is, by receipt time, s.
+            most: Largest number of samples kept, whatever the source's rate.
+        """
         self.intervals = Spread(PACE)
         self.latencies = Spread(PACE)
         self.count = 0

@@ -75,17 +75,18 @@ class Moment:
 
 
 class Sources:
-    """The recent samples of each source, and those that make an observation.
-
-    Args:
-        names: All sources.
-        cameras: Those of them that are cameras.
-        settings: The limits.
-    """
+    """The recent samples of each source, and those that make an observation."""
 
     def __init__(
         self, names: Iterable[str], cameras: Iterable[str], settings: ObserverSettings
     ) -> None:
+        """Set up.
+
+        Args:
+            names: All sources.
+            cameras: Those of them that are cameras.
+            settings: The limits.
+        """
         self._settings = settings
         self._cameras = {
             name: FrozenCamera(settings.frozen_frames, settings.frozen_motion) for name in cameras

@@ -32,19 +32,20 @@ class Point:
 
 
 class Braking:
-    """Extends every set-point with the motion that brings it to rest.
-
-    Args:
-        axis_names: Names of the A axes.
-        limits: Position, velocity and acceleration limits of the axes.
-        dt: Control period in seconds.
-
-    Raises:
-        ValueError: If there is no time to brake after one period, or too little to brake an axis
-            from its velocity limit within its acceleration limit; names the axis.
-    """
+    """Extends every set-point with the motion that brings it to rest."""
 
     def __init__(self, axis_names: Sequence[str], limits: MotionLimits, dt: float) -> None:
+        """Set up.
+
+        Args:
+            axis_names: Names of the A axes.
+            limits: Position, velocity and acceleration limits of the axes.
+            dt: Control period in seconds.
+
+        Raises:
+            ValueError: If there is no time to brake after one period, or too little to brake an
+                axis from its velocity limit within its acceleration limit; names the axis.
+        """
         if 2.0 * dt > REST_SECONDS:
             raise ValueError(
                 f"a control period of {dt:g} s leaves no time to come to rest within "

@@ -33,14 +33,14 @@ class JointWatch:
 
     Cartesian motion limits check neither. A joint that moved further since the previous sample than
     its speed allows has jumped: a slipped encoder, or a driver that was restarted.
-
-    Args:
-        settings: The limits.
-        period: Control period in seconds: receipt times are not more accurate than that.
     """
 
     def __init__(self, settings: JointSettings, period: float) -> None:
         """Check the limits.
+
+        Args:
+            settings: The limits.
+            period: Control period in seconds: receipt times are not more accurate than that.
 
         Raises:
             ValueError: If they are missing or inconsistent; names the parameter.

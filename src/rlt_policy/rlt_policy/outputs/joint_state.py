@@ -35,13 +35,6 @@ def require_joint_axes(output: str, contract: Contract) -> None:
 class JointListener:
     """Subscribes to `joint_states`, of any number of drivers.
 
-    Args:
-        node: The node that subscribes.
-        names: The joints to report.
-        profile: Quality of service of the topic.
-        on_news: Called for every message with the message, the newest measurements of the joints
-            that it updates, and a sentence that says what is wrong with it, empty if nothing is.
-
     Attributes:
         states: The joints, merged by name.
     """
@@ -53,6 +46,16 @@ class JointListener:
         profile: QoSProfile,
         on_news: Callable[[JointState, dict[str, JointSample], str], None],
     ) -> None:
+        """Set up.
+
+        Args:
+            node: The node that subscribes.
+            names: The joints to report.
+            profile: Quality of service of the topic.
+            on_news: Called for every message with the message, the newest measurements of the
+                joints that it updates, and a sentence that says what is wrong with it, empty if
+                nothing is.
+        """
         self.states = JointStates(names)
         self._on_news = on_news
         node.create_subscription(JointState, "joint_states", self._on_joints, profile)

@@ -23,13 +23,15 @@ class Following:
     `max_tracking_error` ahead of it. This motion of the robot must not drive it further: the
     further the robot is ahead, the less the set-point's velocity counts, and at
     `max_tracking_error` not at all: there every velocity points back.
-
-    Args:
-        limits: Velocity and acceleration limits and `max_tracking_error` of the axes.
-        dt: Control period in seconds.
     """
 
     def __init__(self, limits: MotionLimits, dt: float) -> None:
+        """Set up.
+
+        Args:
+            limits: Velocity and acceleration limits and `max_tracking_error` of the axes.
+            dt: Control period in seconds.
+        """
         self._fastest = np.array(limits.velocity)
         self._change = np.array(limits.acceleration) * dt
         self._max_tracking_error = np.array(limits.max_tracking_error)

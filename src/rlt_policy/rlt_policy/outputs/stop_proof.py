@@ -33,16 +33,6 @@ class StopProof:
 
     The robot accelerates within the acceleration limit. A proof that is aborted sends zeros.
 
-    Args:
-        twist: Slow speed per axis, (A,), SI per second.
-        timeout: Silence after which the driver stops by itself, s.
-        move: How long the robot moves, s.
-        limits: Motion limits of the axes.
-
-    Raises:
-        ValueError: If the time-out is missing or too long, or the twist is missing, zero or too
-            fast: above the velocity limits, or not reached within half of the motion.
-
     Attributes:
         passed: Whether the driver has proved that it stops.
         failure: Why the robot must not be driven; empty while there is no reason.
@@ -52,6 +42,18 @@ class StopProof:
     def __init__(
         self, twist: Sequence[float], timeout: float, move: float, limits: MotionLimits
     ) -> None:
+        """Set up.
+
+        Args:
+            twist: Slow speed per axis, (A,), SI per second.
+            timeout: Silence after which the driver stops by itself, s.
+            move: How long the robot moves, s.
+            limits: Motion limits of the axes.
+
+        Raises:
+            ValueError: If the time-out is missing or too long, or the twist is missing, zero or too
+                fast: above the velocity limits, or not reached within half of the motion.
+        """
         if not 0.0 < timeout <= LONGEST_TIMEOUT_S:
             raise ValueError(
                 f"driver_stop_timeout_s is {timeout:g}: robot output twist needs a driver that "

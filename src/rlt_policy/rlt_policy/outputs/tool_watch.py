@@ -26,14 +26,14 @@ class ToolWatch:
 
     Commands are poses whose tool points straight down. The first one would turn a tilted tool
     there without a speed limit: so it must not be tilted further than it gives way under load.
-
-    Args:
-        settings: The limit.
-        frame: Frame in which poses are measured and commanded.
     """
 
     def __init__(self, settings: ToolSettings, frame: str) -> None:
         """Check the limit.
+
+        Args:
+            settings: The limit.
+            frame: Frame in which poses are measured and commanded.
 
         Raises:
             ValueError: If it is not set.

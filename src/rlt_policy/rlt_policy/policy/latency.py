@@ -8,14 +8,15 @@ TIMED_CHUNKS = 200
 
 
 class Latency:
-    """Wall time of the newest chunks' computations.
-
-    Args:
-        rate_hz: Control rate, Hz.
-        planned_ticks: The run's planning delay, control ticks.
-    """
+    """Wall time of the newest chunks' computations."""
 
     def __init__(self, rate_hz: float, planned_ticks: int) -> None:
+        """Set up.
+
+        Args:
+            rate_hz: Control rate, Hz.
+            planned_ticks: The run's planning delay, control ticks.
+        """
         self.spread = Spread(TIMED_CHUNKS)
         self._rate_hz = rate_hz
         self._planned_ticks = planned_ticks
