@@ -192,6 +192,10 @@ MUTANTS = (
         "launch_watch.follow(self._orphan)", "pass", LAUNCHED,
     ),
     Mutant(
+        "node: a start that takes long", "rlt_node/process",
+        "            if self._starting:\n", "            if False:\n", ("rlt_node/test_exit",),
+    ),
+    Mutant(
         "node: a process that has its launch's number", "rlt_node/launch_watch",
         "if _begun(int(pid)) == begun:", "if True:", LAUNCHED,
     ),

@@ -28,6 +28,7 @@ from rlt_node import launch_watch
 from rlt_node.name_claims import claim_node, remapped_name
 
 MASKED = (signal.SIGINT, signal.SIGTERM)
+STARTING_SECONDS = 0.5  # a node that is almost ready is closed in order
 ORPHAN_SECONDS = 5.0  # as long as a launch waits after SIGINT
 LEAVING_SECONDS = 4.0  # a launch would not wait much longer, and not report the cause
 WAKE_SECONDS = 1e6  # a spin without a time-out does not dispatch in rclpy 7.1
@@ -50,11 +51,16 @@ FORESEEN = (Refused, ValueError, OSError)
 """Errors that a user can fix: parameters, files, contracts, other nodes."""
 
 
+class _Interrupted(BaseException):
+    """A signal has ended the start; no handler of errors may take it for one of its own."""
+
+
 class _StopRequest:
     """Waits for a signal in a separate thread, so that a signal never interrupts unfinished work.
 
     Before `begin` a signal ends the process immediately, since there is nothing to clean up; after
-    it the main thread first finishes its current work. A second signal never waits.
+    it the main thread first finishes its current work, except that a start that takes longer than
+    `STARTING_SECONDS` is broken off. A second signal never waits.
 
     The end of the launch is such a request, too. A signal that comes with it does not count as a
     second one, and a node that has not ended after `ORPHAN_SECONDS` is terminated.
@@ -63,7 +69,8 @@ class _StopRequest:
     def __init__(self) -> None:
         self.requested = False
         self._orphaned = False
-        self._begun = False
+        self._begun = self._starting = False
+        self._lock = threading.Lock()
         self._executor: Any = None
         signal.signal(signal.SIGINT, _ignored)  # a background shell passes SIGINT on as ignored
         signal.pthread_sigmask(signal.SIG_BLOCK, MASKED)
@@ -71,12 +78,13 @@ class _StopRequest:
         launch_watch.follow(self._orphan)
 
     def begin(self) -> None:
-        """From now on a signal is a request."""
-        self._begun = True
+        """From now on a signal is a request, and interrupts the start if that takes long."""
+        self._begun = self._starting = True
 
     def wake(self, executor: Any) -> None:
-        """From now on a signal wakes this executor up."""
-        self._executor = executor
+        """From now on a signal wakes this executor up; the start is over."""
+        with self._lock:
+            self._starting, self._executor = False, executor
 
     def _wait(self) -> None:
         while True:
@@ -97,8 +105,18 @@ class _StopRequest:
         if not self._begun:
             os._exit(0)
         self.requested = True
+        if self._starting:
+            threading.Thread(target=self._interrupt, name="interrupt", daemon=True).start()
         if self._executor is not None:
             self._executor.create_task(lambda: None)
+
+    def _interrupt(self) -> None:
+        """End a start that takes long, such as the loading of a model on a busy machine."""
+        time.sleep(STARTING_SECONDS)
+        with self._lock:
+            if self._starting:
+                main = ctypes.c_ulong(threading.main_thread().ident or 0)
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(main, ctypes.py_object(_Interrupted))
 
 
 def _ignored(number: int, frame: FrameType | None) -> None:
@@ -122,6 +140,8 @@ def run(target: str) -> None:
     try:
         with claim_node(remapped_name(name, sys.argv)):
             _live(target, stop)
+    except _Interrupted as interruption:
+        traceback.clear_frames(interruption.__traceback__)
     except Exception as error:
         if not isinstance(error, Finished):
             _report(name, error)
@@ -189,7 +209,7 @@ def _live(target: str, stop: _StopRequest) -> None:
 def _spin(node: Any, stop: _StopRequest) -> None:
     from rclpy.experimental import EventsExecutor
 
-    executor = EventsExecutor()
+    executor, complete = EventsExecutor(), True
     try:
         if hasattr(node, "autostart") and not stop.requested:
             node.autostart()
@@ -199,10 +219,13 @@ def _spin(node: Any, stop: _StopRequest) -> None:
             executor.spin_once(timeout_sec=WAKE_SECONDS)
         if not stop.requested and node.exit_reason is not None:
             raise node.exit_reason
+    except _Interrupted:
+        complete = False  # what was begun in this start holds nothing that must be kept
+        raise
     finally:
         stop.wake(None)
         try:
-            if hasattr(node, "close"):
+            if complete and hasattr(node, "close"):
                 node.close()
         finally:
             # All data is saved. If the middleware hangs here, this prints where, and exits.
