@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rlt_core.log.packing import Packing
+from rlt_core.log.sequence import Sequence
 from rlt_core.records import Transition
 
 
@@ -63,7 +64,7 @@ class Stream:
         self.closed_episode = 0
         self.closing = False
         self._packing = packing
-        self._accepted = 0
+        self._sequence = Sequence()
         self._parked: dict[int, Transition] = {}
         self._queue: deque[Transition] = deque()
         self._crc = 0
@@ -82,12 +83,12 @@ class Stream:
     @property
     def received(self) -> int:
         """Commits accepted, each counted once."""
-        return self._accepted + len(self._parked)
+        return self._sequence.received
 
     @property
     def missing(self) -> int:
         """Commits not yet received that must exist, since later ones were accepted."""
-        return max(self._parked, default=self._accepted) - self.received
+        return self._sequence.missing
 
     def accept(self, transition: Transition) -> bool:
         """Accept a commit, in any order; those after a gap wait until it is filled.
@@ -100,13 +101,13 @@ class Stream:
         """
         if self.barred:
             raise OtherLog(self.run, self.barred)
-        if transition.seq <= self._accepted or transition.seq in self._parked:
+        first = self._sequence.next_seq
+        if not self._sequence.add(transition.seq):
             self.duplicates += 1
             return False
         self._parked[transition.seq] = transition
-        while (following := self._parked.pop(self._accepted + 1, None)) is not None:
-            self._accepted += 1
-            self._queue.append(following)
+        for seq in range(first, self._sequence.next_seq):
+            self._queue.append(self._parked.pop(seq))
         return True
 
     def take(self) -> Transition:
@@ -152,6 +153,7 @@ class Stream:
             "choose another folder for the learner with output:="
         )
         self.awaited, self.folded = False, 0
+        self._sequence.forget_ahead()
         self._parked.clear()
         self._queue.clear()
         raise OtherLog(self.run, self.barred)

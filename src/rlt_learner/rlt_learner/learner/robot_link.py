@@ -14,8 +14,8 @@ from rlt_interfaces.msg import LearnerStatus, PolicyWeights, RecorderStatus
 from rlt_interfaces.msg import Transition as TransitionMessage
 from rlt_interfaces.srv import GetTransitions
 from rlt_learner.learner.catch_up import CatchUp
+from rlt_learner.learner.commit_requests import CommitRequests
 from rlt_learner.learner.run_registry import RunRegistry, TooEarly
-from rlt_learner.learner.sequence_tracker import SequenceTracker
 from rlt_learner.learner.status import learner_status
 from rlt_learner.learner.worker import Worker
 from rlt_node import qos
@@ -71,7 +71,7 @@ class RobotLink:
         self._contract, self._hash, self._packing = contract, contract.hash(), Packing(contract)
         self._registry, self._worker = registry, worker
         self._on_begin, self._on_end, self._lockstep = on_begin, on_end, lockstep
-        self._sequence = SequenceTracker()
+        self._sequence = CommitRequests()
         self._newest: Transition | None = None
         self._doubted = False
         self._too_early = ""
@@ -176,7 +176,7 @@ class RobotLink:
         if other:
             self.rejection = ""  # it may have what the previous one lacked
         if not self._doubted and not self.rejection:
-            self._sequence.note_committed(message.committed)
+            self._sequence.note_known(message.committed)
 
     def _on_transition(self, message: TransitionMessage) -> None:
         if message.run != self.run or self._doubted or self.rejection:
@@ -285,7 +285,7 @@ class RobotLink:
         if self.rejection:
             self.rejection = ""
             self._node.get_logger().info(f"the log of robot {self.robot} is the right one again")
-        self._sequence.note_committed(committed)
+        self._sequence.note_known(committed)
         self._ask_for_missing()
 
     def _folded(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from rlt_learner.learner.sequence_tracker import SequenceTracker
+from rlt_learner.learner.commit_requests import CommitRequests
 
 ABSENT_SECONDS = 10.0
 
@@ -46,7 +46,7 @@ class RunRegistry:
         self._lockstep = lockstep
         self._folder = folder
         self._restored = dict(needed)
-        self._intakes = {run: SequenceTracker(seq) for run, seq in needed.items()}
+        self._intakes = {run: CommitRequests(seq) for run, seq in needed.items()}
         self._robots: dict[str, str] = {}
         self._joined = not needed
         self._seen: dict[str, tuple[int, float]] = {}
@@ -56,7 +56,7 @@ class RunRegistry:
         """The runs whose robots are here."""
         return tuple(self._robots)
 
-    def admit(self, run: str, robot: str) -> SequenceTracker:
+    def admit(self, run: str, robot: str) -> CommitRequests:
         """Begin a robot's run, in place of its last one, or continue it.
 
         Args:
@@ -90,7 +90,7 @@ class RunRegistry:
         self._joined = True
         self._robots.pop(earlier, None)
         self._robots[run] = robot
-        return self._intakes.setdefault(run, SequenceTracker())
+        return self._intakes.setdefault(run, CommitRequests())
 
     def absent(self, folded: Mapping[str, int], now: float) -> list[str]:
         """Runs of the checkpoint that have sent nothing for long, while others are here.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from rlt_core.rl.trainer import TrainerStatus
 from rlt_interfaces.msg import LearnerStatus
-from rlt_learner.learner.sequence_tracker import SequenceTracker
+from rlt_learner.learner.commit_requests import CommitRequests
 from rlt_node.diagnostics import Health, Level
 
 
@@ -45,7 +45,7 @@ def learner_health(
 
 
 def learner_status(
-    run: str, digest: str, status: TrainerStatus, sequence: SequenceTracker, learning: bool
+    run: str, digest: str, status: TrainerStatus, sequence: CommitRequests, learning: bool
 ) -> LearnerStatus:
     """The trainer's status as a message; `digest` is the contract's hash."""
     fields = dataclasses.asdict(status)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlt_learner.learner.sequence_tracker import SequenceTracker
+from rlt_learner.learner.commit_requests import CommitRequests
 
 BACKLOG = 20
 
@@ -14,7 +14,7 @@ BACKLOG = 20
 @given(data=st.data(), total=st.integers(1, 120))
 def test_everything_arrives_by_topic_or_by_page_within_the_bound(data, total):
     """A topic that loses, repeats and reorders; a recorder that answers; a reader that folds."""
-    sequence = SequenceTracker(backlog=BACKLOG)
+    sequence = CommitRequests(backlog=BACKLOG)
     taken: set[int] = set()
     folded = 0
 
@@ -26,7 +26,7 @@ def test_everything_arrives_by_topic_or_by_page_within_the_bound(data, total):
     for seq in data.draw(st.lists(st.integers(1, total), max_size=150)):
         offer(seq)
         assert sequence.next_seq == min(set(range(1, total + 2)) - taken)
-    sequence.note_committed(total)
+    sequence.note_known(total)
     assert sequence.missing == total - len(taken)
     for _ in range(10 * total):
         first, count = sequence.page(folded, largest=7)
@@ -41,8 +41,8 @@ def test_everything_arrives_by_topic_or_by_page_within_the_bound(data, total):
 
 
 def test_a_commit_that_may_still_be_on_its_way_is_not_asked_for():
-    sequence = SequenceTracker()
-    sequence.note_committed(1)
+    sequence = CommitRequests()
+    sequence.note_known(1)
     assert not sequence.overdue(0) and sequence.overdue(0)
     sequence.take(1, 0)
     assert not sequence.overdue(0)
@@ -51,13 +51,13 @@ def test_a_commit_that_may_still_be_on_its_way_is_not_asked_for():
 
 
 def test_a_checkpoint_needs_its_commits_although_nobody_has_spoken_of_them():
-    sequence = SequenceTracker(needed=5)
+    sequence = CommitRequests(needed=5)
     assert sequence.missing == 5 and sequence.page(0, 99) == (1, 5)
 
 
 def test_a_paused_reader_asks_for_no_more_than_it_may_hold():
-    sequence = SequenceTracker(backlog=10)
-    sequence.note_committed(1000)
+    sequence = CommitRequests(backlog=10)
+    sequence.note_known(1000)
     for seq in range(1, 11):
         assert sequence.take(seq, 0)
     assert not sequence.take(11, 0) and sequence.page(0, 99) == (0, 0)
