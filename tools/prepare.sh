@@ -205,7 +205,7 @@ make_venv() {
 add_ros2_command() {
     pip install --no-deps --no-build-isolation --use-pep517 --config-settings editable_mode=compat \
         -e "$root/tools/ros2_wheels" || explain_pip
-    "$venv/bin/python" -m ros2_wheels.mend
+    "$venv/bin/python" -m ros2_wheels.cmake_paths
 }
 
 # .venv is valid if it was made in this folder, from this lock file, and its Python still starts.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 
 import pytest
-from desk import MODEL, Camera, Drivers, changed_model
+from observer_drivers import MODEL, Camera, Drivers, changed_model
 
 from rlt_node.conversions import seconds
 from rlt_policy.observer import observer_node

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 
 import pytest
-from desk import Camera, Drivers, Joints, changed_model
+from observer_drivers import Camera, Drivers, Joints, changed_model
 
 from rlt_policy.observer import observer_node
 

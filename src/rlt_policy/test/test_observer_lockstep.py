@@ -7,8 +7,8 @@ import time
 import numpy as np
 import pytest
 import rclpy
-from desk import changed_model
 from geometry_msgs.msg import PoseStamped
+from observer_drivers import changed_model
 from rclpy.executors import SingleThreadedExecutor
 from sensor_msgs.msg import Image, JointState
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
-from ros2_wheels.mend import mend
+from ros2_wheels.cmake_paths import fix_paths
 
 ROOT = Path(__file__).parents[3]
 
 
-def test_mend_rewrites_the_paths_of_the_builder_once(tmp_path):
+def test_fixing_rewrites_the_paths_of_the_builder_once(tmp_path):
     folder = tmp_path / "share" / "some_msgs" / "cmake"
     folder.mkdir(parents=True)
     exported = folder / "export.cmake"
@@ -24,11 +24,11 @@ def test_mend_rewrites_the_paths_of_the_builder_once(tmp_path):
         '/opt/python/cp311-cp311/lib/python3.11/site-packages/numpy/_core/include")\n'
     )
     (folder / "other.cmake").write_text("set(B 1)\n")
-    assert mend(tmp_path, "/here/include", "/here/site-packages") == 1
+    assert fix_paths(tmp_path, "/here/include", "/here/site-packages") == 1
     assert exported.read_text() == (
         'set(A "/here/include;/here/site-packages/numpy/_core/include")\n'
     )
-    assert mend(tmp_path, "/here/include", "/here/site-packages") == 0
+    assert fix_paths(tmp_path, "/here/include", "/here/site-packages") == 0
 
 
 def test_nothing_in_this_environment_names_the_builder():

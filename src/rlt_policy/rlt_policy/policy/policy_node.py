@@ -38,8 +38,8 @@ from rlt_node.process import Refused
 from rlt_node.rates import Rate
 from rlt_policy.input_faults import Faults
 from rlt_policy.policy.actor_weights import PolicySettings, from_checkpoint, from_message
-from rlt_policy.policy.answering import Lockstep, RealTime
 from rlt_policy.policy.latency import Latency
+from rlt_policy.policy.observation_handling import Lockstep, RealTime
 
 WARM_UP_STEPS = 3
 Answer = tuple[FeatureRecord | None, ChunkRecord | None]

@@ -1,4 +1,4 @@
-"""Fix what the wheels export to CMake: run `python -m ros2_wheels.mend` after installing them.
+"""Fix what the wheels export to CMake: run `python -m ros2_wheels.cmake_paths` after installing them.
 
 Their exported CMake files name the Python of the machine that built them
 (`/opt/python/cp311-cp311/...`); here they get the paths of this interpreter.
@@ -13,7 +13,7 @@ BUILDER_INCLUDE = re.compile(r"/opt/python/cp3\d+-cp3\d+/include/python3\.\d+")
 BUILDER_PACKAGES = re.compile(r"/opt/python/cp3\d+-cp3\d+/lib/python3\.\d+/site-packages")
 
 
-def mend(prefix: Path, include: str, site_packages: str) -> int:
+def fix_paths(prefix: Path, include: str, site_packages: str) -> int:
     """Rewrite the builder's paths in `prefix/share/**/*.cmake`.
 
     Args:
@@ -36,4 +36,4 @@ def mend(prefix: Path, include: str, site_packages: str) -> int:
 
 
 if __name__ == "__main__":
-    mend(Path(sys.prefix), sysconfig.get_paths()["include"], sysconfig.get_paths()["purelib"])
+    fix_paths(Path(sys.prefix), sysconfig.get_paths()["include"], sysconfig.get_paths()["purelib"])
