@@ -119,7 +119,7 @@ class Faults:
 
     def _cut(self) -> Callable[[], None]:
         self._machines.cut()
-        return self._machines.mend
+        return self._machines.reconnect
 
     def _fill(self) -> Callable[[], None]:
         """Write zeros until no block is left."""

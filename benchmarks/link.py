@@ -158,11 +158,11 @@ def main() -> int:
         during = robot.watch(outage_s - SETTLE_S)
         print(f"| cut | {during} |", flush=True)
         unheard = robot.learner.received == received < robot.committed
-        machines.mend()
-        mended = time.monotonic()
+        machines.reconnect()
+        reconnected = time.monotonic()
         missed = robot.committed
         robot.wait_for(lambda: robot.learner.received >= missed, "the learner", 2.0 * outage_s)
-        made_up_s = time.monotonic() - mended
+        made_up_s = time.monotonic() - reconnected
         print(f"the learner received {'nothing' if unheard else 'SOMETHING'} for {outage_s:g} s, "
               f"and had all {missed - received} missed commits {made_up_s:.1f} s after the link "
               "was back")

@@ -95,7 +95,7 @@ def _run(graph: Graph, machines: TwoMachines, cut: Cut, robot: Robot) -> None:
     assert np.median(robot.late) < 1.0 / RATE_HZ, "the robot waited for the link"
     assert robot.learner.received == before < robot.recorder.committed, "the link was not cut"
 
-    machines.mend()
+    machines.reconnect()
     robot.wait_for(
         caught_up, "what was missed", max(2.0 * outage, PATIENCE_S if cut.killed else 0.0)
     )

@@ -119,7 +119,7 @@ class TwoMachines:
         """Pull the cable out of the robot."""
         self.robot.run("ip", "link", "set", CABLE, "down")
 
-    def mend(self) -> None:
+    def reconnect(self) -> None:
         """Plug it in again."""
         self.robot.run("ip", "link", "set", CABLE, "up")
 
