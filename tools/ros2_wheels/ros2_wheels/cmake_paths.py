@@ -1,4 +1,4 @@
-"""Fix what the wheels export to CMake: run `python -m ros2_wheels.cmake_paths` after installing them.
+"""Fix what the wheels export to CMake: `python -m ros2_wheels.cmake_paths` after an installation.
 
 Their exported CMake files name the Python of the machine that built them
 (`/opt/python/cp311-cp311/...`); here they get the paths of this interpreter.
