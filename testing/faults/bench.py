@@ -92,11 +92,11 @@ class Limits:
     acceleration: Any
 
     @classmethod
-    def of(cls, guard: MotionLimits, dt: float) -> Limits:
+    def of(cls, limits: MotionLimits, dt: float) -> Limits:
         """The limits of a robot's configuration."""
         return cls(
-            np.array(guard.position_min), np.array(guard.position_max),
-            np.array(guard.velocity) * dt, np.array(guard.acceleration) * dt * dt,
+            np.array(limits.position_min), np.array(limits.position_max),
+            np.array(limits.velocity) * dt, np.array(limits.acceleration) * dt * dt,
         )
 
 
@@ -121,7 +121,7 @@ class Bench(Watch):
 
     Attributes:
         arm: The robot.
-        guard: Its motion limits as configured; `limits` the same per tick.
+        motion_limits: Its motion limits as configured; `limits` the same per tick.
         policy: The stub policy.
         episodes: The stub of the episodes node.
         steps: Every control step received.
@@ -138,8 +138,8 @@ class Bench(Watch):
         self.contract = Contract.load(MODEL / "contract.json").replace(
             planning_delay_ticks=DELAY_TICKS
         )
-        self.guard = robot_limits()
-        self.limits = Limits.of(self.guard, self.contract.dt)
+        self.motion_limits = robot_limits()
+        self.limits = Limits.of(self.motion_limits, self.contract.dt)
         self.steps: list[Step] = []
         self.state: EpisodeRecord | None = None
         self.states: list[EpisodeRecord] = []

@@ -185,18 +185,18 @@ def drivers_share_a_topic(make: Make) -> str:
 def yaw_passes_half_a_turn(make: Make) -> str:
     bench = make(observed=True)
     low, high, rate = 2.4, 3.9, 0.004
-    bench.guard = dataclasses.replace(
-        bench.guard, position_min=[*bench.guard.position_min[:3], low],
-        position_max=[*bench.guard.position_max[:3], high],
+    bench.motion_limits = dataclasses.replace(
+        bench.motion_limits, position_min=[*bench.motion_limits.position_min[:3], low],
+        position_max=[*bench.motion_limits.position_max[:3], high],
     )
-    bench.limits = Limits.of(bench.guard, bench.contract.dt)
+    bench.limits = Limits.of(bench.motion_limits, bench.contract.dt)
     bench.arm.place(0.5, 0.0, 0.06, 3.0)
     bench.policy.velocity = np.array([0.0, 0.0, 0.0, rate], np.float32)
     observations = bench.heard(Observation, "observation", qos.BARRIER)
     bench.start("observer")
     bench.start(
-        "chunk_controller", position_min=bench.guard.position_min,
-        position_max=bench.guard.position_max,
+        "chunk_controller", position_min=bench.motion_limits.position_min,
+        position_max=bench.motion_limits.position_max,
     )
     bench.wait(lambda: observations, "the observer")
     bench.begin()

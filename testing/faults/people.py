@@ -204,7 +204,7 @@ def ambiguous_labels(make: Make) -> str:
 def weights(bench: Bench, version: int) -> PolicyWeights:
     """Weights of an untrained actor, as the learner would publish them."""
     agent = AgentSettings()
-    bound = normalised_bound(bench.guard, bench.contract)
+    bound = normalised_bound(bench.motion_limits, bench.contract)
     actor = Agent(bench.contract, bound, agent, seed=version).actor_state()
     data, digest = checkpoint.encode(actor)
     return PolicyWeights(

@@ -31,7 +31,7 @@ def test_task_model_and_parameters_of_ones_own_lie_anywhere(domain, tmp_path):
     assert "time_limit_ticks: 480" in task
     (mine / "short.yaml").write_text(task.replace("time_limit_ticks: 480", "time_limit_ticks: 30"))
     (mine / "mine.yaml").write_text(
-        "/**/episodes: {ros__parameters: {time_limit_ticks: 70, label_guard_ticks: 3}}\n"
+        "/**/episodes: {ros__parameters: {time_limit_ticks: 70, label_needs_id_ticks: 3}}\n"
     )
     done = subprocess.run(
         ["ros2", "launch", "rlt_bringup", "evaluate.launch.py", "policy:=base", "episodes:=2",
@@ -44,7 +44,7 @@ def test_task_model_and_parameters_of_ones_own_lie_anywhere(domain, tmp_path):
     assert "parameter time_limit_ticks = 70 is ignored: the launch" in done.stdout
     settings = json.loads((tmp_path / "run" / "run.json").read_text())["settings"]
     assert settings["graph"]["model"] == f"{mine}/vla"
-    assert settings["schedule"]["label_guard_ticks"] == 3
+    assert settings["schedule"]["label_needs_id_ticks"] == 3
     episodes = [
         json.loads(line) for line in (tmp_path / "run" / "episodes.jsonl").read_text().splitlines()
     ]

@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[3]
 VIRTUAL_PAD = ROOT / "src" / "rlt_teleop" / "test" / "virtual_pad.py"
 EPISODES = {"base_eval_episodes": 0, "warmup_episodes": 1, "episodes": 2, "eval_episodes": 1}
 COUNT = 3
-GUARDED_TICKS = 25  # more than label_guard_ticks
+GUARDED_TICKS = 25  # more than label_needs_id_ticks
 HUMAN_TICKS = 15
 
 

@@ -25,7 +25,7 @@ def generate_launch_description():
     return LaunchDescription([
         SetParameter("tf_prefix", "arm"),          # for other nodes
         SetParameter("time_limit_ticks", 70),      # the launch file sets it
-        SetParameter("label_guard_ticks", 3),      # config/rlt.yaml has another
+        SetParameter("label_needs_id_ticks", 3),      # config/rlt.yaml has another
         SetParametersFromFile("{folder}/around.yaml"),
         robot("left", "1"),
         robot("right", "2"),
@@ -51,10 +51,10 @@ def test_two_robots_in_one_launch(tmp_path):
         report = json.loads((tmp_path / name / "report.json").read_text())
         assert report["finished"] and report["base"]["episodes"] == (1 if name == "left" else 2)
         settings = json.loads((tmp_path / name / "run.json").read_text())["settings"]
-        assert settings["schedule"]["label_guard_ticks"] == 3
+        assert settings["schedule"]["label_needs_id_ticks"] == 3
         assert settings["schedule"]["time_limit_ticks"] == 480
         assert settings["graph"]["silence_s"] == silence_s
         assert f"[{name}.rlt.observer]: parameter(s) publish_rate, tf_prefix, given to all" in said
     assert "parameter time_limit_ticks = 70 is ignored" in said
     assert "parameter approach_limit_ticks = 300 is ignored" in said
-    assert "label_guard_ticks = 3 is ignored" not in said
+    assert "label_needs_id_ticks = 3 is ignored" not in said

@@ -216,7 +216,7 @@ class EpisodeState:
         start_tick: First tick of the episode.
         end_tick: One past the last tick of the episode (0 while it runs).
         outcome: How it ended.
-        label_source: Who or what judged it: "human", "auto", "time_limit", "guard_fault", "held",
+        label_source: Who or what judged it: "human", "auto", "time_limit", "fault", "held",
             "abort", "discard", `INTERRUPTED` or "".
         critical: Whether the critical phase has begun: only its ticks are stored.
         critical_tick: First tick of the critical phase, a chunk boundary; 0 before it is known.

@@ -247,6 +247,6 @@ class ScheduleSettings:
     approach_limit_ticks: int = setting(
         400, "longest approach of a full-task episode, control ticks", low=1
     )
-    label_guard_ticks: int = setting(
+    label_needs_id_ticks: int = setting(
         20, "first ticks of an episode in which a label must name its episode", low=0
     )

@@ -14,13 +14,13 @@ from rlt_core.settings import ScheduleSettings
 CHUNK = 10
 LIMIT = 50
 APPROACH = 70
-GUARD = 6
+NEEDS_ID = 6
 
 
 def make_settings(**changes):
     values = {
         "base_eval_episodes": 2, "episodes": 5, "eval_episodes": 2, "time_limit_ticks": LIMIT,
-        "approach_limit_ticks": APPROACH, "label_guard_ticks": GUARD,
+        "approach_limit_ticks": APPROACH, "label_needs_id_ticks": NEEDS_ID,
     }
     return ScheduleSettings(**{**values, **changes})
 
@@ -172,20 +172,20 @@ def test_the_time_limit_ends_an_episode(time_limit, outcome):
 
 @pytest.mark.parametrize("code", sorted(UNJUDGED))
 @pytest.mark.parametrize("time_limit", ["failure", "truncation"])
-def test_after_a_guard_fault_the_time_limit_truncates(code, time_limit):
+def test_after_a_fault_the_time_limit_truncates(code, time_limit):
     machine = running(time_limit=time_limit)
     for fault in ("", code, ""):
         machine.controlled(0, 1, Source.BASE, fault)
     assert machine.observe(LIMIT - 1, False).phase is Phase.RUNNING
     state = machine.observe(LIMIT, False)
-    assert (state.outcome, state.label_source) == (Outcome.TRUNCATED, "guard_fault")
+    assert (state.outcome, state.label_source) == (Outcome.TRUNCATED, "fault")
     machine.next()
     machine.begin(LIMIT)
     machine.controlled(LIMIT, 2, Source.BASE, "")
     assert machine.observe(2 * LIMIT, False).label_source == "time_limit"
 
 
-def test_faults_beside_the_episode_and_plain_limits_are_no_guard_faults():
+def test_faults_beside_the_episode_and_plain_limits_are_no_latched_faults():
     machine = running()
     machine.controlled(0, 0, Source.BASE, "jump")  # it has not begun at the controller
     machine.controlled(1, 1, Source.BASE, "late")
@@ -197,10 +197,10 @@ def test_an_episode_that_the_controller_never_drove_is_truncated():
     for tick in range(3):
         machine.controlled(tick, 0, Source.HOLD, "")
     state = machine.observe(LIMIT, False)
-    assert (state.outcome, state.label_source) == (Outcome.TRUNCATED, "guard_fault")
+    assert (state.outcome, state.label_source) == (Outcome.TRUNCATED, "fault")
 
 
-def test_a_verdict_wins_over_a_guard_fault():
+def test_a_verdict_wins_over_a_latched_fault():
     machine = running()
     machine.controlled(0, 1, Source.HOLD, "trip")
     assert machine.observe(7, True).outcome is Outcome.SUCCESS
@@ -359,7 +359,7 @@ def test_after_the_next_first_tick_a_correction_needs_the_id():
     reply = machine.label(False, "run/1")
     assert reply.applied and reply.state.episode == 1
     assert machine.state.phase is Phase.RUNNING
-    machine.observe(10 + GUARD, False)
+    machine.observe(10 + NEEDS_ID, False)
     assert machine.label(False).state.episode == 2
 
 
@@ -368,7 +368,7 @@ def test_a_label_just_after_the_start_is_ambiguous_and_changes_nothing(ask):
     def asked(machine, *name):
         return machine.discard(*name) if ask == "discard" else machine.label(True, *name)
 
-    for ticks in (1, GUARD - 1):
+    for ticks in (1, NEEDS_ID - 1):
         machine = ended(success=False)
         machine.next()
         machine.begin(10)

@@ -140,6 +140,6 @@ def test_in_training_a_persons_help_is_welcome():
 def test_only_judged_episodes_count():
     good = make_result()
     aborted = dataclasses.replace(good, outcome=Outcome.TRUNCATED, label_source="abort")
-    faulted = dataclasses.replace(aborted, label_source="guard_fault", human_ticks=20)
+    faulted = dataclasses.replace(aborted, label_source="fault", human_ticks=20)
     held = dataclasses.replace(aborted, label_source="held", held_ticks=90)
     assert judged([good, aborted, faulted, held]) == [good]

@@ -104,7 +104,7 @@ def test_progress_line():
 
 @pytest.mark.parametrize(
     ("outcome", "judge"),
-    [(Outcome.NONE, "discard"), (Outcome.TRUNCATED, "abort"), (Outcome.TRUNCATED, "guard_fault"),
+    [(Outcome.NONE, "discard"), (Outcome.TRUNCATED, "abort"), (Outcome.TRUNCATED, "fault"),
      (Outcome.TRUNCATED, "held"), (Outcome.TRUNCATED, "interrupted")],
 )
 def test_an_episode_that_counts_nowhere_is_no_failure_on_the_progress_line(outcome, judge):
@@ -235,7 +235,7 @@ def test_a_run_is_not_resumed_with_settings_that_its_past_depends_on(tmp_path, t
 
 def test_how_many_episodes_are_still_to_come_may_change_and_is_said(tmp_path):
     open_record(tmp_path, with_settings())
-    longer = dataclasses.replace(SCHEDULE, episodes=9, label_guard_ticks=7)
+    longer = dataclasses.replace(SCHEDULE, episodes=9, label_needs_id_ticks=7)
     said = []
     record = open_record(tmp_path, with_settings(longer, second_look_s=2.0), True, said)
     assert said == ["the resumed run has episodes 9; it began with 5"]

@@ -241,7 +241,7 @@ def test_a_robot_that_was_held_to_the_time_limit_has_not_failed(start, fields):
     assert others.states[-1].phase is Phase.RUNNING
     others.execute(1, Source.HOLD, **fields)
     ended = others.wait_for(lambda: [s for s in others.states if s.phase is Phase.ENDED])[0]
-    assert (ended.outcome, ended.label_source) == (Outcome.TRUNCATED, "guard_fault")
+    assert (ended.outcome, ended.label_source) == (Outcome.TRUNCATED, "fault")
     others.running(2)
     others.execute(40)
     ended = others.wait_for(

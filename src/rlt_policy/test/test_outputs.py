@@ -170,7 +170,7 @@ class Bench:
             self.close()
             raise
         self.driver = Driver(self.other, len(axes))
-        self.guard = MotionLimiter(self.contract.action, DT, self.limits)
+        self.limiter = MotionLimiter(self.contract.action, DT, self.limits)
         self.executor.add_node(self.node)
         self.executor.add_node(self.other)
 
@@ -200,12 +200,12 @@ class Bench:
         """Wait until both sides receive from each other and the first state has arrived."""
         self.wait_for(lambda: self.states, "the first state")
         self.wait_for(lambda: self.output._publisher.get_subscription_count(), "the driver")
-        self.guard.start(self.states[-1][0])
+        self.limiter.start(self.states[-1][0])
 
     def drive(self, ticks, increment):
         """Send limited set-points at the control rate; return the last."""
         for _ in range(ticks):
-            sent = self.guard.limit(np.array(increment), self.states[-1][0])
+            sent = self.limiter.limit(np.array(increment), self.states[-1][0])
             self.output.send(
                 ControlStep(
                     1, self.tick, sent.increment.astype(np.float32), sent.setpoint, Source.ACTOR

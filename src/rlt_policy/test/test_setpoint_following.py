@@ -30,8 +30,8 @@ class Robot:
 
     def __init__(self, scale=1.0, delay=2, acceleration=2.0):
         limits = make_limits(acceleration)
-        self.guard, self.following = MotionLimiter(SPEC, DT, limits), Following(limits, DT)
-        self.guard.start(REST)
+        self.limiter, self.following = MotionLimiter(SPEC, DT, limits), Following(limits, DT)
+        self.limiter.start(REST)
         self.position, self.velocity = REST.copy(), REST
         self.setpoint = REST
         self._states = deque([REST] * (delay + 1), maxlen=delay + 1)
@@ -45,7 +45,7 @@ class Robot:
             self._states.append(self.position)
             measured = self._states[0]
             wish = None if source is Source.HOLD else np.array(increment)
-            sent = self.guard.limit(wish, measured)
+            sent = self.limiter.limit(wish, measured)
             step = ControlStep(
                 1, tick, sent.increment.astype(np.float32), sent.setpoint, source
             )

@@ -81,7 +81,7 @@ class EpisodeMachine:
         self._limit_outcome = (
             Outcome.FAILURE if settings.time_limit == "failure" else Outcome.TRUNCATED
         )
-        self._label_guard = settings.label_guard_ticks
+        self._label_guard = settings.label_needs_id_ticks
         self._chunk = chunk
         self._ended: dict[int, EpisodeState] = {}
         self._restored = 0
@@ -286,7 +286,7 @@ class EpisodeMachine:
         Without an id it ends the running episode at the current tick; between an episode's end
         and the next one's first executed tick it labels the ended one. Later labels need the id,
         and are possible for the last `KEPT_EPISODES` episodes. In the first ticks of an episode
-        (`label_guard_ticks`) a label without an id is rejected, because such an early label most
+        (`label_needs_id_ticks`) a label without an id is rejected, because such an early label most
         likely means the previous episode. A person's label overrides an automatic one.
         """
         number = self._addressed(episode_id)
@@ -373,7 +373,7 @@ class EpisodeMachine:
         else:
             passed, limit = state.tick - state.start_tick, self._approach_limit
         if self._faulted or self._driven is False:
-            return (Outcome.TRUNCATED, "guard_fault") if passed >= limit else None
+            return (Outcome.TRUNCATED, "fault") if passed >= limit else None
         if passed - self._held >= limit:
             return self._limit_outcome, "time_limit"
         return (Outcome.TRUNCATED, "held") if self._held >= limit else None

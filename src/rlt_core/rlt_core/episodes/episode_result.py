@@ -22,7 +22,7 @@ class EpisodeResult:
         steps: Executed control ticks, including the approach and the holds: these are robot time,
             too.
         label_source: Who or what judged: "human", "auto", "time_limit", "abort" or "discard";
-            "guard_fault": a latched hold, or the controller never drove, so that the time limit
+            "fault": a latched hold, or the controller never drove, so that the time limit
             truncated; "held": the robot held for as long as a time limit; "interrupted": the
             process ended during the episode.
         interventions: Number of takeovers.

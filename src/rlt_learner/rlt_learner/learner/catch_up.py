@@ -31,7 +31,7 @@ class CatchUp:
         """Make the client.
 
         Args:
-            node: A guarded node.
+            node: A `FailFastNode`.
             name: Name of the service.
         """
         self.largest = LARGEST

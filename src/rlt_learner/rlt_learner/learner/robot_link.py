@@ -52,7 +52,7 @@ class RobotLink:
         """Connect.
 
         Args:
-            node: A guarded node.
+            node: A `FailFastNode`.
             robot: Namespace of the robot's nodes; empty: the node's own.
             contract: The run's contract.
             registry: Decides which run may begin.
