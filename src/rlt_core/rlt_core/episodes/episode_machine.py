@@ -81,7 +81,7 @@ class EpisodeMachine:
         self._limit_outcome = (
             Outcome.FAILURE if settings.time_limit == "failure" else Outcome.TRUNCATED
         )
-        self._label_guard = settings.label_needs_id_ticks
+        self._label_needs_id = settings.label_needs_id_ticks
         self._chunk = chunk
         self._ended: dict[int, EpisodeState] = {}
         self._restored = 0
@@ -396,7 +396,7 @@ class EpisodeMachine:
         started = self.state.phase is Phase.RUNNING and steps > 0
         if not episode_id:
             last = self.state.episode - 1
-            if started and steps < self._label_guard and last in self._ended:
+            if started and steps < self._label_needs_id and last in self._ended:
                 return Reply(
                     False,
                     f"episode {self.state.episode} began only {steps} ticks ago, so this may be "
