@@ -192,8 +192,8 @@ MUTANTS = (
         "launch_watch.follow(self._orphan)", "pass", LAUNCHED,
     ),
     Mutant(
-        "node: a start that takes long", "rlt_node/process",
-        "            if self._starting:\n", "            if False:\n", ("rlt_node/test_exit",),
+        "node: a loading that takes long", "rlt_node/process",
+        "            if self._loading:\n", "            if False:\n", ("rlt_node/test_exit",),
     ),
     Mutant(
         "node: a process that has its launch's number", "rlt_node/launch_watch",
@@ -452,7 +452,7 @@ MUTANTS = (
         "match = STROKE.match(self._begun)", 'match = re.match(b".", self._begun, re.DOTALL)', KEYS,
     ),
     never("episodes: label of the last episode", "rlt_core/episodes/episode_machine",
-          "started and steps < self._label_guard and last in self._ended",
+          "started and steps < self._label_needs_id and last in self._ended",
           ("rlt_core/test_episode_machine",)),
     never("log: damaged commit", "rlt_core/log/sqlite_log", "not sound or numbers[0] != expected",
           LOG),

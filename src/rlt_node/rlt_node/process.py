@@ -21,6 +21,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
@@ -28,7 +29,7 @@ from rlt_node import launch_watch
 from rlt_node.name_claims import claim_node, remapped_name
 
 MASKED = (signal.SIGINT, signal.SIGTERM)
-STARTING_SECONDS = 0.5  # a node that is almost ready is closed in order
+LOADING_SECONDS = 0.5  # a node that is almost ready is closed in order
 ORPHAN_SECONDS = 5.0  # as long as a launch waits after SIGINT
 LEAVING_SECONDS = 4.0  # a launch would not wait much longer, and not report the cause
 WAKE_SECONDS = 1e6  # a spin without a time-out does not dispatch in rclpy 7.1
@@ -52,15 +53,15 @@ FORESEEN = (Refused, ValueError, OSError)
 
 
 class _Interrupted(BaseException):
-    """A signal has ended the start; no handler of errors may take it for one of its own."""
+    """A signal has broken off the loading; no handler of errors may take it for its own."""
 
 
 class _StopRequest:
     """Waits for a signal in a separate thread, so that a signal never interrupts unfinished work.
 
     Before `begin` a signal ends the process immediately, since there is nothing to clean up; after
-    it the main thread first finishes its current work, except that a start that takes longer than
-    `STARTING_SECONDS` is broken off. A second signal never waits.
+    it the main thread first finishes its current work, except that the loading of a node that
+    starts itself is broken off after `LOADING_SECONDS`. A second signal never waits.
 
     The end of the launch is such a request, too. A signal that comes with it does not count as a
     second one, and a node that has not ended after `ORPHAN_SECONDS` is terminated.
@@ -69,7 +70,7 @@ class _StopRequest:
     def __init__(self) -> None:
         self.requested = False
         self._orphaned = False
-        self._begun = self._starting = False
+        self._begun = self._loading = False
         self._lock = threading.Lock()
         self._executor: Any = None
         signal.signal(signal.SIGINT, _ignored)  # a background shell passes SIGINT on as ignored
@@ -78,13 +79,26 @@ class _StopRequest:
         launch_watch.follow(self._orphan)
 
     def begin(self) -> None:
-        """From now on a signal is a request, and interrupts the start if that takes long."""
-        self._begun = self._starting = True
+        """From now on a signal is a request."""
+        self._begun = True
+
+    @contextlib.contextmanager
+    def loading(self) -> Iterator[None]:
+        """Let a signal break off what the main thread does here, if that takes long.
+
+        Raises:
+            _Interrupted: In the main thread, wherever it is.
+        """
+        self._loading = True
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._loading = False
 
     def wake(self, executor: Any) -> None:
-        """From now on a signal wakes this executor up; the start is over."""
-        with self._lock:
-            self._starting, self._executor = False, executor
+        """From now on a signal wakes this executor up."""
+        self._executor = executor
 
     def _wait(self) -> None:
         while True:
@@ -105,16 +119,17 @@ class _StopRequest:
         if not self._begun:
             os._exit(0)
         self.requested = True
-        if self._starting:
+        if self._loading:
             threading.Thread(target=self._interrupt, name="interrupt", daemon=True).start()
         if self._executor is not None:
             self._executor.create_task(lambda: None)
 
     def _interrupt(self) -> None:
-        """End a start that takes long, such as the loading of a model on a busy machine."""
-        time.sleep(STARTING_SECONDS)
+        """Break off the loading, once; what it has made needs no order to be left."""
+        time.sleep(LOADING_SECONDS)
         with self._lock:
-            if self._starting:
+            if self._loading:
+                self._loading = False
                 main = ctypes.c_ulong(threading.main_thread().ident or 0)
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(main, ctypes.py_object(_Interrupted))
 
@@ -212,16 +227,16 @@ def _spin(node: Any, stop: _StopRequest) -> None:
     executor, complete = EventsExecutor(), True
     try:
         if hasattr(node, "autostart") and not stop.requested:
-            node.autostart()
+            complete = False
+            with stop.loading():
+                node.autostart()
+            complete = True
         executor.add_node(node)
         stop.wake(executor)
         while not stop.requested and node.exit_reason is None:
             executor.spin_once(timeout_sec=WAKE_SECONDS)
         if not stop.requested and node.exit_reason is not None:
             raise node.exit_reason
-    except _Interrupted:
-        complete = False  # what was begun in this start holds nothing that must be kept
-        raise
     finally:
         stop.wake(None)
         try:

@@ -73,15 +73,12 @@ class ChunkControllerNode(FailFastNode):
             self, contract, limits, lockstep, self._on_position
         )
         refuse_unknown(self)  # the output declares its own parameters
-        self._ticks: Lockstep | RealTime
-        if lockstep:
-            self._ticks = Lockstep(
-                self._control, contract, self._graph.silence_s, self._execute
-            )
-        else:
-            self._ticks = self._real_time()
-            self._ticks.start(settings.realtime_priority)
+        self._ticks = self._lockstep() if lockstep else self._real_time()
         self._connect()
+        self._ticks.start(settings.realtime_priority)
+
+    def _lockstep(self) -> Lockstep:
+        return Lockstep(self._control, self._contract, self._graph.silence_s, self._execute)
 
     def _real_time(self) -> RealTime:
         """The clock of real time, and what is watched only there."""

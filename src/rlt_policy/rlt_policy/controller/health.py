@@ -15,7 +15,7 @@ SOURCES = {
     "unheard": "robot command", "still": "robot",
     "silent": "action_chunk", "trip": "action_chunk",
     "operator": "human_command", "device": "human_command", "silence": "human_command",
-    "held": "human_command", "operators": "human_command",
+    "held": "human_command", "operators": "operator nodes",
     "stall": "computer", "overrun": "computer",
 }
 DOING = {

@@ -54,6 +54,9 @@ class Lockstep:
         self._tick = 0  # the next one to answer
         self._answered_at = time.monotonic()
 
+    def start(self, priority: int) -> None:
+        """Nothing to start: the simulator counts."""
+
     def now(self) -> float:
         """When an input is received: the tick."""
         return float(self._tick)
