@@ -38,7 +38,7 @@ from rlt_core.records import Commit, EpisodeKind, Source, Transition
 from rlt_core.rl.agent import Agent
 from rlt_core.rl.trainer import Trainer
 from rlt_core.settings import AgentSettings
-from rlt_learner.learner.checkpoint_writer import Saver
+from rlt_learner.learner.checkpoint_writer import CheckpointWriter
 from rlt_learner.learner.checkpoints import Checkpoints
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "testing"))
@@ -191,16 +191,16 @@ def update_delay(folder: Path, contract: Contract) -> bool:
     """Durations of updates, with and without checkpoints that are written beside them."""
     agent = Agent(contract, np.full(4, 1.2, np.float32), AgentSettings(), seed=0)
     batches = [make_batch(contract, 128, seed) for seed in range(8)]
-    saver = Saver(folder, print)
+    writer = CheckpointWriter(folder, print)
     durations: dict[bool, list[float]] = {False: [], True: []}
     for update in range(2 * UPDATES):
         saving = update // BETWEEN % 2 == 1  # in turn
         started = time.perf_counter()
         if saving and update % BETWEEN == 0:
-            saver.offer(agent.state_dict(), {"version": update})
+            writer.offer(agent.state_dict(), {"version": update})
         agent.update(batches[update % len(batches)], actor=update % 2 == 1)
         durations[saving].append(time.perf_counter() - started)
-    saver.close()
+    writer.close()
     usual = statistics.median(durations[False])
     quiet, worst = (np.percentile(durations[saving], 99.5) for saving in (False, True))
     delay = (worst - quiet) / usual

@@ -235,7 +235,7 @@ MUTANTS = (
     never("reset: a server that does not know the goal", "rlt_episodes/reset",
           "answer.status == GoalStatus.STATUS_UNKNOWN", RESET),
     never("control: stall and overrun hold", "rlt_core/control/control_loop",
-          "self.pace.fault is not None",
+          "self.clock.fault is not None",
           PACE),
     Mutant(
         "control: fresh chunk after release, stall and fault", "rlt_core/control/control_loop",

@@ -5,7 +5,7 @@ package_name = 'rlt_sim'
 setup(
     name=package_name,
     version='0.1.0',
-    description='A MuJoCo robot that looks like a robot driver: tasks, demonstrator, simulator node.',
+    description='A MuJoCo robot that looks like a robot driver; the commands pretrain and benchmark.',
     author='RLT for ROS 2 maintainers',
     author_email='maintainers@rlt-ros2.example',
     license='Apache-2.0',

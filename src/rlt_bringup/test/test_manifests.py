@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -110,3 +111,16 @@ def test_a_commit_is_checked_with_the_ruff_of_the_tests():
     for pins in ("wheels", "jazzy"):
         lines = (ROOT / "requirements" / f"{pins}.txt").read_text(encoding="utf-8").splitlines()
         assert f"ruff=={ruff.removeprefix('v')}" in lines
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda path: path.stem
+)
+def test_what_a_benchmark_imports_of_ours_exists(path):
+    """Nobody runs the benchmarks for every change."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("rlt_"):
+            module = importlib.import_module(str(node.module))
+            for name in node.names:
+                if not hasattr(module, name.name):
+                    importlib.import_module(f"{node.module}.{name.name}")

@@ -476,7 +476,7 @@ def make_real_time():
 
 def beat_step(loop, tick, now, led=True):
     """One tick of real time, with or without a message of the episodes node."""
-    loop.pace.beat(now)
+    loop.clock.begin_tick(now)
     if led:
         loop.note_leader(now)
     return loop.step(tick, RobotState(tick, np.zeros(2), now), now)
@@ -773,7 +773,7 @@ def test_whatever_comes_in_what_is_sent_is_finite_and_inside_the_limits(data):
                 )
             )
         if real_time:
-            loop.pace.beat(now)
+            loop.clock.begin_tick(now)
             if data.draw(st.integers(0, 3), "leader silent unless 0") == 0 or tick == 0:
                 loop.note_leader(now)
         state = RobotState(

@@ -90,7 +90,7 @@ def test_only_policy_and_learner_load_torch():
 ROLES = {
     "robot": {"rlt_policy", "rlt_learner", "rlt_episodes", "rlt_teleop"},
     "learner": {"rlt_learner"},
-    "reports": {"rlt_report"},
+    "reports": {"rlt_report", "rlt_learner"},
 }
 """Which packages a computer needs for what it does, beside those that all need."""
 EVERYWHERE = {"rlt_core", "rlt_interfaces", "rlt_node", "rlt_bringup"}
@@ -114,8 +114,12 @@ def test_a_computer_needs_the_packages_of_its_role_alone(role):
 
 
 def test_the_packages_of_a_role_declare_no_others():
-    """What colcon's --packages-up-to builds is what docs/deployment.md says."""
+    """Nor does docs/deployment.md name others."""
+    text = (SRC.parent / "docs" / "deployment.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| (\w+) \| `((?:rlt_\w+ ?)+)` \|", text, re.MULTILINE))
+    assert rows.keys() == ROLES.keys()
     for role, packages in ROLES.items():
+        assert packages <= set(rows[role].split()) <= packages | EVERYWHERE
         for package in packages | EVERYWHERE:
             manifest = ElementTree.parse(SRC / package / "package.xml").getroot()
             stated = {str(item.text) for item in manifest.iter("exec_depend")}

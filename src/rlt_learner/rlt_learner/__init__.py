@@ -1,1 +1,1 @@
-"""The nodes recorder and learner; the commands pretrain, benchmark and report."""
+"""The nodes recorder and learner."""

@@ -50,7 +50,7 @@ class FailFast:
     def create_subscription(
         self, kind: Any, topic: str, callback: Callable[..., Any], profile: Any, **options: Any
     ) -> Any:
-        """As in rclpy, with `fail_fast`; messages that are too large are dropped, see `bounded`."""
+        """As in rclpy, with `fail_fast`; too large messages are dropped, see `size_limits`."""
         parent: Any = super()
         if not options.get("raw") and kind not in UNLIMITED:
             fault_log = FaultLog(parent.get_logger(), QUIET_SECONDS)

@@ -17,7 +17,6 @@ from mcap.reader import make_reader
 from mcap.records import Message
 from mcap.stream_reader import StreamReader
 from rclpy.serialization import deserialize_message
-from rlt_report.export import STATES, TRANSITIONS, export
 
 from rlt_core.episodes.episode_result import EpisodeResult
 from rlt_core.log.sqlite_log import StoredLog
@@ -28,6 +27,7 @@ from rlt_episodes.run_record import RunRecord, first_facts
 from rlt_interfaces import msg
 from rlt_node.conversions import episode_from_msg, transition_from_msg
 from rlt_node.graph import GraphSettings
+from rlt_report.export import STATES, TRANSITIONS, export
 
 TYPES = {TRANSITIONS: msg.Transition, STATES: msg.EpisodeState}
 TICK = 20_000_000  # ns: 50 Hz

@@ -11,11 +11,11 @@ import sys
 
 import numpy as np
 import pytest
-from rlt_report.report import write_report
-from rlt_report.run_folder import RunFolderError
 
 from rlt_core.episodes.episode_result import EpisodeResult
 from rlt_core.records import EpisodeKind, Outcome
+from rlt_report.report import write_report
+from rlt_report.run_folder import RunFolderError
 
 POLICY_KEYS = {
     "episodes", "assisted", "success_rate", "success_rate_ci95", "median_steps",

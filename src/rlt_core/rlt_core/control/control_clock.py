@@ -64,7 +64,7 @@ class ControlClock:
         self._overruns: deque[int] = deque(maxlen=OVERRUNS)
         self._overrun: Rejection | None = None
 
-    def beat(self, now: float) -> None:
+    def begin_tick(self, now: float) -> None:
         """Begin a tick at the monotonic time `now`, in seconds."""
         late = max(0.0, now - self.due) if self._ticks else 0.0
         self._ticks += 1

@@ -70,7 +70,7 @@ class ControlLoop:
     observation is newer. Calls must not overlap: use one thread, or a lock around each call.
 
     Attributes:
-        pace: The control clock of real time. The caller calls its `beat` at every tick, also
+        clock: The control clock of real time. The caller calls its `begin_tick` at every tick, also
             outside an episode; unused in lockstep.
         blocked_by: Why this loop must not move the robot at all, set by the caller as long as it
             lasts, e.g. because another node commands the robot too, or no driver subscribes to the
@@ -99,7 +99,7 @@ class ControlLoop:
             ValueError: If a limit is missing or invalid.
         """
         unit = contract.dt if real_time else 1.0
-        self.pace = ControlClock(contract.dt, limits.max_age_ticks)
+        self.clock = ControlClock(contract.dt, limits.max_age_ticks)
         self.blocked_by: Rejection | None = None
         self.fault: Rejection | None = None
         self.rejections: Counter[str] = Counter()
@@ -281,7 +281,7 @@ class ControlLoop:
             dict(self._limited),
             self._underruns,
             self._stretched,
-            self.pace.summary(),
+            self.clock.summary(),
         )
 
     # ---- Faults ---------------------------------------------------------------------------------
@@ -292,8 +292,8 @@ class ControlLoop:
             return self._fault
         if self.blocked_by is not None:
             return self.blocked_by
-        if self.pace.fault is not None:
-            return self.pace.fault
+        if self.clock.fault is not None:
+            return self.clock.fault
         if self._running and (leaderless := self._leader_fault(now)) is not None:
             self._fault = leaderless
             return leaderless

@@ -22,10 +22,10 @@ from urllib.parse import quote
 
 from rlt_core.contract import Contract
 from rlt_core.files import sync_folder
-from rlt_core.log.transition_log import numbered, require_page
 from rlt_core.log.packing import Packing
-from rlt_core.records import Commit, EpisodeKind, Outcome, Transition
 from rlt_core.log.sqlite_wal import torn_tail
+from rlt_core.log.transition_log import numbered, require_page
+from rlt_core.records import Commit, EpisodeKind, Outcome, Transition
 
 LOG_FILE = "log.sqlite"
 LOCK = ".lock"  # suffix of the file's name

@@ -132,10 +132,10 @@ class RealTime:
 
     def _count(self, priority: int) -> None:
         """Tick at the control rate; late ticks are not caught up."""
-        pace = self._control.pace
+        clock = self._control.clock
         try:
             self._logger.info(claim_priority(priority))
-            while not self._closing.wait(max(0.0, pace.due - time.monotonic())):
+            while not self._closing.wait(max(0.0, clock.due - time.monotonic())):
                 with self.lock:
                     self._tick_once(time.monotonic())
         except Exception as error:
@@ -143,7 +143,7 @@ class RealTime:
 
     def _tick_once(self, now: float) -> None:
         """Drive a running episode, decelerate after it, and send nothing during a reset."""
-        self._control.pace.beat(now)
+        self._control.clock.begin_tick(now)
         self._control.blocked_by = self._commands.blocked_by()
         tick, episode = self._tick, self._episode
         self._tick += 1
