@@ -12,7 +12,7 @@ from rlt_node.name_claims import Taken, claim_graph, claim_node, full_name, rema
 HOLDER = """
 import sys
 from rlt_node import name_claims
-held = getattr(claims, sys.argv[1])(eval(sys.argv[2]))
+held = getattr(name_claims, sys.argv[1])(eval(sys.argv[2]))
 print("claimed", flush=True)
 sys.stdin.read()
 """
