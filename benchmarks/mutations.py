@@ -192,10 +192,6 @@ MUTANTS = (
         "launch_watch.follow(self._orphan)", "pass", LAUNCHED,
     ),
     Mutant(
-        "node: a loading that takes long", "rlt_node/process",
-        "            if self._loading:\n", "            if False:\n", ("rlt_node/test_exit",),
-    ),
-    Mutant(
         "node: a process that has its launch's number", "rlt_node/launch_watch",
         "if _begun(int(pid)) == begun:", "if True:", LAUNCHED,
     ),

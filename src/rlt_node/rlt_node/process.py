@@ -21,7 +21,6 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
@@ -29,7 +28,6 @@ from rlt_node import launch_watch
 from rlt_node.name_claims import claim_node, remapped_name
 
 MASKED = (signal.SIGINT, signal.SIGTERM)
-LOADING_SECONDS = 0.5  # a node that is almost ready is closed in order
 ORPHAN_SECONDS = 5.0  # as long as a launch waits after SIGINT
 LEAVING_SECONDS = 4.0  # a launch would not wait much longer, and not report the cause
 WAKE_SECONDS = 1e6  # a spin without a time-out does not dispatch in rclpy 7.1
@@ -52,16 +50,11 @@ FORESEEN = (Refused, ValueError, OSError)
 """Errors that a user can fix: parameters, files, contracts, other nodes."""
 
 
-class _Interrupted(BaseException):
-    """A signal has broken off the loading; no handler of errors may take it for its own."""
-
-
 class _StopRequest:
     """Waits for a signal in a separate thread, so that a signal never interrupts unfinished work.
 
     Before `begin` a signal ends the process immediately, since there is nothing to clean up; after
-    it the main thread first finishes its current work, except that the loading of a node that
-    starts itself is broken off after `LOADING_SECONDS`. A second signal never waits.
+    it the main thread first finishes its current work. A second signal never waits.
 
     The end of the launch is such a request, too. A signal that comes with it does not count as a
     second one, and a node that has not ended after `ORPHAN_SECONDS` is terminated.
@@ -70,8 +63,7 @@ class _StopRequest:
     def __init__(self) -> None:
         self.requested = False
         self._orphaned = False
-        self._begun = self._loading = False
-        self._lock = threading.Lock()
+        self._begun = False
         self._executor: Any = None
         signal.signal(signal.SIGINT, _ignored)  # a background shell passes SIGINT on as ignored
         signal.pthread_sigmask(signal.SIG_BLOCK, MASKED)
@@ -81,20 +73,6 @@ class _StopRequest:
     def begin(self) -> None:
         """From now on a signal is a request."""
         self._begun = True
-
-    @contextlib.contextmanager
-    def loading(self) -> Iterator[None]:
-        """Let a signal break off what the main thread does here, if that takes long.
-
-        Raises:
-            _Interrupted: In the main thread, wherever it is.
-        """
-        self._loading = True
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._loading = False
 
     def wake(self, executor: Any) -> None:
         """From now on a signal wakes this executor up."""
@@ -119,19 +97,8 @@ class _StopRequest:
         if not self._begun:
             os._exit(0)
         self.requested = True
-        if self._loading:
-            threading.Thread(target=self._interrupt, name="interrupt", daemon=True).start()
         if self._executor is not None:
             self._executor.create_task(lambda: None)
-
-    def _interrupt(self) -> None:
-        """Break off the loading, once; what it has made needs no order to be left."""
-        time.sleep(LOADING_SECONDS)
-        with self._lock:
-            if self._loading:
-                self._loading = False
-                main = ctypes.c_ulong(threading.main_thread().ident or 0)
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(main, ctypes.py_object(_Interrupted))
 
 
 def _ignored(number: int, frame: FrameType | None) -> None:
@@ -155,8 +122,6 @@ def run(target: str) -> None:
     try:
         with claim_node(remapped_name(name, sys.argv)):
             _live(target, stop)
-    except _Interrupted as interruption:
-        traceback.clear_frames(interruption.__traceback__)
     except Exception as error:
         if not isinstance(error, Finished):
             _report(name, error)
@@ -224,13 +189,10 @@ def _live(target: str, stop: _StopRequest) -> None:
 def _spin(node: Any, stop: _StopRequest) -> None:
     from rclpy.experimental import EventsExecutor
 
-    executor, complete = EventsExecutor(), True
+    executor = EventsExecutor()
     try:
         if hasattr(node, "autostart") and not stop.requested:
-            complete = False
-            with stop.loading():
-                node.autostart()
-            complete = True
+            node.autostart()
         executor.add_node(node)
         stop.wake(executor)
         while not stop.requested and node.exit_reason is None:
@@ -240,7 +202,7 @@ def _spin(node: Any, stop: _StopRequest) -> None:
     finally:
         stop.wake(None)
         try:
-            if complete and hasattr(node, "close"):
+            if hasattr(node, "close"):
                 node.close()
         finally:
             # All data is saved. If the middleware hangs here, this prints where, and exits.

@@ -106,37 +106,3 @@ def test_a_node_that_nothing_lets_go_says_where_it_stands_and_ends(neighbour):
     printed, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 1 and "closed" in printed
     assert "in destroy_node" in errors
-
-
-STARTER = """
-import sys, time
-from rlt_node.node import FailFastNode
-from rlt_node.process import run
-class Starter(FailFastNode):
-    def __init__(self):
-        super().__init__("starter")
-    def autostart(self):
-        print("begins", flush=True)
-        until = time.monotonic() + float(sys.argv[1])
-        while time.monotonic() < until:
-            try:
-                time.sleep(0.01)
-            except Exception:
-                pass
-    def close(self):
-        print("closed", flush=True)
-run("__main__:Starter")
-"""
-
-
-@pytest.mark.parametrize(("seconds", "closed"), [(1000.0, False), (0.2, True)])
-def test_a_loading_that_takes_long_is_broken_off(seconds, closed):
-    process = subprocess.Popen(
-        [sys.executable, "-c", STARTER, str(seconds)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )
-    assert process.stdout.readline() == "begins\n"
-    process.send_signal(signal.SIGINT)
-    printed, errors = process.communicate(timeout=PATIENCE_S)
-    assert (process.returncode, errors) == (0, "")
-    assert ("closed" in printed) == closed
