@@ -61,12 +61,22 @@ class Pads:
         self.process.wait(20.0)
 
 
-def operated(bench: Bench, profile: str) -> None:
-    """Start the real operator, wait until it trusts the device, and let the policy drive."""
+def operated(bench: Bench, profile: str) -> list[HumanCommand]:
+    """Start the real operator, wait until it trusts the device, and let the policy drive.
+
+    Returns:
+        A list that fills with the operator's commands.
+    """
     bench.graph.start("operator", "--params-file", str(PROFILES / f"{profile}.yaml"), **AGREED)
     commands = bench.heard(HumanCommand, "human_command", qos.COMMAND)
-    bench.wait(lambda: commands and not commands[-1].fault, "the operator to trust the device")
+    trusted(bench, commands)
     bench.drive()
+    return commands
+
+
+def trusted(bench: Bench, commands: list[HumanCommand]) -> None:
+    """Wait until the operator trusts the device: it must receive it at rest first."""
+    bench.wait(lambda: commands and not commands[-1].fault, "the operator to trust the device")
 
 
 def driven(bench: Bench) -> bool:
@@ -89,7 +99,7 @@ def one_of_two_pads_unplugged(make: Make) -> str:
     bench = make()
     bench.start("chunk_controller")
     pads = Pads(bench, "First Pad", "Second Pad")
-    operated(bench, "xbox")
+    commands = operated(bench, "xbox")
     pads.do("2 press rightshoulder", "2 axis lefty -1")
     pads.do("press rightshoulder", "axis lefty -0.6")
     bench.wait(lambda: driven(bench), "the takeover")
@@ -104,13 +114,15 @@ def one_of_two_pads_unplugged(make: Make) -> str:
     pads.end()
     pads = Pads(bench, "Second Pad", "First Pad")
     chosen(bench, "Second Pad")
-    for commands in ((), ("press rightshoulder", "axis lefty -1"), ("release rightshoulder",)):
-        pads.do(*commands)
+    bench.wait(lambda: "Second Pad" in commands[-1].fault, "the operator to receive Second Pad")
+    for presses in ((), ("press rightshoulder", "axis lefty -1"), ("release rightshoulder",)):
+        pads.do(*presses)
         bench.pass_ticks(3 * CHUNK)
     nobody(bench, hold.at)
     pads.end()
     pads = Pads(bench, "Second Pad", "First Pad", device_name="First Pad")
     chosen(bench, "First Pad")
+    trusted(bench, commands)
     bench.pass_ticks(3 * CHUNK)
     nobody(bench, hold.at)
     pads.do("2 press rightshoulder", "2 axis lefty -0.6")

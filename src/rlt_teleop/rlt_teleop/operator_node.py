@@ -120,14 +120,14 @@ class OperatorNode(FailFastNode):
             )
 
     def _note(self, fault: str) -> None:
-        """Log once what is wrong with the device; in takeover the controller logs it."""
+        """Log each fault of the device once; the first one in a takeover the controller logs."""
         if fault == self._fault:
             return
         if not fault:
             self.get_logger().info(
                 f"the device is ready (profile {self._profile.name}): {self._watch.device}"
             )
-        elif not self._held:
+        elif not self._held or self._fault:
             self.get_logger().warning(f"no takeover is possible now: {fault}")
         self._fault = fault
 

@@ -218,7 +218,7 @@ def test_a_device_that_falls_silent_in_takeover_is_a_fault_that_the_controller_t
     assert not any(bench.commands[-1].increment)
     assert not bench.said("silent")
     bench.alive = True
-    bench.wait(lambda: "has not been at rest" in bench.commands[-1].fault)
+    bench.wait(lambda: bench.said("no takeover is possible now: the device has not been at rest"))
     bench.axes[1], bench.buttons[RB] = 0.0, 0
     bench.wait(lambda: not bench.commands[-1].fault)
 
