@@ -1,6 +1,6 @@
 """What shared memory does to killed nodes and to images, compared with the profile of env.sh.
 
-Three measures, each over Fast DDS's own transports for one machine
+Four measures, each over Fast DDS's own transports for one machine
 (ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST: shared memory and UDP) and over
 config/dds/this_machine.xml (UDP on the loopback interface):
 
@@ -8,7 +8,9 @@ config/dds/this_machine.xml (UDP on the loopback interface):
   and other processes take most of the cores: how many of the restarted ones do not receive from a
   node that stayed alive;
 * images of 640x480 at 30 Hz, best effort: how many of them arrive;
-* a message of 700 floats there and back: how long it takes.
+* a message of 700 floats there and back: how long it takes;
+* a node is killed and restarted while nothing else runs: how long after the start of its process
+  it has answered a node that stayed alive.
 
 Prints a table; exits with 1 if over our profile a node was deaf, or more than 1 % of images lost.
 
@@ -208,8 +210,30 @@ def time_round_trips(count: int) -> str:
     return f"{p50:.2f}, {p99:.2f}"
 
 
+def time_restarts(kills: int) -> str:
+    """Return how long a restarted process took until it had answered, s."""
+    side, pongs, took = Side("asker"), 0, []
+
+    def on(_: Float32MultiArray) -> None:
+        nonlocal pongs
+        pongs += 1
+
+    side.hear(Float32MultiArray, "pong", on, qos.BARRIER)
+    side.send(Float32MultiArray, "ping", qos.LATEST).publish(Float32MultiArray(data=[0.5]))
+    for number in range(kills):
+        began, process = time.perf_counter(), start("echo")
+        assert side.wait(DEAF_S, lambda wanted=number: pongs > wanted), "no echo"
+        took.append(time.perf_counter() - began)
+        side.wait(random.uniform(0.0, 3.0))  # at any moment between two announcements
+        process.kill()
+        process.wait()
+    return f"{np.median(took):.1f}, {max(took):.1f}"
+
+
 OTHERS = {each.__name__: each for each in (restarted, camera, echo, busy)}
-MEASURES = {each.__name__: each for each in (count_deaf, count_images, time_round_trips)}
+MEASURES = {
+    each.__name__: each for each in (count_deaf, count_images, time_round_trips, time_restarts)
+}
 
 
 def main() -> int:
@@ -224,9 +248,12 @@ def main() -> int:
         role, number = arguments.role
         print((OTHERS | MEASURES)[role](int(number)), flush=True)
         os._exit(0)
-    print("| transport | deaf after kill -9 | images arrived, % | there and back, ms: p50, p99 |")
-    print("| --- | --- | --- | --- |", flush=True)
-    numbers = (arguments.kills, arguments.images, arguments.trips)
+    print(
+        "| transport | deaf after kill -9 | images arrived, % | there and back, ms: p50, p99 "
+        "| answers after a restart, s: median, max |"
+    )
+    print("| --- | --- | --- | --- | --- |", flush=True)
+    numbers = (arguments.kills, arguments.images, arguments.trips, arguments.kills)
     for name, chosen in ARMS.items():
         plain = {key: value for key, value in os.environ.items() if key not in CHOSEN}
         cells = []

@@ -93,10 +93,7 @@ class Robot:
         self._nodes: list[Node] = []
         self._executor = SingleThreadedExecutor(context=self._context)
         self._node = self.node("robot")
-        publisher, subscription = self._node.create_publisher, self._node.create_subscription
-        self._states = publisher(msg.EpisodeState, "episode_state", qos.BARRIER)
-        self._features = publisher(msg.Features, "features", qos.LOG)
-        self._steps = publisher(msg.ControlStep, "control_step", qos.LOG)
+        subscription = self._node.create_subscription
         for kind, name in ((msg.RecorderStatus, "recorder"), (msg.LearnerStatus, "learner")):
             subscription(
                 kind, f"{name}_status", lambda m, name=name: setattr(self, name, m), qos.LATEST
@@ -105,8 +102,21 @@ class Robot:
             msg.Transition, "transitions",
             lambda m: self.heard.append(transition_from_msg(m)), qos.LOG,
         )
+        self._advertise()
+
+    def _advertise(self) -> None:
+        publisher = self._node.create_publisher
+        self._states = publisher(msg.EpisodeState, "episode_state", qos.BARRIER)
+        self._features = publisher(msg.Features, "features", qos.LOG)
+        self._steps = publisher(msg.ControlStep, "control_step", qos.LOG)
         self._state = self._make_state(0, Phase.IDLE)
         self._publish_state()
+
+    def restart(self) -> None:
+        """Publish nothing of the past to late subscribers any more, like nodes that restarted."""
+        for publisher in (self._states, self._features, self._steps):
+            self._node.destroy_publisher(publisher)
+        self._advertise()
 
     def close(self) -> None:
         self._executor.shutdown()
