@@ -221,9 +221,9 @@ def kills(folder: Path, contract: Contract, count: int) -> bool:
         checkpoint.save(folder, state, {"version": version})
         agent.update(batch, actor=True)
         killed = _killed_while_saving(folder, agent.state_dict(), rng)
-        tensors, meta, problem = checkpoint.recover(folder)
+        tensors, meta, fault = checkpoint.recover(folder)
         exact += (
-            killed and meta["version"] == version and not problem
+            killed and meta["version"] == version and not fault
             and all(torch.equal(tensors[name], state[name]) for name in state)
         )
     print(f"killed at {count} random bytes of a checkpoint: the previous one loaded bit-exactly "

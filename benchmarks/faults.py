@@ -140,9 +140,9 @@ def _try(wanted: list[int]) -> dict[int, Tried]:
 def _read(case: Xml.Element) -> tuple[int, Tried]:
     test = case.attrib["name"]
     number = int(test.partition("[")[2].partition("-")[0])
-    problem = next((child for child in case if child.tag in ("failure", "error")), None)
-    if problem is not None:
-        return number, Tried(FAILED + problem.attrib["message"].splitlines()[0], test, False)
+    failure = next((child for child in case if child.tag in ("failure", "error")), None)
+    if failure is not None:
+        return number, Tried(FAILED + failure.attrib["message"].splitlines()[0], test, False)
     seen = [item.attrib["value"] for item in case.iter("property")]
     return number, Tried(seen[0], test, True)
 

@@ -145,8 +145,8 @@ MUTANTS = (
     never("control: the robot does not follow", "rlt_core/control/control_loop",
           "self._response.still",
           CONTROL),
-    never("control: refused chunks trip", "rlt_core/control/control_loop",
-          "self._refused >= TRIP_CHUNKS",
+    never("control: rejected chunks trip", "rlt_core/control/control_loop",
+          "self._rejected_chunks >= TRIP_CHUNKS",
           CONTROL),
     Mutant(
         "control: an operator is required", "rlt_core/control/control_loop",
@@ -363,8 +363,8 @@ MUTANTS = (
           "ages[source] > limit", SOURCES),
     never("observer: frozen camera", "rlt_policy/observer/source_pairing",
           "camera.frozen", SOURCES),
-    never("observer: a message that was refused", "rlt_policy/observer/source_pairing",
-          "fault is not None and now - refused <= self._settings.max_age_s", SOURCES),
+    never("observer: a message that was rejected", "rlt_policy/observer/source_pairing",
+          "fault is not None and now - rejected <= self._settings.max_age_s", SOURCES),
     Mutant(
         "observer: latency of a source", "rlt_policy/observer/source_pairing",
         "if abs(behind[odd]) <= limit:",

@@ -57,19 +57,19 @@ def validate(settings: Any) -> None:
     Raises:
         ValueError: If a setting is out of range; names all of them, with value and bound.
     """
-    problems = []
+    errors = []
     for item in dataclasses.fields(settings):
         value, rule = getattr(settings, item.name), item.metadata
         values = value if isinstance(value, list) else [value]
         for element in values:
             if rule.get("low") is not None and element < rule["low"]:
-                problems.append(f"{item.name} = {element} is below {rule['low']}")
+                errors.append(f"{item.name} = {element} is below {rule['low']}")
             if rule.get("high") is not None and element > rule["high"]:
-                problems.append(f"{item.name} = {element} is above {rule['high']}")
+                errors.append(f"{item.name} = {element} is above {rule['high']}")
             if rule.get("choices") and element not in rule["choices"]:
-                problems.append(f"{item.name} = {element!r} is not one of {rule['choices']}")
-    if problems:
-        raise ValueError(f"{type(settings).__name__}: " + "; ".join(problems))
+                errors.append(f"{item.name} = {element!r} is not one of {rule['choices']}")
+    if errors:
+        raise ValueError(f"{type(settings).__name__}: " + "; ".join(errors))
 
 
 def fit(name: str, value: Any, example: Any) -> Any:

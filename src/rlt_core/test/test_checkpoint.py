@@ -65,8 +65,8 @@ def test_a_damaged_generation_falls_back_to_the_one_before_and_says_so(tmp_path,
     harm(tmp_path)
     with pytest.raises((OSError, ValueError), match=finding):
         checkpoint.load(tmp_path)
-    tensors, meta, problem = checkpoint.recover(tmp_path)
-    assert meta["version"] == 1 and tensors["a"].item() == 1 and finding in problem
+    tensors, meta, fault = checkpoint.recover(tmp_path)
+    assert meta["version"] == 1 and tensors["a"].item() == 1 and finding in fault
     checkpoint.save(tmp_path, {"a": torch.full((1,), 3)}, {"version": 3})
     assert checkpoint.load(tmp_path)[1]["version"] == 3
     damage(newest_tensors(tmp_path))
@@ -284,8 +284,8 @@ def test_killed_at_any_byte_of_a_write_the_generation_before_loads_bit_exactly(t
         finally:
             os._exit(0)
     assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGXFSZ
-    tensors, meta, problem = checkpoint.recover(tmp_path)
-    assert meta["version"] == 2 and is_exactly(tensors, 2) and problem == ""
+    tensors, meta, fault = checkpoint.recover(tmp_path)
+    assert meta["version"] == 2 and is_exactly(tensors, 2) and fault == ""
     checkpoint.save(tmp_path, generation(4), {"version": 4})
     assert is_exactly(checkpoint.load(tmp_path)[0], 4)
     assert len(list(tmp_path.iterdir())) == 4, "what the kill left was not cleaned up"
@@ -311,6 +311,6 @@ def test_killed_at_any_moment_the_newest_whole_generation_loads_bit_exactly(tmp_
         os.close(tell)
         saved = begun + 1 + len(os.read(told, 10_000))
         os.close(told)
-        tensors, meta, problem = checkpoint.recover(tmp_path)
-        assert meta["version"] in (saved, saved + 1) and problem == ""
+        tensors, meta, fault = checkpoint.recover(tmp_path)
+        assert meta["version"] in (saved, saved + 1) and fault == ""
         assert is_exactly(tensors, meta["version"])

@@ -317,7 +317,7 @@ def test_a_number_that_is_not_finite_never_enters_replay(make_trainer, log, fiel
         [*log[:index], dataclasses.replace(log[index], **{field: array}), *log[index + 1 :]],
     )
     status = trainer.status()
-    assert status.refused == 1 and status.replay_size == clean.status().replay_size - 1
+    assert status.not_finite == 1 and status.replay_size == clean.status().replay_size - 1
     assert all(torch.isfinite(t).all() for _, weights in published for t in weights.values())
     assert status.ingested_seq == len(log)
 

@@ -11,7 +11,7 @@ from rlt_node import qos
 from rlt_node.conversions import episode_to_msg, stamp_of_tick
 from rlt_node.node import FailFastNode
 from rlt_node.other_publishers import OtherPublishers
-from rlt_node.process import Refused
+from rlt_node.process import NodeError
 
 BEAT_SECONDS = 0.1
 LOOKOUT_SECONDS = 1.0  # Fast DDS announces itself five times within the first half
@@ -81,11 +81,11 @@ class EpisodePublisher:
         """Look for other publishers, and start to publish once there are surely none.
 
         Raises:
-            Refused: If another node already publishes the states.
+            NodeError: If another node already publishes the states.
         """
         rival = self._rivals.look()
         if rival is not None:
-            raise Refused(rival.message)
+            raise NodeError(rival.message)
         if time.monotonic() < self._sure_at or not self._heard():
             return
         self.sure = True

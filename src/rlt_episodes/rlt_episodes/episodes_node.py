@@ -26,7 +26,7 @@ from rlt_node.graph import GraphSettings
 from rlt_node.learner_watch import LearnerWatch
 from rlt_node.node import FailFastNode
 from rlt_node.parameters import declare, refuse_unknown
-from rlt_node.process import Finished, Lost, Refused
+from rlt_node.process import Finished, Lost, NodeError
 
 
 class EpisodesNode(FailFastNode):
@@ -223,7 +223,7 @@ class EpisodesNode(FailFastNode):
         if self._machine.human_acting and self._machine.upcoming is not None:
             return "the person to let go of the robot"
         if self._settings.job == "evaluate_actor" and not self._policy.policy_version:
-            raise Refused("the policy has no actor weights: name a checkpoint")
+            raise NodeError("the policy has no actor weights: name a checkpoint")
         if self._settings.job == "train":
             began = self._machine.state.phase is not Phase.IDLE
             lockstep, upcoming = self._graph.lockstep, self._machine.upcoming

@@ -20,7 +20,7 @@ from rlt_interfaces.action import Reset
 from rlt_node import qos
 from rlt_node.fault_log import FaultLog
 from rlt_node.node import FailFastNode
-from rlt_node.process import Refused
+from rlt_node.process import NodeError
 from rlt_node.service_servers import several_servers
 
 ABSENT = "the robot's reset action"
@@ -85,10 +85,10 @@ class RobotReset:
         """Refuse to wait longer than `silence_s` for the answer.
 
         Raises:
-            Refused: Naming the simulator, the only robot that resets within seconds.
+            NodeError: Naming the simulator, the only robot that resets within seconds.
         """
         if self._asked_at is not None and time.monotonic() - self._asked_at > silence_s:
-            raise Refused(
+            raise NodeError(
                 f"the simulator has not answered the action reset within {silence_s:g} s: check "
                 "that node"
             )
@@ -137,7 +137,7 @@ class RobotReset:
 
     def _on_accepted(self, answer: Any) -> None:
         if not answer.accepted:
-            raise Refused("the robot refused to reset: check its driver")
+            raise NodeError("the robot refused to reset: check its driver")
         self.pursue()
 
     def _on_result(self, answer: Any) -> None:
@@ -151,7 +151,7 @@ class RobotReset:
             return
         self._asked_at = self._wanted = self._goal_id = None
         if answer.status != GoalStatus.STATUS_SUCCEEDED or result.error_code != Reset.Goal.NONE:
-            raise Refused(
+            raise NodeError(
                 f"the reset failed (goal status {answer.status}, error code {result.error_code}): "
                 f"{result.error_msg or 'the robot gives no reason'}; check its driver"
             )

@@ -6,7 +6,7 @@ import time
 
 from rlt_core.records import EpisodeState, Phase
 from rlt_episodes.reset import RobotReset
-from rlt_node.process import Refused
+from rlt_node.process import NodeError
 
 
 class Lockstep:
@@ -43,11 +43,11 @@ class Lockstep:
             reset: The reset that may be under way.
 
         Raises:
-            Refused: If the robot does.
+            NodeError: If the robot does.
         """
         reset.check(self._silence_s)
         if state.phase is Phase.RUNNING and time.monotonic() - moved > self._silence_s:
-            raise Refused(
+            raise NodeError(
                 f"tick {state.tick} of episode {state.episode} has not ended within "
                 f"{self._silence_s:g} s: check chunk_controller and simulator"
             )

@@ -15,7 +15,7 @@ from rlt_episodes.episode_publisher import BEAT_SECONDS, LOOKOUT_SECONDS, Episod
 from rlt_interfaces.msg import EpisodeState as EpisodeMessage
 from rlt_node import qos
 from rlt_node.node import FailFastNode
-from rlt_node.process import Refused
+from rlt_node.process import NodeError
 
 PATIENCE_S = 30.0
 IDLE = EpisodeState(
@@ -100,7 +100,7 @@ def test_a_lookout_lasts_its_time_even_if_the_led_are_quick(make):
 def test_where_others_lead_it_refuses_without_a_word(make):
     graph = make(rival=True)
     assert graph.spin(lambda: graph.leader.exit_reason is not None)
-    assert isinstance(graph.leader.exit_reason, Refused)
+    assert isinstance(graph.leader.exit_reason, NodeError)
     assert "/episode_state is also published by /other (GID " in str(graph.leader.exit_reason)
     assert not graph.states and not graph.beats
 

@@ -20,7 +20,7 @@ from rclpy.task import Future
 from rlt_episodes.reset import RobotReset
 from rlt_interfaces.action import Reset
 from rlt_node.node import FailFastNode
-from rlt_node.process import Refused
+from rlt_node.process import NodeError
 
 PATIENCE_S = 30.0
 
@@ -116,7 +116,7 @@ def test_a_failed_reset_ends_the_node(pair, words):
     pair.spin_until(pair.ready)
     pair.reset.ask(seed=1, tick_multiple=10)
     pair.spin_until(lambda: pair.node.exit_reason is not None)
-    assert isinstance(pair.node.exit_reason, Refused)
+    assert isinstance(pair.node.exit_reason, NodeError)
     assert words in str(pair.node.exit_reason)
     assert not pair.begun
 
@@ -126,7 +126,7 @@ def test_a_reset_without_an_answer_names_the_simulator(pair):
     pair.reset.check(0.0)
     pair.reset.ask(seed=1, tick_multiple=10)  # nobody spins: no answer comes
     pair.reset.check(PATIENCE_S)
-    with pytest.raises(Refused, match="the simulator has not answered the action reset"):
+    with pytest.raises(NodeError, match="the simulator has not answered the action reset"):
         pair.reset.check(0.0)
 
 

@@ -25,7 +25,7 @@ from rlt_interfaces.srv import Handover, LabelSuccess
 from rlt_node import qos
 from rlt_node.conversions import episode_from_msg
 from rlt_node.diagnostics import Level
-from rlt_node.process import Finished, Refused
+from rlt_node.process import Finished, NodeError
 
 MODEL = Path(__file__).resolve().parents[3] / "models" / "ethernet"
 PATIENCE_S = 60.0
@@ -344,7 +344,7 @@ def test_what_the_disk_does_not_take_up_to_the_end_is_an_error(start, disk):
     disk["full"] = True
     others.execute(40)
     others.wait_for(lambda: others.node._record.fault)
-    with pytest.raises(Refused, match="the record lacks the last episodes: no room on the"):
+    with pytest.raises(NodeError, match="the record lacks the last episodes: no room on the"):
         others.node.close()
     disk["full"] = False
 

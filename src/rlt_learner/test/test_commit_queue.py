@@ -128,4 +128,4 @@ def test_a_window_that_is_not_finite_is_never_committed(field, value):
     array = getattr(bad, field).copy()
     array.flat[0] = value
     commits.add([dataclasses.replace(bad, **{field: array}), window(1, 2)])
-    assert [t.step for t in commits.flush()] == [2] and commits.refused == 1
+    assert [t.step for t in commits.flush()] == [2] and commits.not_finite == 1

@@ -8,7 +8,7 @@ import pytest
 
 from rlt_interfaces.msg import RecorderStatus
 from rlt_learner.recorder.duplicate_recorder import DuplicateRecorders
-from rlt_node.process import Refused
+from rlt_node.process import NodeError
 
 
 def status(name: str, committed: int = 0, begun: bool = False, run: str = "run") -> RecorderStatus:
@@ -18,7 +18,7 @@ def status(name: str, committed: int = 0, begun: bool = False, run: str = "run")
 def stays(mine: RecorderStatus, other: RecorderStatus) -> bool:
     try:
         return bool(DuplicateRecorders().note(mine, other))
-    except Refused as error:
+    except NodeError as error:
         assert mine.recorder in str(error) and other.recorder in str(error)
         return False
 

@@ -52,7 +52,7 @@ from rlt_node.conversions import (
     step_to_msg,
     transition_from_msg,
 )
-from rlt_node.process import Refused
+from rlt_node.process import NodeError
 
 ROOT = Path(__file__).resolve().parents[3]
 MODEL = ROOT / "models" / "ethernet"
@@ -234,7 +234,8 @@ def test_what_the_disk_does_not_take_up_to_the_end_is_said(make_bench, tmp_path,
     run_episode(bench, 1)
     bench.wait_for(lambda: said and said[-1].fault)
     before = len(tries)
-    with pytest.raises(Refused, match="^1 transitions are lost: log.sqlite cannot store a commit"):
+    lost = "^1 transitions are lost: log.sqlite cannot store a commit"
+    with pytest.raises(NodeError, match=lost):
         bench.node.close()
     assert len(tries) == before + 1, "the last try waited for its turn"
 

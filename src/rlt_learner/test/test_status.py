@@ -21,7 +21,7 @@ MODEL = Path(__file__).resolve().parents[3] / "models" / "ethernet"
 
 def test_commits_that_are_not_finite_are_said_once_and_counted_on():
     counts = (0, 1, 1, 2, 5)
-    statuses = [TrainerStatus(refused=count) for count in counts]
+    statuses = [TrainerStatus(not_finite=count) for count in counts]
     said = [new_faults(now, before) for before, now in zip(statuses, statuses[1:], strict=False)]
     assert [len(lines) for lines in said] == [1, 0, 0, 0] and "1 commits hold" in said[0][0]
     health = learner_health(["run"], statuses[-1], 0, "", True, 10)

@@ -11,7 +11,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rlt_core.settings import setting
 from rlt_node.node import FailFast
 from rlt_node.parameters import declare
-from rlt_node.process import FORESEEN, Refused
+from rlt_node.process import FORESEEN, NodeError
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class SelfStartingNode(FailFast, LifecycleNode):
         """Declare the autostart parameter; `autostart` is called once the node is complete."""
         super().__init__(name)
         self.active = False
-        self._problem = ""
+        self._error = ""
         self._start_alone = declare(self, AutostartSettings).autostart
 
     def configure(self) -> None:
@@ -47,13 +47,13 @@ class SelfStartingNode(FailFast, LifecycleNode):
         """Configure and activate, unless a manager does so.
 
         Raises:
-            Refused: If configuring fails.
+            NodeError: If configuring fails.
         """
         if not self._start_alone:
             return
         for transition in (self.trigger_configure, self.trigger_activate):
             if transition() != TransitionCallbackReturn.SUCCESS:
-                raise Refused(self._problem or f"{transition.__name__} failed, rclpy hides why")
+                raise NodeError(self._error or f"{transition.__name__} failed, rclpy hides why")
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load; an expected error is logged and leaves the node unconfigured."""
@@ -88,13 +88,13 @@ class SelfStartingNode(FailFast, LifecycleNode):
         try:
             work()
         except FORESEEN as error:
-            self._problem = str(error) or repr(error)
+            self._error = str(error) or repr(error)
             if not self._start_alone:
-                self.get_logger().error(self._problem)
+                self.get_logger().error(self._error)
             return TransitionCallbackReturn.FAILURE
         except Exception as error:
             traceback.print_exception(error)
-            self._problem = f"unexpected {error!r}: see the traceback above"
-            self.get_logger().error(self._problem)
+            self._error = f"unexpected {error!r}: see the traceback above"
+            self.get_logger().error(self._error)
             return TransitionCallbackReturn.ERROR
         return TransitionCallbackReturn.SUCCESS

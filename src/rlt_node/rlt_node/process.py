@@ -37,16 +37,16 @@ class Finished(Exception):
     """The node has done its work: the process ends with exit code 0."""
 
 
-class Refused(Exception):
+class NodeError(Exception):
     """The node cannot work: the process prints this sentence and ends with exit code 1."""
 
 
-class Lost(Refused):
+class Lost(NodeError):
     """Data that the node had to keep is lost: the process prints this and ends with `EXIT_LOST`."""
 
 
 EXIT_LOST = 3  # not 1: an interpreter that receives a signal during its start ends with 1
-FORESEEN = (Refused, ValueError, OSError)
+FORESEEN = (NodeError, ValueError, OSError)
 """Errors that a user can fix: parameters, files, contracts, other nodes."""
 
 
@@ -178,7 +178,7 @@ def _live(target: str, stop: _StopRequest) -> None:
         from rlt_node.parameter_files import require_readable
 
         require_readable(sys.argv)  # its error about a file is clearer
-        raise Refused(f"{error}: fix what follows --ros-args") from error
+        raise NodeError(f"{error}: fix what follows --ros-args") from error
     try:
         _spin(make_node(), stop)
     finally:

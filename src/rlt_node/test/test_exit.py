@@ -15,7 +15,7 @@ PROGRAM = """
 import atexit, ctypes, sys, threading, time
 from std_msgs.msg import String
 from rlt_node.node import FailFastNode
-from rlt_node.process import Finished, Lost, Refused, run
+from rlt_node.process import Finished, Lost, NodeError, run
 
 class Leaver(FailFastNode):
     def __init__(self):
@@ -27,7 +27,7 @@ class Leaver(FailFastNode):
         self.create_timer(0.01, self.look)
     def look(self):
         if sys.argv[1] != "asked":
-            raise {"done": Finished(), "refused": Refused("no"), "lost": Lost("gone"),
+            raise {"done": Finished(), "refused": NodeError("no"), "lost": Lost("gone"),
                    "broken": RuntimeError("a bug")}[sys.argv[1]]
     def work(self):
         self.closed.wait()

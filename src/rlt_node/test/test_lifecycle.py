@@ -6,7 +6,7 @@ import pytest
 import rclpy
 
 from rlt_node.lifecycle import SelfStartingNode
-from rlt_node.process import Refused
+from rlt_node.process import NodeError
 
 
 class Failing(SelfStartingNode):
@@ -37,7 +37,7 @@ def ros():
 )
 def test_why_configuring_failed(capfd, error, sentence, traceback):
     node = Failing(error)
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(NodeError) as refused:
         node.autostart()
     node.destroy_node()
     assert sentence in str(refused.value)

@@ -22,7 +22,7 @@ from rlt_interfaces.msg import (
     PolicyWeights,
 )
 from rlt_node import qos
-from rlt_node.process import Refused
+from rlt_node.process import NodeError
 from rlt_policy.controller import chunk_controller_node
 from rlt_policy.controller.chunk_controller_node import ChunkControllerNode
 from rlt_policy.policy.policy_node import PolicyNode
@@ -119,7 +119,7 @@ def test_in_lockstep_bad_weights_end_the_policy(bench):
     bad.sha256 = "0" * 64
     bench.send(bad, "policy_weights", qos.LATEST)
     bench.wait_for(lambda: bench.node.exit_reason is not None)
-    assert isinstance(bench.node.exit_reason, Refused)
+    assert isinstance(bench.node.exit_reason, NodeError)
     assert "policy_weights version 3" in str(bench.node.exit_reason)
 
 

@@ -63,7 +63,7 @@ def test_a_joint_that_fails_is_named_once_and_taken_again(drivers, gripper, capf
     capfd.readouterr()
     for name, value in change.items():
         setattr(gripper, name, value)
-    drivers.run_until(lambda: words in drivers.observer._problem, "the fault")
+    drivers.run_until(lambda: words in drivers.observer._fault, "the fault")
     count = len(drivers.sent)
     drivers.run_until(lambda: len(drivers.sent) > count + 50, "a second")
     newest = max(drivers.seen)

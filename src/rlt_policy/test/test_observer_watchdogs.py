@@ -147,7 +147,7 @@ def test_a_broken_source_is_refused_said_once_and_taken_again(robot, capfd, code
     robot.expect_refusals(code, 20)
     health = robot.health()
     assert health.level == Level.ERROR and named in health.message
-    assert health.values[f"refused_{code}"] >= 20
+    assert health.values[f"rejected_{code}"] >= 20
     count, last = len(robot.seen), robot.seen[-1].tick
     robot.expect_refusals(code)
     assert len(robot.seen) == count
@@ -180,7 +180,7 @@ def test_steps_that_queued_up_make_no_observation(robot):
     robot.expect_more(10)
     queued = [message.tick for message in robot.seen[count:] if message.tick <= first + 100]
     assert queued == []
-    assert robot.health().values["refused_queued"] > 0
+    assert robot.health().values["rejected_queued"] > 0
 
 
 def test_what_is_reported(robot):

@@ -308,7 +308,7 @@ def test_two_cameras_that_are_late_do_not_outvote_the_robot():
 def test_while_messages_come_that_could_not_be_taken_in_nothing_makes_a_moment():
     sources = settled()
     malformed = Fault("joints", "joint_states", "joint_states names elbow twice")
-    sources.refuse(malformed, 10.0)
+    sources.reject(malformed, 10.0)
     assert sources.moment(10.05) is malformed
     for source in (CAMERA, POSE):
         keep(sources, source, 10.1)

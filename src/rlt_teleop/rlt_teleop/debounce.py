@@ -10,10 +10,10 @@ LABELS = ("success", "failure")
 
 @dataclass(frozen=True)
 class Press:
-    """One press of a button; `refused` says why it does not count, empty if it does."""
+    """One press of a button; `rejection` says why it does not count, empty if it does."""
 
     function: str
-    refused: str = ""
+    rejection: str = ""
 
 
 class Debounced:
@@ -99,28 +99,28 @@ class Buttons:
         results = {}
         for function, is_down in down.items():
             button = self._buttons.setdefault(function, Debounced())
-            refused = button.update(is_down, now, self._debounce_s)
-            if refused is not None:
-                results[function] = refused
-        presses = [self._judge(function, refused) for function, refused in results.items()]
+            rejection = button.update(is_down, now, self._debounce_s)
+            if rejection is not None:
+                results[function] = rejection
+        presses = [self._judge(function, rejection) for function, rejection in results.items()]
         labels = [self._buttons[name] for name in LABELS if name in self._buttons]
         self._ambiguous = self._ambiguous and not all(button.up for button in labels)
         if self._counted and self._buttons[self._counted].up:
             self._counted = ""
         return [press for press in presses if press is not None]
 
-    def _judge(self, function: str, refused: str) -> Press | None:
+    def _judge(self, function: str, rejection: str) -> Press | None:
         """The press to report; None if it belongs to an ambiguity that was reported already."""
         if function not in LABELS:
-            return Press(function, refused)
+            return Press(function, rejection)
         if self._ambiguous:
             return None
         if all(name in self._buttons and self._buttons[name].down for name in LABELS):
             self._ambiguous = True
             return Press(function, self._both_down(function))
-        if not refused:
+        if not rejection:
             self._counted = function
-        return Press(function, refused)
+        return Press(function, rejection)
 
     def _both_down(self, function: str) -> str:
         """Why a label does not count while the other one is down too."""

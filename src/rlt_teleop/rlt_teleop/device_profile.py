@@ -211,19 +211,19 @@ class Profile:
         """What keeps the profile from working."""
         if not self.motions and self.enable == OFF and not self.functions:
             return ["it maps nothing: choose one with --profile, e.g. --profile xbox"]
-        problems = []
+        errors = []
         if self.enable == OFF:
-            problems.append("enable_button is off: without it nobody can take over")
+            errors.append("enable_button is off: without it nobody can take over")
         controls: dict[tuple[str, int], str] = {}
         for kind, index, what in self.uses:
             if index < 0:
-                problems.append(f"{what} is on {kind} {index}: expected an index, or -1 for off")
+                errors.append(f"{what} is on {kind} {index}: expected an index, or -1 for off")
             elif (kind, index) in controls:
-                problems.append(f"{kind} {index} does both {controls[kind, index]} and {what}")
+                errors.append(f"{kind} {index} does both {controls[kind, index]} and {what}")
             controls[kind, index] = what
-        problems += [
+        errors += [
             f"{parameter('scale', name)} is 0: {name} would not move"
             for name, motion in self.motions.items()
             if not motion.scale
         ]
-        return problems
+        return errors

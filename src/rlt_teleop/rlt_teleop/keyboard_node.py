@@ -21,7 +21,7 @@ from rlt_node import qos
 from rlt_node.conversions import episode_from_msg
 from rlt_node.node import FailFastNode
 from rlt_node.parameters import refuse_unknown
-from rlt_node.process import Refused
+from rlt_node.process import NodeError
 from rlt_teleop.key_bindings import HELP, Keys
 from rlt_teleop.keystrokes import BRACKETED, Keystrokes
 from rlt_teleop.operator_messages import is_correction, status_line
@@ -37,12 +37,12 @@ class KeyboardNode(FailFastNode):
         """Take over the terminal.
 
         Raises:
-            Refused: If stdin is not a terminal.
+            NodeError: If stdin is not a terminal.
         """
         super().__init__("keyboard")
         refuse_unknown(self)
         if not sys.stdin.isatty():
-            raise Refused(
+            raise NodeError(
                 "stdin is not a terminal: start the keyboard by hand in a terminal of its own, "
                 "not from a launch file or through a pipe"
             )
@@ -106,13 +106,13 @@ class KeyboardNode(FailFastNode):
         """What the terminal has sent since the last call.
 
         Raises:
-            Refused: If the terminal is gone.
+            NodeError: If the terminal is gone.
         """
         if not select.select([sys.stdin], [], [], 0.0)[0]:
             return b""
         typed = os.read(sys.stdin.fileno(), 1024)
         if not typed:
-            raise Refused("the terminal is gone")
+            raise NodeError("the terminal is gone")
         return typed
 
     def _write(self, text: str) -> None:

@@ -88,8 +88,8 @@ class OperatorNode(FailFastNode):
         buttons = self._watch.buttons
         down = {name: bool(buttons[index]) for name, index in self._profile.functions.items()}
         for press in self._buttons.update(down, now):
-            if press.refused or fault:
-                self._on_answer(Answer(press.function, False, press.refused or fault))
+            if press.rejection or fault:
+                self._on_answer(Answer(press.function, False, press.rejection or fault))
             else:
                 self._requests.ask(press.function, **self._fields(press.function))
 

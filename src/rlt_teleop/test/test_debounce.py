@@ -27,7 +27,7 @@ def presses(samples, buttons=None, start=0.0):
 
 
 def counted(found):
-    return [press.function for press in found if not press.refused]
+    return [press.function for press in found if not press.rejection]
 
 
 def held(*names, samples=STEADY):
@@ -53,7 +53,7 @@ def test_chatter_never_labels(pattern, name):
         samples += held(name, samples=down) + held(samples=up)
     found = presses(samples + held())
     assert [press.function for press in found] == [name] * bool(pattern)
-    assert all("too short" in press.refused for press in found)
+    assert all("too short" in press.rejection for press in found)
 
 
 @given(st.lists(st.tuples(short, short), max_size=10), lengths)
@@ -78,7 +78,7 @@ def test_a_button_that_is_down_at_first_never_counts_before_it_was_up(down, patt
 
 def test_a_button_that_is_down_at_first_is_told_once_and_counts_after_its_release():
     first, second = presses(held("success", samples=100) + held() + held("success"))
-    assert "was down when the device appeared" in first.refused
+    assert "was down when the device appeared" in first.rejection
     assert second == Press("success")
 
 
@@ -98,7 +98,7 @@ def test_both_labels_together_are_neither(lead, both, tail, success_first):
     samples += held(second, samples=tail)
     found = presses(samples)
     assert len(found) == 1
-    assert found[0].refused
+    assert found[0].rejection
 
 
 def test_after_both_labels_each_works_again_once_both_are_up():
@@ -118,20 +118,20 @@ def test_a_label_that_counted_before_the_other_came_down_stays_counted(
     counts, refused, correction = presses(samples + held() + held(second))
     assert counts == Press(first)
     assert refused.function == second
-    assert f"{first} came first and was applied" in refused.refused
-    assert f"press {second} alone" in refused.refused
+    assert f"{first} came first and was applied" in refused.rejection
+    assert f"press {second} alone" in refused.rejection
     assert correction == Press(second)
 
 
 def test_a_label_that_has_been_released_is_not_remembered():
     samples = held() + held("success") + held() + held("success", "failure")
     _, refused = presses(samples)
-    assert "down together" in refused.refused
+    assert "down together" in refused.rejection
     buttons = Buttons(DEBOUNCE)
     presses(held() + held("success"), buttons)
     buttons.reset()
     (refused,) = presses(held() + held("success", "failure"), buttons, start=10.0)
-    assert "down together" in refused.refused
+    assert "down together" in refused.rejection
 
 
 @pytest.mark.parametrize("label", ["success", "failure"])

@@ -121,7 +121,7 @@ class ControlLoop:
         self._state: RobotState | None = None
         self._led_at = -math.inf
         self._fault: Rejection | None = None
-        self._refused = 0
+        self._rejected_chunks = 0
         self._sequence = -1
         self._disputed = -math.inf
         self._human_ticks = 0
@@ -163,7 +163,7 @@ class ControlLoop:
         self._next_tick = episode.start_tick
         self._state = None
         self._fault = None
-        self._refused = 0
+        self._rejected_chunks = 0
         self.fault = None
         self._human_ticks = 0
         early = [chunk for chunk in self._early if chunk.episode >= episode.episode]
@@ -192,12 +192,12 @@ class ControlLoop:
         checked = self._validator.check_chunk(chunk)
         if isinstance(checked, Rejection):
             self._scheduler.void(chunk, self._next_tick)
-            return self._refuse("chunk", self._count_refusal(chunk, checked))
+            return self._reject("chunk", self._count_rejection(chunk, checked))
         late = self._scheduler.offer(checked, self._next_tick)
         if late is not None:
-            return self._refuse("chunk", late)
-        if self._refused < TRIP_CHUNKS:
-            self._refused = 0
+            return self._reject("chunk", late)
+        if self._rejected_chunks < TRIP_CHUNKS:
+            self._rejected_chunks = 0
         return None
 
     def offer_human(self, human: HumanInput) -> Rejection | None:
@@ -212,7 +212,7 @@ class ControlLoop:
         """
         if human.sequence <= self._sequence and not self._takeover.silent(human.received):
             self._disputed = human.received
-            return self._refuse(
+            return self._reject(
                 "human",
                 Rejection(
                     "sequence",
@@ -227,7 +227,7 @@ class ControlLoop:
         checked = self._validator.check_human(human)
         if isinstance(checked, Rejection):
             self._takeover.update(human.takeover, None, human.received)
-            return self._refuse("human", checked)
+            return self._reject("human", checked)
         self._takeover.update(human.takeover, checked, human.received)
         return None
 
@@ -303,7 +303,7 @@ class ControlLoop:
             return None
         if rejection.code in HELD_FOR_THE_EPISODE:
             self._fault = rejection
-        return self._refuse("state", rejection)
+        return self._reject("state", rejection)
 
     def _leader_fault(self, now: float) -> Rejection | None:
         """Why the robot must hold for lack of its episodes node; None while that one publishes."""
@@ -352,7 +352,7 @@ class ControlLoop:
         """Why the policy must not act, although a person may."""
         if self._takeover.authority is not ControlAuthority.POLICY or not self._running:
             return None
-        if self._refused >= TRIP_CHUNKS:
+        if self._rejected_chunks >= TRIP_CHUNKS:
             return Rejection(
                 TRIP,
                 f"{TRIP_CHUNKS} action chunks in a row were rejected: the policy does not act "
@@ -375,10 +375,10 @@ class ControlLoop:
             "with the takeover button released; check the operator node and its device",
         )
 
-    def _count_refusal(self, chunk: ActionChunk, rejection: Rejection) -> Rejection:
+    def _count_rejection(self, chunk: ActionChunk, rejection: Rejection) -> Rejection:
         """Count the rejected chunks in a row, and add the consequence to the message."""
         if chunk.episode == self._episode:
-            self._refused += 1
+            self._rejected_chunks += 1
         return Rejection(
             rejection.code,
             f"{rejection.message}; after {TRIP_CHUNKS} rejected chunks in a row the policy does "
@@ -433,6 +433,6 @@ class ControlLoop:
             fault="" if self.fault is None else self.fault.code,
         )
 
-    def _refuse(self, source: str, rejection: Rejection) -> Rejection:
+    def _reject(self, source: str, rejection: Rejection) -> Rejection:
         self.rejections[f"{source}.{rejection.code}"] += 1
         return rejection

@@ -241,29 +241,29 @@ class _Axis:
 
 def _require_limits(axes: VectorSpec, settings: MotionLimits) -> None:
     validate(settings)
-    problems = []
+    errors = []
     for name in ("position_min", "position_max", "velocity", "acceleration", "max_tracking_error"):
         values = getattr(settings, name)
         if len(values) != axes.size:
-            problems.append(f"{name} has {len(values)} values")
+            errors.append(f"{name} has {len(values)} values")
         elif not np.isfinite(values).all():
-            problems.append(f"{name} = {values} is not finite")
+            errors.append(f"{name} = {values} is not finite")
         elif name in ("velocity", "acceleration", "max_tracking_error") and min(values) <= 0.0:
-            problems.append(f"{name} = {values} is not positive")
-    if not problems and not (np.array(settings.position_min) < settings.position_max).all():
-        problems.append("position_min is not below position_max")
-    if not problems and np.divide(settings.velocity, settings.acceleration).max() > LONGEST_STOP_S:
-        problems.append(f"braking from full speed takes longer than {LONGEST_STOP_S:g} s")
-    if not problems:
+            errors.append(f"{name} = {values} is not positive")
+    if not errors and not (np.array(settings.position_min) < settings.position_max).all():
+        errors.append("position_min is not below position_max")
+    if not errors and np.divide(settings.velocity, settings.acceleration).max() > LONGEST_STOP_S:
+        errors.append(f"braking from full speed takes longer than {LONGEST_STOP_S:g} s")
+    if not errors:
         spans = np.subtract(settings.position_max, settings.position_min)
-        problems += [
+        errors += [
             f"position_min and position_max of {name} are more than a full turn apart"
             for name, span, circular in zip(axes.names, spans, axes.circular, strict=True)
             if circular and span > TURN
         ]
-    if problems:
+    if errors:
         raise ValueError(
             f"motion limits are needed for the axes ({', '.join(axes.names)}): "
-            + "; ".join(problems)
+            + "; ".join(errors)
             + ": state every limit in the robot's configuration"
         )

@@ -51,7 +51,7 @@ class TrainerStatus:
         updates_per_second: Rate while updating, over the last episode's updates.
         policy_version: Version of the last published weights, 0 before the first.
         critic_loss, q_mean, reference_distance: Means over the last episode's updates.
-        refused: Commits left out of the replay buffer because a value is not finite.
+        not_finite: Commits left out of the replay buffer because a value is not finite.
         fault: Why training and publishing have stopped; empty without a fault.
     """
 
@@ -59,7 +59,7 @@ class TrainerStatus:
     received: int = 0
     duplicates: int = 0
     missing: int = 0
-    refused: int = 0
+    not_finite: int = 0
     fault: str = ""
     replay_size: int = 0
     updates: int = 0
@@ -108,7 +108,7 @@ class Trainer:
         self._rng = np.random.default_rng((seed, SAMPLING_STREAM))
         self._packing = Packing(contract)
         self._streams: dict[str, Stream] = {}
-        self._refused = 0
+        self._not_finite = 0
         self._fault = ""
         self._q_outside = 0
         self._warmups = 0
@@ -224,7 +224,7 @@ class Trainer:
             received=sum(stream.received for stream in streams),
             duplicates=sum(stream.duplicates for stream in streams),
             missing=sum(stream.missing for stream in streams),
-            refused=self._refused,
+            not_finite=self._not_finite,
             fault=self._fault,
             replay_size=len(self.replay),
             updates=self._updates,
@@ -325,7 +325,7 @@ class Trainer:
         with self._forgetting():
             page = stream.take_known(PAGE)
         windows = [t for t in page if t.commit != Commit.EPISODE_END]
-        self._refused += self.replay.fold_all(windows)
+        self._not_finite += self.replay.fold_all(windows)
 
     def _fold(self, stream: Stream) -> None:
         """Apply one commit and note the updates that it requires."""
@@ -333,10 +333,10 @@ class Trainer:
         if transition.commit == Commit.EPISODE_END:
             self._close(stream, transition.episode, transition.kind)
             return
-        refused = self.replay.fold(transition)
-        self._refused += refused
+        left_out = self.replay.fold(transition)
+        self._not_finite += left_out
         earns = transition.commit == Commit.INSERT and transition.kind == EpisodeKind.TRAIN
-        if earns and not refused and not self._fault:
+        if earns and not left_out and not self._fault:
             self._joint_owed += self._earned
 
     def _close(self, stream: Stream, episode: int, kind: EpisodeKind) -> None:

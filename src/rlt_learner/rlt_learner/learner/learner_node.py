@@ -211,7 +211,7 @@ class LearnerNode(SelfStartingNode):
     def _on_other_log(self, error: OtherLog) -> None:
         for link in self._links:
             if link.run == error.run:
-                link.refuse(str(error))
+                link.reject(str(error))
 
     def _on_boundary(self) -> None:
         """Queue a checkpoint; the next update does not wait for it."""

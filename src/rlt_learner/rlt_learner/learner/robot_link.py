@@ -121,7 +121,7 @@ class RobotLink:
         message.fault = message.fault or self.rejection
         self._statuses.publish(message)
 
-    def refuse(self, reason: str) -> None:
+    def reject(self, reason: str) -> None:
         """Take nothing more from the robot until its recorder or its run changes; log why.
 
         Raises:
@@ -151,7 +151,7 @@ class RobotLink:
             self._sequence = self._registry.admit(run, self.robot)
         except ValueError as error:
             self._too_early = run if isinstance(error, TooEarly) else ""
-            self.refuse(str(error))
+            self.reject(str(error))
             return
         self.run, self.rejection = run, ""
         if waited:
@@ -247,7 +247,7 @@ class RobotLink:
             for message in page.transitions:
                 self._take(message)
         except ValueError as error:
-            self.refuse(str(error))
+            self.reject(str(error))
         if page.transitions and not self.rejection:
             self._ask_for_missing()
 
@@ -266,7 +266,7 @@ class RobotLink:
         else:
             self._trust(page.committed)
             return
-        self.refuse(
+        self.reject(
             f"the log of run {self.run!r} went back: that of the recorder "
             f"({self._recorder.recorder}) {reason}; start the recorder with its original log, or "
             "the robot with a new run"

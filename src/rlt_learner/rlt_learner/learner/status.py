@@ -26,7 +26,7 @@ def learner_health(
         capacity: Largest number of transitions in the replay buffer.
     """
     fault = status.fault or fault
-    level = Level.ERROR if fault else Level.WARN if gaps or status.refused else Level.OK
+    level = Level.ERROR if fault else Level.WARN if gaps or status.not_finite else Level.OK
     return Health(
         level,
         fault or ("learns" if learning else "paused or not active"),
@@ -36,7 +36,7 @@ def learner_health(
             "ingested": status.received,
             "gaps": gaps,
             "duplicates_dropped": status.duplicates,
-            "not_finite": status.refused,
+            "not_finite": status.not_finite,
             "updates_owed": status.updates_owed,
             "policy_version": status.policy_version,
             "replay_fill": status.replay_size / capacity,
@@ -49,7 +49,7 @@ def learner_status(
 ) -> LearnerStatus:
     """The trainer's status as a message; `digest` is the contract's hash."""
     fields = dataclasses.asdict(status)
-    del fields["refused"]
+    del fields["not_finite"]
     fields["missing"] = max(sequence.known - status.received, 0)
     return LearnerStatus(run=run, contract_hash=digest, learning=learning, **fields)
 
@@ -57,9 +57,9 @@ def learner_status(
 def new_faults(status: TrainerStatus, before: TrainerStatus) -> list[str]:
     """The faults that are new between two statuses."""
     said = [status.fault] if status.fault and not before.fault else []
-    if status.refused and not before.refused:  # the diagnostics show the count
+    if status.not_finite and not before.not_finite:  # the diagnostics show the count
         said.append(
-            f"{status.refused} commits hold a number that is not finite and were left out of "
+            f"{status.not_finite} commits hold a number that is not finite and were left out of "
             "the replay buffer: check cameras and policy"
         )
     return said

@@ -41,7 +41,7 @@ class CommitQueue:
         human: Inserts in which a person decided at least one tick.
         episode: Newest closed episode.
         episode_seq: Seq of the newest EPISODE_END commit.
-        refused: Windows left out since they hold a number that is not finite.
+        not_finite: Windows left out since they hold a number that is not finite.
         fault: Why nothing can be committed now, empty if all is well.
         begun: Commits that this process made.
     """
@@ -56,7 +56,7 @@ class CommitQueue:
         self.human = 0
         self.episode = 0
         self.episode_seq = 0
-        self.refused = 0
+        self.not_finite = 0
         self.fault = ""
         self.begun = 0
         self._waiting: deque[Transition] = deque()
@@ -108,7 +108,7 @@ class CommitQueue:
         ended = False
         for transition in transitions:
             if not transition.finite:
-                self.refused += 1
+                self.not_finite += 1
                 continue
             self._waiting.append(transition)
             ended = ended or transition.commit is Commit.EPISODE_END

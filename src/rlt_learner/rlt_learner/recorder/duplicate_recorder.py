@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rlt_interfaces.msg import RecorderStatus
-from rlt_node.process import Refused
+from rlt_node.process import NodeError
 
 
 class DuplicateRecorders:
@@ -30,7 +30,7 @@ class DuplicateRecorders:
             What is wrong, if a rival is seen for the first time; else empty.
 
         Raises:
-            Refused: If this recorder has to give way.
+            NodeError: If this recorder has to give way.
         """
         if other.run != mine.run or other.recorder in ("", mine.recorder):
             return ""
@@ -39,7 +39,7 @@ class DuplicateRecorders:
             "the two, or give this one its own namespace or run"
         )
         if not mine.begun and _rank(other) < _rank(mine):
-            raise Refused(fault)
+            raise NodeError(fault)
         first = other.recorder not in self._known
         self._known.add(other.recorder)
         return fault if first else ""

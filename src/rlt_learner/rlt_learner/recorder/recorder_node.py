@@ -200,7 +200,7 @@ class RecorderNode(FailFastNode):
         """Commit what waits, then publish it; after an error, retry only after a second."""
         if self._commits is None or time.monotonic() < self._retry_at:
             return
-        self._losses.report(self._commits.refused, self._builder.missed)
+        self._losses.report(self._commits.not_finite, self._builder.missed)
         before = self._commits.fault
         committed = self._commits.flush()
         for transition in committed:

@@ -29,17 +29,17 @@ class Losses:
         self._logger = logger
         self._told = (0, 0)
 
-    def report(self, refused: int, missed: int) -> None:
+    def report(self, not_finite: int, missed: int) -> None:
         """Log what is new.
 
         Args:
-            refused: Windows that hold a number that is not finite.
+            not_finite: Windows that hold a number that is not finite.
             missed: Windows of which a record never came.
         """
-        told, self._told = self._told, (refused, missed)
-        if refused > told[0]:
+        told, self._told = self._told, (not_finite, missed)
+        if not_finite > told[0]:
             self._logger.error(
-                f"{refused} windows hold a number that is not finite and were dropped: check "
+                f"{not_finite} windows hold a number that is not finite and were dropped: check "
                 "cameras and policy", throttle_duration_sec=REPEAT_SECONDS,
             )
         if missed > told[1]:
@@ -69,13 +69,13 @@ def recorder_health(
         "published": status.published,
         "waiting": commits.waiting,
         "human": commits.human,
-        "not_finite": commits.refused,
+        "not_finite": commits.not_finite,
         "dropped": dropped,
         "missed": missed,
     }
     if folder is not None:
         values["disk_free_mib"] = shutil.disk_usage(folder).free // MEBIBYTE
-    less = commits.refused or dropped or missed
+    less = commits.not_finite or dropped or missed
     level = Level.ERROR if commits.fault else Level.WARN if less else Level.OK
     return Health(level, commits.fault or "records", values)
 

@@ -20,7 +20,7 @@ from rlt_core.records import (
     Phase,
     RobotState,
 )
-from rlt_node.process import Refused
+from rlt_node.process import NodeError
 
 
 class Lockstep:
@@ -94,7 +94,7 @@ class Lockstep:
         """End the run if a node blocks all others in the middle of an episode.
 
         Raises:
-            Refused: If one does; names it.
+            NodeError: If one does; names it.
         """
         state, episode = self._state, self._episode
         if time.monotonic() - self._answered_at < self._silence_s:
@@ -105,7 +105,7 @@ class Lockstep:
             missing = "policy: no action_chunk" if state.tick <= episode.tick else (
                 "episodes: no episode_state"
             )
-            raise Refused(
+            raise NodeError(
                 f"{missing} for tick {state.tick} within {self._silence_s:g} s; check that "
                 "node (a policy that is not active sends nothing)"
             )

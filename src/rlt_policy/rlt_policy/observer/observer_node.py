@@ -26,7 +26,7 @@ from rlt_node.diagnostics import Diagnostics, Health, Level
 from rlt_node.graph import GraphSettings
 from rlt_node.node import FailFastNode
 from rlt_node.parameters import declare, refuse_unknown
-from rlt_node.process import Refused
+from rlt_node.process import NodeError
 from rlt_node.rates import Rate, Spread
 from rlt_policy.backlog import Backlog
 from rlt_policy.input_faults import Fault, Faults
@@ -39,7 +39,7 @@ START_SECONDS = 5.0  # in which drivers may still be starting
 SILENT_SECONDS = 2.0  # without a control step
 MESSAGES = {POSE: PoseStamped, WRENCH: WrenchStamped, JOINTS: JointState}
 IMAGES = "/image_raw"
-REFUSALS = (
+REJECTIONS = (
     "missing", "age", "latency", "skew", "frozen", "queued", "nonfinite", "joints", "frame",
     "image",
 )
@@ -80,7 +80,7 @@ class ObserverNode(FailFastNode):
         self._backlog = Backlog(contract.dt, settings.max_age_s)
         self._collection = Collection()
         self._faults = Faults(time.monotonic() + START_SECONDS)
-        self._problem, self._since = "", math.inf  # why nothing is published, and since when
+        self._fault, self._since = "", math.inf  # why nothing is published, and since when
         self._stepped_at = time.monotonic()
         self._rates = {topic: Rate() for topic in self._topics}
         self._published = Rate()
@@ -109,9 +109,9 @@ class ObserverNode(FailFastNode):
                 parts = self._parts.of(topic, message, stamp, now)
             except ValueError as error:
                 if self._graph.lockstep:
-                    raise Refused(str(error)) from error
+                    raise NodeError(str(error)) from error
                 code = "joints" if topic == JOINTS else "frame"
-                self._sources.refuse(Fault(code, topic, str(error)), now)
+                self._sources.reject(Fault(code, topic, str(error)), now)
                 return
             if parts:
                 receive(topic, {name: Sample(part, stamp, now) for name, part in parts.items()})
@@ -135,7 +135,7 @@ class ObserverNode(FailFastNode):
             self._collection.sent = True
             fault = self._publish(tick, collected)
             if fault:
-                raise Refused(fault.message)
+                raise NodeError(fault.message)
 
     def _watch(self) -> None:
         """End the run if one source blocks all others."""
@@ -143,7 +143,7 @@ class ObserverNode(FailFastNode):
         waited = time.monotonic() - collection.since
         if collection.samples and not collection.sent and waited > self._graph.silence_s:
             missing = [name for name in self._names if name not in collection.samples]
-            raise Refused(
+            raise NodeError(
                 f"no message of {', '.join(missing)} arrived for tick {collection.tick} within "
                 f"{self._graph.silence_s:g} s, but other sources did: start that driver or remap "
                 "the topic"
@@ -180,21 +180,21 @@ class ObserverNode(FailFastNode):
         moment = self._sources.moment(now)
         fault = self._publish(step.tick, moment.samples) if isinstance(moment, Moment) else moment
         if fault:
-            self._refuse(fault, now)
+            self._reject(fault, now)
             return
-        self._problem, self._since = "", math.inf
+        self._fault, self._since = "", math.inf
         self._age.add(moment.age)
         self._skew.add(moment.skew)
         for source in self._faults.work(now):
             self.get_logger().info(f"observations resumed: {source} works again")
 
-    def _refuse(self, fault: Fault, now: float) -> None:
-        self._problem, self._since = f"no observation: {fault.message}", min(self._since, now)
+    def _reject(self, fault: Fault, now: float) -> None:
+        self._fault, self._since = f"no observation: {fault.message}", min(self._since, now)
         # Setting a clock puts its source out of step until each source has sent another message.
         if fault.code in ("latency", "skew") and now - self._since <= self._max_age:
             self._faults.counts[fault.code] += 1
         elif self._faults.note(fault, now):
-            self.get_logger().error(self._problem)
+            self.get_logger().error(self._fault)
 
     # ---- Both ---------------------------------------------------------------------------------
 
@@ -251,11 +251,11 @@ class ObserverNode(FailFastNode):
             values |= self._age.summary("observation_age_ms", 1e3)
             values |= self._skew.summary("skew_ms", 1e3)
         values["published"] = self._published.total
-        values |= {f"refused_{code}": self._faults.counts[code] for code in REFUSALS}
+        values |= {f"rejected_{code}": self._faults.counts[code] for code in REJECTIONS}
         if not lockstep and now - self._stepped_at > SILENT_SECONDS:
             silent = "no control_step arrives, so nothing is observed: check chunk_controller"
             return Health(Level.STALE, silent, values)
-        return Health(Level.ERROR if self._problem else Level.OK, self._problem or "ok", values)
+        return Health(Level.ERROR if self._fault else Level.OK, self._fault or "ok", values)
 
     @staticmethod
     def _fitted(message: Image, spec: CameraSpec) -> Image:

@@ -96,7 +96,7 @@ class Sources:
             name: History(back, IMAGES if name in self._cameras else STATES) for name in names
         }
         self._unknown = list(self._histories)  # whose rate is not known yet
-        self._refused: tuple[Fault | None, float] = (None, -math.inf)
+        self._rejected: tuple[Fault | None, float] = (None, -math.inf)
 
     def keep(self, source: str, sample: Sample, position: Vector | None) -> None:
         """Keep a sample of a source.
@@ -110,9 +110,9 @@ class Sources:
         if source in self._cameras:
             self._cameras[source].see(sample.message.data, position)
 
-    def refuse(self, fault: Fault, now: float) -> None:
+    def reject(self, fault: Fault, now: float) -> None:
         """Note a rejected message: while such messages arrive, there is no observation."""
-        self._refused = (fault, now)
+        self._rejected = (fault, now)
 
     def newest(self, source: str) -> Any:
         """The newest message of a source.
@@ -136,8 +136,8 @@ class Sources:
 
     def moment(self, now: float) -> Moment | Fault:
         """What makes an observation now, or why there is none."""
-        fault, refused = self._refused
-        if fault is not None and now - refused <= self._settings.max_age_s:
+        fault, rejected = self._rejected
+        if fault is not None and now - rejected <= self._settings.max_age_s:
             return fault
         return self._silent(now) or self._frozen() or self._out_of_step() or self._paired(now)
 

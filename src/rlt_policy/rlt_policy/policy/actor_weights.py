@@ -36,11 +36,11 @@ def from_checkpoint(
         OSError: If there is no checkpoint.
         ValueError: If it is damaged in both generations, or of another contract.
     """
-    tensors, meta, problem = checkpoint.recover(folder, "contract_hash", "policy_version")
+    tensors, meta, fault = checkpoint.recover(folder, "contract_hash", "policy_version")
     contract.require(meta["contract_hash"], f"checkpoint {folder}")
     used = f"version {meta['policy_version']} of the weights is used, from {folder}"
-    if problem:
-        logger.error(f"{used}, of the previous checkpoint, since the newest is damaged: {problem}")
+    if fault:
+        logger.error(f"{used}, of the previous checkpoint, since the newest is damaged: {fault}")
     else:
         logger.info(used)
     actor = {

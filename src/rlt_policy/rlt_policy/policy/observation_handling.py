@@ -8,7 +8,7 @@ from typing import Any
 
 from rlt_core.contract import Contract
 from rlt_core.records import ActionChunk, EpisodeState, Phase
-from rlt_node.process import Refused
+from rlt_node.process import NodeError
 from rlt_policy.backlog import outdated
 from rlt_policy.input_faults import Fault, Faults
 
@@ -17,10 +17,10 @@ class Lockstep:
     """All nodes wait for each answer: every observation is answered, at once and in order.
 
     Attributes:
-        problem: What is wrong with the input; always empty, since bad input ends the run.
+        fault: What is wrong with the input; always empty, since bad input ends the run.
     """
 
-    problem = ""
+    fault = ""
     one_by_one = False
 
     def __init__(self, silence_s: float) -> None:
@@ -47,13 +47,13 @@ class Lockstep:
         """Whether a chunk's last tick has passed before it was ready."""
         return False
 
-    def reject(self, code: str, problem: str) -> None:
+    def reject(self, code: str, message: str) -> None:
         """End the run: all other nodes would wait for ever.
 
         Raises:
-            Refused: Always.
+            NodeError: Always.
         """
-        raise Refused(problem)
+        raise NodeError(message)
 
     def accept(self) -> None:
         """Note that an observation was good."""
@@ -67,11 +67,11 @@ class Lockstep:
             episode: The newest state of the episode.
 
         Raises:
-            Refused: If it is.
+            NodeError: If it is.
         """
         running = episode is not None and episode.phase is Phase.RUNNING
         if waiting and running and waited > self._silence_s:
-            raise Refused(
+            raise NodeError(
                 f"episodes published no episode_state for tick {waiting[0]} within "
                 f"{self._silence_s:g} s: check that node"
             )
@@ -81,7 +81,7 @@ class RealTime:
     """Nothing waits: the newest chunk counts, and bad input is logged once and counted.
 
     Attributes:
-        problem: What is wrong with the input, empty if nothing is.
+        fault: What is wrong with the input, empty if nothing is.
     """
 
     one_by_one = True  # new arrivals may make the next one obsolete
@@ -101,7 +101,7 @@ class RealTime:
             logger: The node's logger.
             soon: Calls back once everything that has arrived was read.
         """
-        self.problem = ""
+        self.fault = ""
         self.soon = soon
         self._contract, self._faults, self._logger = contract, faults, logger
 
@@ -125,15 +125,15 @@ class RealTime:
         late = time.perf_counter() - started > ticks * self._contract.dt
         return late or newest_tick >= chunk.obs_tick + ticks
 
-    def reject(self, code: str, problem: str) -> None:
+    def reject(self, code: str, message: str) -> None:
         """Count an observation that cannot be used; log it once."""
-        self.problem = problem
-        if self._faults.note(Fault(code, "observation", problem), time.monotonic()):
-            self._logger.error(problem)
+        self.fault = message
+        if self._faults.note(Fault(code, "observation", message), time.monotonic()):
+            self._logger.error(message)
 
     def accept(self) -> None:
         """Note that an observation was good; log it if others were not."""
-        self.problem = ""
+        self.fault = ""
         if self._faults.work(time.monotonic()):
             self._logger.info("observations and results are usable again")
 

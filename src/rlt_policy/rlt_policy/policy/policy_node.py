@@ -34,7 +34,7 @@ from rlt_node.graph import GraphSettings
 from rlt_node.learner_watch import LearnerWatch
 from rlt_node.lifecycle import SelfStartingNode
 from rlt_node.parameters import declare, refuse_unknown
-from rlt_node.process import Refused
+from rlt_node.process import NodeError
 from rlt_node.rates import Rate
 from rlt_policy.input_faults import Faults
 from rlt_policy.policy.actor_weights import PolicySettings, from_checkpoint, from_message
@@ -43,7 +43,7 @@ from rlt_policy.policy.observation_handling import Lockstep, RealTime
 
 WARM_UP_STEPS = 3
 Answer = tuple[FeatureRecord | None, ChunkRecord | None]
-REFUSALS = ("names", "nonfinite", "weights")
+REJECTIONS = ("names", "nonfinite", "weights")
 
 
 class PolicyNode(SelfStartingNode):
@@ -188,7 +188,7 @@ class PolicyNode(SelfStartingNode):
             self._answering.reject("nonfinite", str(error))
             return
         except RuntimeError as error:
-            raise Refused(str(error)) from error
+            raise NodeError(str(error)) from error
         self._answering.accept()
         if answer[1] is not None:
             self._latency.spread.add(time.perf_counter() - started)
@@ -237,11 +237,11 @@ class PolicyNode(SelfStartingNode):
             weights = from_message(message, self._contract, run, self._step.version)
             self._step.set_weights(message.version, weights)
         except ValueError as error:
-            problem = f"policy_weights version {message.version}: {error}"
+            rejection = f"policy_weights version {message.version}: {error}"
             if self._graph.lockstep:
-                raise Refused(problem) from error
+                raise NodeError(rejection) from error
             self._faults.counts["weights"] += 1
-            self.get_logger().error(f"{problem}; version {self._step.version} remains in use")
+            self.get_logger().error(f"{rejection}; version {self._step.version} remains in use")
             return
         self._publish_info()
 
@@ -256,15 +256,15 @@ class PolicyNode(SelfStartingNode):
     def _health(self) -> Health:
         """Latency, rate, counts of skipped and rejected inputs, and the weights in use."""
         values: dict[str, object] = {"active": self.active, "skipped": self._skipped}
-        values |= {f"refused_{code}": self._faults.counts[code] for code in REFUSALS}
+        values |= {f"rejected_{code}": self._faults.counts[code] for code in REJECTIONS}
         values |= self._sent.summary("chunk", time.monotonic()) | {"chunks": self._sent.total}
         if not self.active:
             return Health(Level.WARN, "not active: the chunk controller holds", values)
         version = self._step.version
         lag = max(0, self._newest_version - version)
         values |= {"policy_version": version, "policy_version_lag": lag, **self._latency.values()}
-        if self._answering.problem:
-            return Health(Level.ERROR, self._answering.problem, values)
+        if self._answering.fault:
+            return Health(Level.ERROR, self._answering.fault, values)
         slow = "" if self._graph.lockstep else self._latency.excess()
-        problem = "; ".join(filter(None, (slow, self._learner.fault(version))))
-        return Health(Level.WARN if problem else Level.OK, problem or "ok", values)
+        fault = "; ".join(filter(None, (slow, self._learner.fault(version))))
+        return Health(Level.WARN if fault else Level.OK, fault or "ok", values)
