@@ -18,7 +18,7 @@ from unique_identifier_msgs.msg import UUID
 
 from rlt_interfaces.action import Reset
 from rlt_node import qos
-from rlt_node.fault_log import FaultLog
+from rlt_node.fault_log import Fault, FaultLog
 from rlt_node.node import FailFastNode
 from rlt_node.process import NodeError
 from rlt_node.service_servers import several_servers
@@ -105,7 +105,7 @@ class RobotReset:
             )
             if now - self._seen[1] > NAMES_S:
                 said = f"no reset is requested: waiting for {obstacle}"
-                self._fault_log.report("reset", rivals, said, now)
+                self._fault_log.report(Fault(rivals, "reset", said), now)
             return obstacle
         ready = self._goals.service_is_ready() and self._results.service_is_ready()
         return "" if ready else ABSENT

@@ -14,7 +14,7 @@ from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import Image
 
 from rlt_interfaces.msg import Observation, PolicyWeights
-from rlt_node.fault_log import FaultLog
+from rlt_node.fault_log import Fault, FaultLog
 
 RECORD_BYTES = 1 << 20
 """More than a hundred times the size of a chunk, a transition, a command or a state here."""
@@ -66,9 +66,8 @@ class Bounded:
 
     def _drop(self, code: str, reason: str) -> None:
         self.dropped += 1
-        self._fault_log.report(
-            self._topic, code,
+        message = (
             f"{self._topic}: received {reason}: dropped, like all further ones; stop its sender, "
-            "which `ros2 topic info --verbose` names",
-            time.monotonic(),
+            "which `ros2 topic info --verbose` names"
         )
+        self._fault_log.report(Fault(code, self._topic, message), time.monotonic())

@@ -102,9 +102,9 @@ def test_in_real_time_bad_weights_are_dropped_and_good_ones_still_act(bench):
     bench.send(bad, "policy_weights", qos.LATEST)
     bench.send(weights(bench.contract, 4), "policy_weights", qos.LATEST)
     bench.wait_for(lambda: told and told[-1].policy_version == 4)
-    refused = bench.node._faults.counts["weights"]
+    refused = bench.node._fault_log.counts["weights"]
     bench.send(weights(bench.contract, 2), "policy_weights", qos.LATEST)  # a learner went back
-    bench.wait_for(lambda: bench.node._faults.counts["weights"] > refused)
+    bench.wait_for(lambda: bench.node._fault_log.counts["weights"] > refused)
     bench.send(weights(bench.contract, 5), "policy_weights", qos.LATEST)
     bench.wait_for(lambda: told[-1].policy_version == 5)
     assert bench.node.exit_reason is None

@@ -99,7 +99,7 @@ class Robot:
 
     def expect_refusals(self, code: str, count: int = 5) -> None:
         """Observations of stride ticks are refused for this reason."""
-        counts = self.observer._faults.counts
+        counts = self.observer._fault_log.counts
         goal = counts[code] + count
         self.run_until(lambda: counts[code] >= goal, f"{count} refusals by {code}")
 
@@ -164,7 +164,7 @@ def test_a_broken_source_is_refused_said_once_and_taken_again(robot, capfd, code
 def test_a_still_scene_before_a_still_robot_is_no_fault(robot):
     robot.moving, robot.frozen = False, "wrist"
     robot.expect_more(40)
-    assert robot.observer._faults.counts["frozen"] == 0
+    assert robot.observer._fault_log.counts["frozen"] == 0
     robot.moving = True
     robot.expect_refusals("frozen")
 

@@ -230,7 +230,7 @@ def test_proprioception_that_is_no_number_is_refused_and_said_once(bench, capfd)
     bench.wait_for(lambda: bench.answered() == [0])
     for count, tick in enumerate((10, 20, 30), 1):
         bench.observe(tick, value=float("nan"))
-        bench.wait_for(lambda n=count: bench.policy._faults.counts["nonfinite"] == n)
+        bench.wait_for(lambda n=count: bench.policy._fault_log.counts["nonfinite"] == n)
     assert bench.health().level == Level.ERROR
     assert "proprioception for the observation of tick" in bench.health().message
     bench.observe(40)
@@ -246,7 +246,7 @@ def test_a_reference_that_is_no_number_reaches_nobody_and_is_not_remembered(benc
     proposed = vla.sample
     vla.sample = lambda prefix, noise: np.full_like(proposed(prefix, noise), np.nan)
     bench.observe(0, 2)
-    bench.wait_for(lambda: bench.policy._faults.counts["nonfinite"] == 1)
+    bench.wait_for(lambda: bench.policy._fault_log.counts["nonfinite"] == 1)
     vla.sample = proposed
     bench.observe(10, 12)
     bench.wait_for(lambda: len(bench.features) == 2 and bench.chunks)
@@ -269,7 +269,7 @@ def test_weights_are_opened_between_episodes_only(bench, capfd):
     assert (values["policy_version"], values["policy_version_lag"]) == (3, 4)
     assert not errors(capfd.readouterr().err)
     bench.episode(Phase.ENDED, end_tick=1)
-    bench.wait_for(lambda: bench.policy._faults.counts["weights"] == 1)
+    bench.wait_for(lambda: bench.policy._fault_log.counts["weights"] == 1)
     assert bench.policy._step.version == 3
     (line,) = errors(capfd.readouterr().err)
     assert "policy_weights version 7" in line and "version 3 remains in use" in line

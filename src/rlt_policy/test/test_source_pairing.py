@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlt_core.contract import Contract
-from rlt_policy.input_faults import Fault
+from rlt_node.fault_log import Fault
 from rlt_policy.observer.frozen_camera import FrozenCamera
 from rlt_policy.observer.source_history import Sample
 from rlt_policy.observer.source_pairing import ObserverSettings, Sources

@@ -28,7 +28,7 @@ from rlt_node.conversions import (
     step_to_msg,
 )
 from rlt_node.diagnostics import Diagnostics, Health
-from rlt_node.fault_log import FaultLog
+from rlt_node.fault_log import Fault, FaultLog
 from rlt_node.graph import GraphSettings
 from rlt_node.node import FailFastNode
 from rlt_node.parameters import declare, refuse_unknown
@@ -154,7 +154,7 @@ class ChunkControllerNode(FailFastNode):
 
     def _report(self, source: str, fault: Rejection, what: str) -> None:
         self._fault_log.report(
-            source, fault.code, f"{what}: {fault.message}", time.monotonic(),
+            Fault(fault.code, source, f"{what}: {fault.message}"), time.monotonic(),
             consequence=fault.code == "trip",  # each rejected chunk behind it was logged
         )
 

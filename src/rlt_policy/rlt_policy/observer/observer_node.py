@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -23,13 +23,13 @@ from rlt_interfaces.msg import ControlStep, Observation
 from rlt_node import qos
 from rlt_node.conversions import image_from_msg, image_to_msg, seconds, stamp_of
 from rlt_node.diagnostics import Diagnostics, Health, Level
+from rlt_node.fault_log import Fault, FaultLog
 from rlt_node.graph import GraphSettings
 from rlt_node.node import FailFastNode
 from rlt_node.parameters import declare, refuse_unknown
 from rlt_node.process import NodeError
 from rlt_node.rates import Rate, Spread
 from rlt_policy.backlog import Backlog
-from rlt_policy.input_faults import Fault, Faults
 from rlt_policy.observer.frozen_camera import Vector
 from rlt_policy.observer.proprioception import JOINTS, POSE, WRENCH, Parts, element_of
 from rlt_policy.observer.source_history import Sample
@@ -79,7 +79,9 @@ class ObserverNode(FailFastNode):
         self._max_age = settings.max_age_s
         self._backlog = Backlog(contract.dt, settings.max_age_s)
         self._collection = Collection()
-        self._faults = Faults(time.monotonic() + START_SECONDS)
+        self._fault_log = FaultLog(
+            self.get_logger(), quiet=math.inf, since=time.monotonic() + START_SECONDS
+        )
         self._fault, self._since = "", math.inf  # why nothing is published, and since when
         self._stepped_at = time.monotonic()
         self._rates = {topic: Rate() for topic in self._topics}
@@ -173,7 +175,7 @@ class ObserverNode(FailFastNode):
         if step.tick % self._contract.stride:
             return
         if not live:
-            self._faults.counts["queued"] += 1
+            self._fault_log.counts["queued"] += 1
             return
         for remark in self._sources.remarks(self._contract):
             self.get_logger().warning(remark)
@@ -185,16 +187,16 @@ class ObserverNode(FailFastNode):
         self._fault, self._since = "", math.inf
         self._age.add(moment.age)
         self._skew.add(moment.skew)
-        for source in self._faults.work(now):
+        for source in self._fault_log.recovered(now):
             self.get_logger().info(f"observations resumed: {source} works again")
 
     def _reject(self, fault: Fault, now: float) -> None:
         self._fault, self._since = f"no observation: {fault.message}", min(self._since, now)
         # Setting a clock puts its source out of step until each source has sent another message.
         if fault.code in ("latency", "skew") and now - self._since <= self._max_age:
-            self._faults.counts[fault.code] += 1
-        elif self._faults.note(fault, now):
-            self.get_logger().error(self._fault)
+            self._fault_log.counts[fault.code] += 1
+        else:
+            self._fault_log.report(replace(fault, message=self._fault), now)
 
     # ---- Both ---------------------------------------------------------------------------------
 
@@ -251,7 +253,7 @@ class ObserverNode(FailFastNode):
             values |= self._age.summary("observation_age_ms", 1e3)
             values |= self._skew.summary("skew_ms", 1e3)
         values["published"] = self._published.total
-        values |= {f"rejected_{code}": self._faults.counts[code] for code in REJECTIONS}
+        values |= {f"rejected_{code}": self._fault_log.counts[code] for code in REJECTIONS}
         if not lockstep and now - self._stepped_at > SILENT_SECONDS:
             silent = "no control_step arrives, so nothing is observed: check chunk_controller"
             return Health(Level.STALE, silent, values)

@@ -19,8 +19,8 @@ from typing import Any
 
 from rlt_core.contract import Contract
 from rlt_core.settings import setting
+from rlt_node.fault_log import Fault
 from rlt_node.rates import Spread
-from rlt_policy.input_faults import Fault
 from rlt_policy.observer.frozen_camera import FrozenCamera, Vector
 from rlt_policy.observer.source_history import History, Sample
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from rlt_core.contract import Contract
 from rlt_core.records import ActionChunk, EpisodeState, Phase
+from rlt_node.fault_log import Fault, FaultLog
 from rlt_node.process import NodeError
 from rlt_policy.backlog import outdated
-from rlt_policy.input_faults import Fault, Faults
 
 
 class Lockstep:
@@ -89,7 +89,7 @@ class RealTime:
     def __init__(
         self,
         contract: Contract,
-        faults: Faults,
+        fault_log: FaultLog,
         logger: Any,
         soon: Callable[[Callable[[], None]], None],
     ) -> None:
@@ -97,13 +97,13 @@ class RealTime:
 
         Args:
             contract: The contract of the run.
-            faults: Counts the faults of the input.
+            fault_log: Counts the faults of the input, and logs each once.
             logger: The node's logger.
             soon: Calls back once everything that has arrived was read.
         """
         self.fault = ""
         self.soon = soon
-        self._contract, self._faults, self._logger = contract, faults, logger
+        self._contract, self._fault_log, self._logger = contract, fault_log, logger
 
     def obsolete(self, ticks: Sequence[int]) -> int:
         """How many of the waiting observations a newer chunk boundary made obsolete."""
@@ -128,13 +128,12 @@ class RealTime:
     def reject(self, code: str, message: str) -> None:
         """Count an observation that cannot be used; log it once."""
         self.fault = message
-        if self._faults.note(Fault(code, "observation", message), time.monotonic()):
-            self._logger.error(message)
+        self._fault_log.report(Fault(code, "observation", message), time.monotonic())
 
     def accept(self) -> None:
         """Note that an observation was good; log it if others were not."""
         self.fault = ""
-        if self._faults.work(time.monotonic()):
+        if self._fault_log.recovered(time.monotonic()):
             self._logger.info("observations and results are usable again")
 
     def check(self, waiting: Sequence[int], waited: float, episode: EpisodeState | None) -> None:

@@ -6,6 +6,7 @@ so a stall is never caught up. In lockstep every observation is processed.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from pathlib import Path
@@ -30,13 +31,13 @@ from rlt_node.conversions import (
     policy_info_to_msg,
 )
 from rlt_node.diagnostics import Diagnostics, Health, Level
+from rlt_node.fault_log import FaultLog
 from rlt_node.graph import GraphSettings
 from rlt_node.learner_watch import LearnerWatch
 from rlt_node.lifecycle import SelfStartingNode
 from rlt_node.parameters import declare, refuse_unknown
 from rlt_node.process import NodeError
 from rlt_node.rates import Rate
-from rlt_policy.input_faults import Faults
 from rlt_policy.policy.actor_weights import PolicySettings, from_checkpoint, from_message
 from rlt_policy.policy.latency import Latency
 from rlt_policy.policy.observation_handling import Lockstep, RealTime
@@ -67,7 +68,7 @@ class PolicyNode(SelfStartingNode):
         self._woken = False
         self._next_weights: PolicyWeights | None = None
         self._sent = Rate()
-        self._faults = Faults()
+        self._fault_log = FaultLog(self.get_logger(), quiet=math.inf)
         self._answering: Lockstep | RealTime
         self._learner = LearnerWatch(self)
         Diagnostics(self, self._health)
@@ -84,7 +85,7 @@ class PolicyNode(SelfStartingNode):
         self._answering = (
             Lockstep(self._graph.silence_s)
             if self._graph.lockstep
-            else RealTime(contract, self._faults, self.get_logger(), self.soon)
+            else RealTime(contract, self._fault_log, self.get_logger(), self.soon)
         )
         # Twice as many as can still be answered: what waits while nothing runs is bounded.
         self._waiting = deque(maxlen=2 * (contract.chunk + delay) // contract.stride)
@@ -240,7 +241,7 @@ class PolicyNode(SelfStartingNode):
             rejection = f"policy_weights version {message.version}: {error}"
             if self._graph.lockstep:
                 raise NodeError(rejection) from error
-            self._faults.counts["weights"] += 1
+            self._fault_log.counts["weights"] += 1
             self.get_logger().error(f"{rejection}; version {self._step.version} remains in use")
             return
         self._publish_info()
@@ -256,7 +257,7 @@ class PolicyNode(SelfStartingNode):
     def _health(self) -> Health:
         """Latency, rate, counts of skipped and rejected inputs, and the weights in use."""
         values: dict[str, object] = {"active": self.active, "skipped": self._skipped}
-        values |= {f"rejected_{code}": self._faults.counts[code] for code in REJECTIONS}
+        values |= {f"rejected_{code}": self._fault_log.counts[code] for code in REJECTIONS}
         values |= self._sent.summary("chunk", time.monotonic()) | {"chunks": self._sent.total}
         if not self.active:
             return Health(Level.WARN, "not active: the chunk controller holds", values)
