@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,29 @@ from rlt_core.contract import Contract
 from rlt_core.records import Transition
 
 NUMBERS = struct.Struct("<9q")
+
+
+def numbers_of(t: Transition) -> tuple[int, ...]:
+    """The numbers of a commit, in the order in which a log stores them."""
+    return (
+        t.seq, int(t.commit), int(t.kind), t.episode, t.step, t.valid, int(t.terminated),
+        int(t.outcome), t.policy_version,
+    )
+
+
+def crc32_of(numbers: Iterable[Any], arrays: bytes, before: int = 0) -> int:
+    """CRC-32 of a commit.
+
+    Args:
+        numbers: As of `numbers_of`.
+        arrays: Its packed arrays.
+        before: Checksum of what precedes it; the result then covers this, too.
+
+    Raises:
+        struct.error: If the numbers are not nine integers of 64 bits.
+        TypeError: If the arrays are not bytes.
+    """
+    return zlib.crc32(arrays, zlib.crc32(NUMBERS.pack(*numbers), before))
 
 
 class Packing:
@@ -77,7 +100,6 @@ class Packing:
         self.layout = json.dumps(fields)
         self._dtype = np.dtype(fields)
         self._shapes = {name: shape for name, _, shape in fields}
-        self._kinds = {name: kind for name, kind, _ in fields}
         self._empty = {
             name: np.zeros((0, *shape[1:]), kind) for name, kind, shape in fields
         }
@@ -121,17 +143,11 @@ class Packing:
         Args:
             t: The commit.
             before: Checksum of the preceding commits; the result then covers these, too.
+
+        Raises:
+            ValueError: If the shape of an array differs from the contract.
         """
-        crc = zlib.crc32(
-            NUMBERS.pack(
-                t.seq, t.commit, t.kind, t.episode, t.step, t.valid, t.terminated, t.outcome,
-                t.policy_version,
-            ),
-            before,
-        )
-        for name, kind in self._kinds.items():
-            crc = zlib.crc32(np.ascontiguousarray(getattr(t, name), kind).data, crc)
-        return crc
+        return crc32_of(numbers_of(t), self.pack(t), before)
 
     def unpack(self, data: bytes) -> Mapping[str, NDArray[Any]]:
         """Inverse of `pack`: read-only arrays by name.

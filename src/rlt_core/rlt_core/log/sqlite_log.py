@@ -14,7 +14,6 @@ import os
 import socket
 import sqlite3
 import struct
-import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from urllib.parse import quote
 
 from rlt_core.contract import Contract
 from rlt_core.files import sync_folder
-from rlt_core.log.packing import Packing
+from rlt_core.log.packing import Packing, crc32_of, numbers_of
 from rlt_core.log.sqlite_wal import torn_tail
 from rlt_core.log.transition_log import numbered, require_page
 from rlt_core.records import Commit, EpisodeKind, Outcome, Transition
@@ -46,7 +45,6 @@ rest. Never change a released step; add one."""
 COLUMNS = 'seq, "commit", kind, episode, step, valid, terminated, outcome, policy_version'
 INSERT = f"INSERT INTO commits ({COLUMNS}, crc32, arrays) VALUES ({', '.join('?' * 11)})"
 SELECT = f"SELECT {COLUMNS}, crc32, arrays FROM commits WHERE seq >= ? ORDER BY seq LIMIT ?"
-NUMBERS = struct.Struct("<9q")
 
 
 class StoredLog:
@@ -136,7 +134,7 @@ class StoredLog:
     def _transition(self, expected: int, row: tuple[Any, ...]) -> Transition:
         *numbers, crc, arrays = row
         try:
-            sound = _checksum(numbers, arrays) == crc
+            sound = crc32_of(numbers, arrays) == crc
         except (struct.error, TypeError):  # a damaged column has another type
             sound = False
         if not sound or numbers[0] != expected:
@@ -265,11 +263,8 @@ class DurableLog(StoredLog):
 
     def _row(self, t: Transition) -> tuple[Any, ...]:
         arrays = self._packing.pack(t)
-        numbers = (
-            t.seq, int(t.commit), int(t.kind), t.episode, t.step, t.valid, int(t.terminated),
-            int(t.outcome), t.policy_version,
-        )
-        return (*numbers, _checksum(numbers, arrays), arrays)
+        numbers = numbers_of(t)
+        return (*numbers, crc32_of(numbers, arrays), arrays)
 
     def _prepare(self, facts: dict[str, str]) -> None:
         """Migrate the file to this version's schema; a new file gets these facts."""
@@ -306,10 +301,6 @@ class DurableLog(StoredLog):
 def _connect(address: str) -> sqlite3.Connection:
     # Other threads may read (a service's callback); sqlite3 serialises them itself.
     return sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False)
-
-
-def _checksum(numbers: Iterable[Any], arrays: bytes) -> int:
-    return zlib.crc32(arrays, zlib.crc32(NUMBERS.pack(*numbers)))
 
 
 def _lock(path: Path) -> int:
