@@ -78,7 +78,7 @@ class Graph:
     def stop(self, name: str, by: int = signal.SIGINT) -> int:
         """Exit code of a node that is asked to end."""
         self.processes[name].send_signal(by)
-        return self.ended(name, 30.0)
+        return self.ended(name)
 
     def end(self) -> None:
         """End what still runs, first by SIGTERM: a killed process leaves shared memory behind."""

@@ -73,7 +73,7 @@ def test_a_killed_node_ends_the_launch_by_name(domain):
     )
     started = next(line for line in launched.stdout if "process started with pid" in line)
     os.kill(int(re.search(r"pid \[(\d+)\]", started).group(1)), signal.SIGKILL)
-    printed, _ = launched.communicate(timeout=60)
+    printed, _ = launched.communicate(timeout=120)
     assert launched.returncode == 1
     assert "simulator ended with exit code" in printed
 
@@ -117,7 +117,7 @@ def test_unknown_parameter(graph):
 
 def test_no_motion_limits(graph):
     process = graph.start("chunk_controller", model=str(MODEL), max_tracking_error=[0.006])
-    assert process.wait(60) == 1
+    assert process.wait(90.0) == 1
     assert "max_tracking_error" in graph.log("chunk_controller")
 
 

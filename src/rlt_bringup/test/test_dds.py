@@ -34,7 +34,7 @@ def without_choices(**chosen: str) -> dict[str, str]:
 
 def test_a_node_uses_no_shared_memory_and_hears_nobody_outside_the_machine(domain):
     printed = subprocess.run(
-        [sys.executable, "-c", NODE], capture_output=True, text=True, timeout=60, check=True,
+        [sys.executable, "-c", NODE], capture_output=True, text=True, timeout=120, check=True,
         env=without_choices(
             FASTRTPS_DEFAULT_PROFILES_FILE=OURS, ROS_AUTOMATIC_DISCOVERY_RANGE="SYSTEM_DEFAULT",
             ROS_DOMAIN_ID=str(domain),

@@ -137,7 +137,7 @@ def launch_arguments(file: str) -> set[str]:
     """Names of a launch file's arguments."""
     shown = subprocess.run(
         ["ros2", "launch", "rlt_bringup", file, "--show-args"],
-        capture_output=True, text=True, timeout=60, check=True,
+        capture_output=True, text=True, timeout=120, check=True,
     ).stdout
     return set(re.findall(r"^\s+'(\w+)':$", shown, re.MULTILINE))
 

@@ -65,14 +65,14 @@ def commits_of_the_graph(domain: int, run: str) -> Iterator[Transition]:
     executor = rclpy.executors.SingleThreadedExecutor(context=context)
     executor.add_node(node)
     client = node.create_client(GetTransitions, "get_transitions")
-    assert client.wait_for_service(20.0)
+    assert client.wait_for_service(60.0)
     first, committed = 1, 1
     while first <= committed:
         request = GetTransitions.Request(
             run=run, first_seq=first, count=GetTransitions.Request.MAX_PAGE
         )
         future = client.call_async(request)
-        executor.spin_until_future_complete(future, timeout_sec=20.0)
+        executor.spin_until_future_complete(future, timeout_sec=60.0)
         page = future.result()
         assert page.success, page.message
         yield from (transition_from_msg(message) for message in page.transitions)

@@ -56,7 +56,7 @@ class Pad:
 
     def close(self) -> None:
         self.process.send_signal(signal.SIGINT)
-        assert self.process.wait(30.0) == 0
+        assert self.process.wait(90.0) == 0
 
 
 class Keyboard:
@@ -85,7 +85,7 @@ class Keyboard:
 
     def close(self) -> None:
         os.write(self.keys, b"\x03")  # Ctrl-C
-        assert self.process.wait(30.0) == 0
+        assert self.process.wait(90.0) == 0
         os.close(self.keys)
 
 
@@ -114,7 +114,7 @@ def launched(domain, device, tmp_path) -> Iterator[subprocess.Popen[bytes]]:
     yield process
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
-        process.wait(60.0)
+        process.wait(90.0)
 
 
 class Supervisor:

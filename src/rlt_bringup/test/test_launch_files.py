@@ -19,7 +19,7 @@ def test_the_promised_launch_files_exist():
 def test_show_args(path):
     done = subprocess.run(
         ["ros2", "launch", "rlt_bringup", path.name, "--show-args"],
-        capture_output=True, text=True, timeout=60,
+        capture_output=True, text=True, timeout=120,
     )
     assert done.returncode == 0, done.stderr
     shown = re.findall(r"^\s+'(\w+)':\n\s+(.+)", done.stdout, re.MULTILINE)

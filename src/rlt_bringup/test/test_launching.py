@@ -40,7 +40,7 @@ END = 'on_success(leader, "leader", [Shutdown(reason="done")]), leader'
 def launch(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["ros2", "launch", *arguments],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120,
     )
 
 

@@ -147,4 +147,4 @@ def test_a_launch_starts_a_learner_that_died_again(domain, tmp_path):
         assert "learner ended with exit code -9: the robot continues with its" in log.read_text()
     finally:
         launch.send_signal(signal.SIGINT)
-        assert launch.wait(30.0) == 0, log.read_text()
+        assert launch.wait(90.0) == 0, log.read_text()

@@ -36,7 +36,7 @@ def test_a_check_of_time_waits_for_that_of_another_process():
         )
         assert other.stdout.readline() == b"comes\n"
         assert select.select([other.stdout], [], [], 0.3)[0] == []
-    assert other.communicate(timeout=60)[0] == b"alone\n"
+    assert other.communicate(timeout=120)[0] == b"alone\n"
 
 
 def test_what_a_check_of_time_starts_goes_before_ordinary_work_and_nothing_after_it():

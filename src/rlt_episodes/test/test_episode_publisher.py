@@ -17,7 +17,7 @@ from rlt_node import qos
 from rlt_node.node import FailFastNode
 from rlt_node.process import NodeError
 
-PATIENCE_S = 30.0
+PATIENCE_S = 90.0
 IDLE = EpisodeState(
     "run", 0, EpisodeKind.UNKNOWN, Phase.IDLE, Source.BASE, False, seed=0, tick=0, start_tick=0
 )

@@ -22,7 +22,7 @@ from rlt_interfaces.action import Reset
 from rlt_node.node import FailFastNode
 from rlt_node.process import NodeError
 
-PATIENCE_S = 30.0
+PATIENCE_S = 90.0
 
 
 class Pair:

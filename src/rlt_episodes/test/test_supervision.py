@@ -28,7 +28,7 @@ from rlt_node.diagnostics import Level
 from rlt_node.process import Finished, NodeError
 
 MODEL = Path(__file__).resolve().parents[3] / "models" / "ethernet"
-PATIENCE_S = 60.0
+PATIENCE_S = 90.0
 PARAMETERS = {
     "model": MODEL, "mode": "real_time", "planning_delay_ticks": 2, "job": "evaluate_base",
     "base_eval_episodes": 3, "supervisor": "human",

@@ -18,7 +18,7 @@ def gate(monkeypatch):
 
     def slow(*arguments):
         begun.release()
-        assert opened.wait(20.0)
+        assert opened.wait(60.0)
         save(*arguments)
 
     monkeypatch.setattr(checkpoint, "save", slow)
@@ -33,7 +33,7 @@ def offer(writer, version):
 def test_what_a_newer_snapshot_overtakes_is_not_written_and_nobody_waits(tmp_path, gate):
     writer = CheckpointWriter(tmp_path, print)
     first = offer(writer, 1)
-    assert gate.begun.acquire(timeout=20.0)  # the first is being written
+    assert gate.begun.acquire(timeout=60.0)  # the first is being written
     second, third = offer(writer, 2), offer(writer, 3)
     assert not (first.done() or second.done() or third.done())
     gate.set()

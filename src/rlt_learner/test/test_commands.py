@@ -26,7 +26,7 @@ def test_a_command_whose_package_is_missing_names_it(command):
     package = MODULES[command].partition(".")[0]
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT.format(package=package, command=command)],
-        capture_output=True, text=True, timeout=60,
+        capture_output=True, text=True, timeout=120,
     )
     assert done.returncode == 1
     assert f"package {package}, which contains this command, is not installed" in done.stderr

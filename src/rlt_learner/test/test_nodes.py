@@ -57,7 +57,7 @@ from rlt_node.process import NodeError
 ROOT = Path(__file__).resolve().parents[3]
 MODEL = ROOT / "models" / "ethernet"
 CONTRACT = Contract.load(MODEL / "contract.json")
-PATIENCE_S = 60.0
+PATIENCE_S = 90.0
 
 
 class Bench:

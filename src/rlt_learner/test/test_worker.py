@@ -16,7 +16,7 @@ from rlt_learner.learner.worker import Worker
 
 
 def wait_for(condition):
-    deadline = time.monotonic() + 20.0
+    deadline = time.monotonic() + 60.0
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.002)
@@ -170,7 +170,7 @@ def test_stop_does_not_wait_for_the_updates_and_commits_that_are_left(made):
     begun.wait()
     stopping = threading.Thread(target=worker.stop)
     stopping.start()
-    stopping.join(10.0)
+    stopping.join(60.0)
     assert not stopping.is_alive()
 
 
@@ -180,7 +180,7 @@ def test_stop_leaves_what_was_not_taken_in_to_the_log(made):
 
     def slow():
         begun.set()
-        asked.wait(10.0)
+        asked.wait(60.0)
 
     worker.submit(slow)
     begun.wait()
@@ -190,7 +190,7 @@ def test_stop_leaves_what_was_not_taken_in_to_the_log(made):
     stopping.start()
     wait_for(worker._stopping.is_set)
     asked.set()
-    stopping.join(10.0)
+    stopping.join(60.0)
     assert trainer.received == 0
 
 

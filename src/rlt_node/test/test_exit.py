@@ -10,7 +10,7 @@ import time
 import pytest
 import rclpy
 
-PATIENCE_S = 30.0
+PATIENCE_S = 90.0
 PROGRAM = """
 import atexit, ctypes, sys, threading, time
 from std_msgs.msg import String

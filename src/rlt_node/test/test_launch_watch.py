@@ -13,7 +13,7 @@ import pytest
 
 from rlt_node import launch_watch
 
-PATIENCE_S = 30.0
+PATIENCE_S = 90.0
 LAUNCH = """
 import os, subprocess, sys
 from rlt_node import launch_watch

@@ -13,7 +13,7 @@ from rclpy.experimental import EventsExecutor
 from rlt_node import qos
 from rlt_node.node import FailFastNode
 
-PATIENCE_S = 30.0
+PATIENCE_S = 90.0
 
 
 @pytest.fixture

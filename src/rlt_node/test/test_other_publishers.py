@@ -12,7 +12,7 @@ from rclpy.context import Context
 from rlt_node import qos
 from rlt_node.other_publishers import OtherPublishers
 
-PATIENCE_S = 30.0
+PATIENCE_S = 90.0
 LOOK_S = 0.5  # as often as the controller looks
 
 

@@ -165,7 +165,7 @@ def run_node(tmp_path):
         done = subprocess.run(
             [sys.executable, "tested_node.py", "--ros-args", "--params-file", "some.yaml",
              *arguments],
-            cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60,
+            cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120,
             env=os.environ | {"PYTHONPATH": os.pathsep.join([HERE, *sys.path])},
         )
         return done.returncode, done.stdout

@@ -12,7 +12,7 @@ import pytest
 def run(program: str, **options) -> str:
     """Output of a separate process: the priorities must not affect the tests."""
     return subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True,
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True,
         **options,
     ).stdout
 

@@ -17,7 +17,7 @@ from rlt_node import qos
 from rlt_node.node import FailFastNode
 from rlt_node.size_limits import LARGEST, RECORD_BYTES
 
-PATIENCE_S = 30.0
+PATIENCE_S = 90.0
 
 
 class Bench:

@@ -29,7 +29,7 @@ from rlt_policy.policy.policy_node import PolicyNode
 
 ROOT = Path(__file__).resolve().parents[3]
 MODEL = ROOT / "models" / "ethernet"
-PATIENCE_S = 60.0
+PATIENCE_S = 90.0
 IDLE = EpisodeState(run="run")
 
 

@@ -13,7 +13,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from rlt_node import qos
 from rlt_policy.controller.listeners import Listeners
 
-PATIENCE_S = 30.0
+PATIENCE_S = 90.0
 LOOK_S = 0.1
 TOPIC = "/rlt/target_pose"
 

@@ -17,7 +17,7 @@ from rlt_node import qos
 from rlt_node.conversions import fill_pose, image_to_msg, stamp_of_tick
 from rlt_policy.observer.observer_node import ObserverNode
 
-PATIENCE_S = 60.0
+PATIENCE_S = 90.0
 PROPRIO = {"names": ["x", "elbow", "finger"], "units": ["m", "rad", "m"], "kind": "joints"}
 PICTURE = np.zeros((64, 64, 3), np.uint8)
 

@@ -19,7 +19,7 @@ from rlt_node.diagnostics import Level
 from rlt_policy.observer import observer_node
 
 MODEL = Path(__file__).resolve().parents[3] / "models" / "ethernet"
-PATIENCE_S = 60.0
+PATIENCE_S = 90.0
 LATE_CAMERA_TICKS = 15  # 0.3 s
 
 

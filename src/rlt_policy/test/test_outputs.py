@@ -37,7 +37,7 @@ from rlt_policy.outputs.tool_watch import ToolSettings
 from rlt_policy.outputs.twist import TwistSettings
 
 DT = 0.02
-PATIENCE_S = 60.0
+PATIENCE_S = 90.0
 EVERYTHING = QoSProfile(depth=100)
 TIMEOUT_S = 0.1
 JOINTS = ("lift", "turn")

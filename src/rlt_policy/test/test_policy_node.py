@@ -27,7 +27,7 @@ from rlt_node.diagnostics import Level
 from rlt_policy.policy.policy_node import PolicyNode
 
 MODEL = Path(__file__).resolve().parents[3] / "models" / "ethernet"
-PATIENCE_S = 60.0
+PATIENCE_S = 90.0
 CHUNK, STRIDE = 10, 2
 
 

@@ -65,7 +65,7 @@ def read(path):
 def command(*arguments, **options):
     return subprocess.run(
         [sys.executable, "-m", "rlt_report.export", *map(str, arguments)],
-        capture_output=True, text=True, timeout=60, **options,
+        capture_output=True, text=True, timeout=120, **options,
     )
 
 
@@ -191,7 +191,7 @@ def test_the_log_of_a_recorder_that_was_killed(run, contract, commits, committed
             ), 4))
         os.kill(os.getpid(), signal.SIGKILL)
     """)
-    done = subprocess.run([sys.executable, "-c", script], timeout=60)
+    done = subprocess.run([sys.executable, "-c", script], timeout=120)
     assert done.returncode == -signal.SIGKILL
     assert export(run, run / "log.mcap") == committed
     found = read(run / "log.mcap")
@@ -255,7 +255,7 @@ def test_an_existing_file_stays_unless_it_shall_go_and_the_new_one_is_whole(
 @pytest.mark.parametrize("name", ["export", "report"])
 def test_the_commands_explain_themselves(name):
     done = subprocess.run(
-        ["ros2", "run", "rlt_learner", name, "--help"], capture_output=True, text=True, timeout=60
+        ["ros2", "run", "rlt_learner", name, "--help"], capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0 and done.stdout.startswith(f"usage: {name}")
     assert ("no wall time" in done.stdout) == (name == "export")

@@ -438,7 +438,7 @@ def test_the_command_says_what_is_wrong_in_one_line(tmp_path):
     ):
         done = subprocess.run(
             [sys.executable, "-m", "rlt_report.report", *arguments],
-            capture_output=True, text=True, timeout=60,
+            capture_output=True, text=True, timeout=120,
         )
         assert done.returncode == 1
         assert expected in done.stderr
@@ -449,7 +449,7 @@ def test_a_path_knows_the_home_folder_where_no_shell_has_seen_it(tmp_path):
     run = write_run(tmp_path / "run")
     done = subprocess.run(
         [sys.executable, "-m", "rlt_report.report", "--output=~/run"],
-        env=os.environ | {"HOME": str(tmp_path)}, capture_output=True, text=True, timeout=60,
+        env=os.environ | {"HOME": str(tmp_path)}, capture_output=True, text=True, timeout=120,
     )
     assert done.returncode == 0, done.stderr
     assert (run / "report.json").is_file()

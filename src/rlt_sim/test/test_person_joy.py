@@ -26,7 +26,7 @@ from rlt_sim.sticks import HELD_TICKS, Sticks
 
 AXES = ("x", "y", "z", "yaw")
 DT = 0.02
-PATIENCE_S = 30.0
+PATIENCE_S = 90.0
 IMPATIENT = ("patience_s:=0.1", "reaction_s:=0.1", "wrong_label:=0.0", "hand_back:=0.0")
 
 

@@ -17,7 +17,7 @@ from rlt_node import qos
 from rlt_node.conversions import tick_of_stamp
 from rlt_sim.simulator_node import SimulatorNode
 
-PATIENCE_S = 60.0
+PATIENCE_S = 90.0
 
 
 @pytest.mark.parametrize(

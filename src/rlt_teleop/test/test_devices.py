@@ -35,7 +35,7 @@ from rlt_teleop.key_bindings import AXES, BUTTONS
 from rlt_teleop.pad import scaled
 
 ROOT = Path(__file__).resolve().parents[3]
-PATIENCE_S = 60.0
+PATIENCE_S = 90.0
 RUNNING = EpisodeState(
     run="r", episode=7, kind=EpisodeKind.TRAIN, phase=Phase.RUNNING, acting=Source.ACTOR,
     explore=True, seed=0, tick=5, start_tick=0,
@@ -96,7 +96,7 @@ class Bench:
             if process.poll() is None:
                 process.terminate()
         for process in self.processes:
-            process.wait(20.0)
+            process.wait(90.0)
         self.executor.shutdown()
         self.node.destroy_node()
         rclpy.shutdown(context=self.context)
@@ -168,7 +168,7 @@ def test_gamepad(bench):
     assert [pad.answer(), pad.answer()] == ["rumble 0.25", "rumble 0.00"]
 
     pad.process.send_signal(signal.SIGINT)
-    assert pad.process.wait(20.0) == 0
+    assert pad.process.wait(90.0) == 0
 
 
 @pytest.mark.parametrize("second", ["Other Pad", "Virtual Pad"])
@@ -266,7 +266,7 @@ def keyboard(bench) -> Iterator[Terminal]:
     bench.wait(lambda: bench.joy)
     yield made
     bench.processes[-1].terminate()
-    bench.processes[-1].wait(20.0)
+    bench.processes[-1].wait(90.0)
     made.close()
 
 
@@ -338,7 +338,7 @@ def test_what_was_typed_before_the_keyboard_ran_is_dropped(bench):
     bench.wait(lambda: len(bench.joy) > 10)
     assert not any(any(joy.axes) or any(joy.buttons) for joy in bench.joy)
     terminal.process.terminate()
-    terminal.process.wait(20.0)
+    terminal.process.wait(90.0)
     terminal.close()
 
 
@@ -347,7 +347,7 @@ def test_keyboard_gives_the_terminal_back(bench, keyboard, way):
     changed = termios.tcgetattr(keyboard.side)
     assert not changed[3] & (termios.ICANON | termios.ECHO)
     keyboard.process.send_signal(signal.SIGINT if way == "ctrl-c" else signal.SIGTERM)
-    assert keyboard.process.wait(20.0) == 0
+    assert keyboard.process.wait(90.0) == 0
     assert termios.tcgetattr(keyboard.side) == keyboard.before
     assert keyboard.shows("") and keyboard.shown.rstrip().endswith("\x1b[?2004l")
 
@@ -394,7 +394,7 @@ def test_check_in_a_terminal_shows_every_control_in_place(bench):
         bench.wait(lambda text=text: shell.shows(text))
     assert not shell.shows("-> roll")  # no action axis of this model
     shell.process.terminate()
-    assert shell.process.wait(20.0) == 0
+    assert shell.process.wait(90.0) == 0
     shell.close()
 
 

@@ -34,7 +34,7 @@ SERVICES = {
     "pause_learning": PauseLearning,
 }
 A, B, X, Y, BACK, START, LB, RB = 0, 1, 2, 3, 4, 6, 9, 10
-PATIENCE_S = 30.0
+PATIENCE_S = 90.0
 RUNNING = EpisodeState(
     run="r", episode=7, kind=EpisodeKind.TRAIN, phase=Phase.RUNNING, acting=Source.ACTOR,
     explore=True, seed=0, tick=5, start_tick=0,
