@@ -8,9 +8,13 @@ import re
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+from domains import BASE_PORT, PORTS
+
+from rlt_learner.recorder.recorder_node import HISTORY_SECONDS
 
 ROOT = Path(__file__).resolve().parents[3]
 OURS = str(ROOT / "config" / "dds" / "this_machine.xml")
@@ -18,6 +22,8 @@ CHOICES = (
     "FASTRTPS_DEFAULT_PROFILES_FILE", "ROS_AUTOMATIC_DISCOVERY_RANGE", "ROS_LOCALHOST_ONLY",
     "RMW_IMPLEMENTATION", "ROS_STATIC_PEERS",
 )
+PARTICIPANT = 10 + 2 * 5  # of a port: where the sixth node of a domain hears announcements
+FIRST_ANNOUNCEMENTS = 6  # those of the start, in half a second
 NODE = """
 import json, os, rclpy
 rclpy.init()
@@ -49,6 +55,31 @@ def test_a_node_uses_no_shared_memory_and_hears_nobody_outside_the_machine(domai
         if f"[{fields[9]}]" in mine:
             addresses.add(socket.inet_ntoa(bytes.fromhex(fields[1][:8])[::-1]))
     assert addresses == {"127.0.0.1"}
+
+
+def test_a_node_announces_itself_often_enough_for_what_others_wait(domain):
+    """A restarted node may find it only then; the recorder waits for `HISTORY_SECONDS`."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as another:
+        another.bind(("127.0.0.1", BASE_PORT + PORTS * domain + PARTICIPANT))
+        another.settimeout(90.0)
+        node = subprocess.Popen(
+            [sys.executable, "-c", f"{NODE}import time; time.sleep(200.0)"],
+            stdout=subprocess.DEVNULL,
+            env=without_choices(
+                FASTRTPS_DEFAULT_PROFILES_FILE=OURS, ROS_AUTOMATIC_DISCOVERY_RANGE="SYSTEM_DEFAULT",
+                ROS_DOMAIN_ID=str(domain),
+            ),
+        )
+        try:
+            for _ in range(FIRST_ANNOUNCEMENTS):
+                another.recv(65536)
+            began = time.monotonic()
+            for _ in range(6):
+                another.recv(65536)
+            assert (time.monotonic() - began) / 6 < HISTORY_SECONDS / 2
+        finally:
+            node.kill()
+            node.wait()
 
 
 @pytest.mark.parametrize(

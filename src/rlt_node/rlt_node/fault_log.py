@@ -107,12 +107,13 @@ class FaultLog:
         A fault is over once it was not reported for a second up to a moment at which work went on,
         so that an intermittent fault is one fault.
         """
+        since = now - RECOVERED_SECONDS
         with self._lock:
-            first, others = self._first, self._others
-            self._first = {k: v for k, v in first.items() if now - v[1] <= RECOVERED_SECONDS}
-            self._others = {k: v for k, v in others.items() if now - v <= RECOVERED_SECONDS}
-            before, after = (
-                [*some, *(source for source, _ in more)]
-                for some, more in ((first, others), (self._first, self._others))
-            )
-        return [source for source in dict.fromkeys(before) if source not in after]
+            before = self._sources()
+            self._first = {key: last for key, last in self._first.items() if last[1] >= since}
+            self._others = {key: last for key, last in self._others.items() if last >= since}
+            return [source for source in before if source not in self._sources()]
+
+    def _sources(self) -> dict[str, None]:
+        """The sources that have a fault, in order."""
+        return dict.fromkeys([*self._first, *(source for source, _ in self._others)])
