@@ -286,6 +286,15 @@ def test_more_than_a_turn_of_yaw_is_refused():
         MotionLimiter(SPEC, DT, limits(position_min=[-0.1, -3.5], position_max=[0.1, 3.5]))
 
 
+def test_a_full_turn_of_yaw_is_accepted_also_if_it_is_rounded_up():
+    low, high = 1.8758330198129398, 8.159018326992527  # half a turn on both sides of 5.0174...
+    assert high - low > TURN
+    limiter = MotionLimiter(SPEC, DT, limits(position_min=[-0.1, low], position_max=[0.1, high]))
+    limiter.start(np.array([0.0, 5.0]))
+    sent = limiter.limit(np.array([0.0, 0.01]), np.array([0.0, 5.0]))
+    assert sent.increment[1] > 0.0
+
+
 def test_velocity_limit_bounds_the_network():
     scale = np.array([0.002, 0.02], np.float32)
     one = np.ones(1, np.float32)

@@ -19,6 +19,9 @@ LONGEST_STOP_S = 1.0
 """A hold must stop the robot: limits with which braking takes longer are rejected."""
 NOTICEABLE = 1e-6
 """Smaller changes, as fractions of the velocity limit, are float32 rounding and not reported."""
+FULL_TURN = TURN * (1.0 + 1e-9)
+"""Limits a full turn apart, such as some angle and that plus and minus pi, may be further by a
+rounding error."""
 
 
 @dataclass(frozen=True)
@@ -259,7 +262,7 @@ def _require_limits(axes: VectorSpec, settings: MotionLimits) -> None:
         errors += [
             f"position_min and position_max of {name} are more than a full turn apart"
             for name, span, circular in zip(axes.names, spans, axes.circular, strict=True)
-            if circular and span > TURN
+            if circular and span > FULL_TURN
         ]
     if errors:
         raise ValueError(
