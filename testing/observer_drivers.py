@@ -7,6 +7,7 @@ import json
 import os
 import time
 from bisect import bisect
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import rclpy
+from camera_pictures import encoded, quadrants
 from faults.arm import urgent
 from geometry_msgs.msg import PoseStamped, WrenchStamped
 from rclpy.experimental import EventsExecutor
@@ -21,7 +23,7 @@ from sensor_msgs.msg import Image, JointState
 
 from rlt_interfaces.msg import ControlStep, Observation
 from rlt_node import qos
-from rlt_node.conversions import fill_pose, image_to_msg, stamp_of
+from rlt_node.conversions import fill_pose, stamp_of
 from rlt_policy.observer import observer_node
 
 MODEL = Path(__file__).resolve().parents[1] / "models" / "ethernet"
@@ -29,6 +31,7 @@ PATIENCE_S = 120.0
 TICK_S, STATE_S = 0.02, 0.01
 PUNCTUAL_S = 0.015  # a test's driver that was later than this proves nothing about the observer
 MEMORY_S = 0.3  # how long a late driver's message still matters
+PICTURES = 100  # of a camera, more than an observation can be behind
 
 
 def changed_model(folder: Path, **changes: Any) -> Path:
@@ -42,12 +45,14 @@ def changed_model(folder: Path, **changes: Any) -> Path:
 class Camera:
     """How often a camera takes an image, how late it is sent, and what its clock adds, s.
 
-    Without a clock it sets no stamps.
+    Without a clock it sets no stamps. `padding` is in bytes per row.
     """
 
     period: float
     latency: float = 0.0
     clock: float | None = 0.0
+    encoding: str = "rgb8"
+    padding: int = 0
 
 
 @dataclass
@@ -93,6 +98,7 @@ class Drivers:
         self.poses = publisher(PoseStamped, "tcp_pose", qos.SENSOR)
         self.wrenches = publisher(WrenchStamped, "tcp_wrench", qos.SENSOR)
         self.images = {name: publisher(Image, f"{name}/image_raw", qos.SENSOR) for name in cameras}
+        self.pictures = {name: deque(maxlen=PICTURES) for name in cameras}  # last ones taken
         self.joints = publisher(JointState, "joint_states", qos.SENSOR)
         self.steps = publisher(ControlStep, "control_step", qos.LOG)
         self.seen: dict[int, Observation] = {}
@@ -145,9 +151,12 @@ class Drivers:
         noise = np.random.default_rng(seed)
 
         def send(at: float) -> None:
-            picture = noise.integers(0, 255, (64, 64, 3), np.uint8)
+            picture = quadrants(noise)
+            self.pictures[name].append(picture)
+            message = encoded(picture, camera.encoding, camera.padding)
             stamp = 0.0 if camera.clock is None else self.stamp(at) + camera.clock
-            self.images[name].publish(image_to_msg(picture, stamp_of(stamp), name))
+            message.header.stamp, message.header.frame_id = stamp_of(stamp), name
+            self.images[name].publish(message)
 
         return send
 

@@ -118,23 +118,39 @@ def image_to_msg(image: ImageArray, stamp: Time, frame: str) -> Image:
 
 
 def image_from_msg(message: Image) -> ImageArray:
-    """An rgb8 or bgr8 message as RGB, uint8 (height, width, 3); a view if possible.
+    """An rgb8 message, as in every observation, as uint8 (height, width, 3); a view.
 
     Raises:
-        ValueError: If the encoding is another or the data is too short.
+        ValueError: If the encoding is another, or data and header disagree.
     """
-    if message.encoding not in ("rgb8", "bgr8"):
-        raise ValueError(f"image encoding is {message.encoding!r}, expected rgb8 or bgr8")
-    rows = np.frombuffer(message.data, np.uint8)
-    expected = message.height * message.step
-    if not rows.size or rows.size != expected or message.step < 3 * message.width:
+    if message.encoding != "rgb8":
         raise ValueError(
-            f"image of {message.width} x {message.height} with step {message.step} holds "
-            f"{rows.size} bytes: the driver's header and data disagree"
+            f"image encoding is {message.encoding!r}, expected rgb8: publish observations as the "
+            "observer does"
         )
-    rows = rows.reshape(message.height, message.step)[:, : 3 * message.width]
-    image = rows.reshape(message.height, message.width, 3)
-    return image if message.encoding == "rgb8" else image[:, :, ::-1]
+    rows = image_rows(message, 3 * message.width, message.height)
+    return rows.reshape(message.height, message.width, 3)
+
+
+def image_rows(message: Image, row_bytes: int, count: int) -> NDArray[np.uint8]:
+    """The rows of an image without what pads them, uint8 (count, row_bytes); a view.
+
+    Args:
+        message: The image.
+        row_bytes: Bytes of a row that belong to pixels.
+        count: Number of rows, those of separate colours included.
+
+    Raises:
+        ValueError: If data and header disagree.
+    """
+    rows = np.frombuffer(message.data, np.uint8)
+    if not rows.size or rows.size != count * message.step or message.step < row_bytes:
+        raise ValueError(
+            f"image of {message.width} x {message.height} in {message.encoding} with step "
+            f"{message.step} holds {rows.size} bytes, expected {count} rows of {row_bytes} or "
+            "more: the driver's header and data disagree, so correct or update the driver"
+        )
+    return rows.reshape(count, message.step)[:, :row_bytes]
 
 
 # ---- Tool poses -------------------------------------------------------------------------------

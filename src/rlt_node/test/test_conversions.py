@@ -157,16 +157,20 @@ def test_image():
     np.testing.assert_array_equal(conversions.image_from_msg(through(message)), picture())
 
 
-def test_image_with_padded_rows_and_blue_first():
+def test_image_with_padded_rows():
     padded = np.zeros((6, 30), np.uint8)
-    padded[:, :24] = picture()[:, :, ::-1].reshape(6, 24)
-    message = Image(height=6, width=8, step=30, encoding="bgr8", data=padded.tobytes())
+    padded[:, :24] = picture().reshape(6, 24)
+    message = Image(height=6, width=8, step=30, encoding="rgb8", data=padded.tobytes())
     np.testing.assert_array_equal(conversions.image_from_msg(message), picture())
 
 
 @pytest.mark.parametrize(
     ("change", "sentence"),
-    [({"encoding": "mono8"}, "mono8"), ({"height": 7}, "disagree"), ({"step": 20}, "disagree")],
+    [
+        ({"encoding": "bgr8"}, "is 'bgr8', expected rgb8"),
+        ({"height": 7}, "disagree"),
+        ({"step": 20}, "disagree"),
+    ],
 )
 def test_bad_image(change, sentence):
     message = conversions.image_to_msg(picture(), conversions.stamp_of_tick(1, 50.0), "wrist")

@@ -1,4 +1,4 @@
-"""Where elements of proprioception come from, and how images are fitted."""
+"""Where elements of proprioception come from."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ import pytest
 from geometry_msgs.msg import PoseStamped, WrenchStamped
 from sensor_msgs.msg import JointState
 
-from rlt_core.contract import CameraSpec
-from rlt_node.conversions import fill_pose, image_from_msg, image_to_msg, stamp_of_tick
-from rlt_policy.observer.observer_node import ObserverNode
+from rlt_node.conversions import fill_pose
 from rlt_policy.observer.proprioception import Parts, element_of
 
 
@@ -55,42 +53,3 @@ def test_a_pose_or_wrench_in_another_frame_is_refused(topic, message, frame):
     message.header.frame_id = frame
     with pytest.raises(ValueError, match=f"{topic} .*'base_link'"):
         Parts([], "base_link").of(topic, message, 7.0, 100.0)
-
-
-def test_an_image_that_fits_is_not_touched():
-    image = image_to_msg(np.zeros((6, 8, 3), np.uint8), stamp_of_tick(1, 50.0), "wrist")
-    assert ObserverNode._fitted(image, CameraSpec("wrist", 8, 6)) is image
-
-
-def test_a_bgr_image_is_turned():
-    picture = np.full((6, 8, 3), (10, 20, 30), np.uint8)
-    image = image_to_msg(picture, stamp_of_tick(1, 50.0), "wrist")
-    image.encoding = "bgr8"
-    fitted = ObserverNode._fitted(image, CameraSpec("wrist", 8, 6))
-    assert fitted.encoding == "rgb8"
-    np.testing.assert_array_equal(image_from_msg(fitted), picture[:, :, ::-1])
-
-
-def test_rows_that_are_padded_lose_their_padding():
-    image = image_to_msg(np.full((6, 9, 3), 7, np.uint8), stamp_of_tick(1, 50.0), "wrist")
-    image.width = 8  # each row ends with three bytes that belong to no pixel
-    fitted = ObserverNode._fitted(image, CameraSpec("wrist", 8, 6))
-    assert (fitted.width, fitted.step, len(fitted.data)) == (8, 24, 144)
-
-
-@pytest.mark.parametrize(
-    "broken", [{"width": 0, "height": 0, "step": 0, "data": b""}, {"data": b"1" * 143}]
-)
-def test_an_image_that_is_not_what_its_header_says_is_refused(broken):
-    image = image_to_msg(np.zeros((6, 8, 3), np.uint8), stamp_of_tick(1, 50.0), "wrist")
-    for name, value in broken.items():
-        setattr(image, name, value)
-    with pytest.raises(ValueError, match="header and data disagree"):
-        ObserverNode._fitted(image, CameraSpec("wrist", 8, 6))
-
-
-def test_a_larger_image_is_reduced():
-    picture = np.full((12, 16, 3), (10, 20, 30), np.uint8)
-    image = image_to_msg(picture, stamp_of_tick(1, 50.0), "wrist")
-    fitted = image_from_msg(ObserverNode._fitted(image, CameraSpec("wrist", 8, 6)))
-    np.testing.assert_array_equal(fitted, picture[::2, ::2])

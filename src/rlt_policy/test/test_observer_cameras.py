@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from contextlib import closing
 
+import numpy as np
 import pytest
+from camera_pictures import is_seen
 from observer_drivers import MODEL, Camera, Drivers, changed_model
 
-from rlt_node.conversions import seconds
+from rlt_node.conversions import image_from_msg, seconds
 from rlt_policy.observer import observer_node
 
 CAMERAS = ("wrist", "scene")
@@ -77,3 +79,37 @@ def test_what_is_no_fault_and_still_to_be_known_is_said_once(capfd, camera, word
         assert sum(drivers.judged(2)) >= 45, drivers.observer._health()
     printed = capfd.readouterr().err
     assert printed.count(words) == 1 and printed.count("[WARN]") == 1, printed
+
+
+@pytest.mark.parametrize(
+    ("encoding", "padding"),
+    [
+        ("bgr8", 0), ("rgba8", 0), ("mono8", 0), ("mono16", 0), ("yuyv", 0), ("uyvy", 0),
+        ("nv12", 0), ("bayer_rggb8", 0), ("rgb8", 7), ("yuyv", 64),
+    ],
+)
+def test_the_policy_sees_what_the_camera_saw_in_every_encoding(encoding, padding):
+    cameras = {
+        "wrist": Camera(1 / 30, encoding=encoding, padding=padding), "scene": Camera(1 / 30),
+    }
+    with closing(Drivers(MODEL, cameras)) as drivers:
+        drivers.run_until(lambda: len(drivers.seen) >= 3, "three observations")
+        for observation in drivers.seen.values():
+            images = dict(zip(observation.camera_names, observation.images, strict=True))
+            found = image_from_msg(images["wrist"])
+            taken = drivers.pictures["wrist"]
+            assert any(is_seen(found, picture, encoding) for picture in taken), found[::16, ::16]
+            scene = image_from_msg(images["scene"])
+            assert any(np.array_equal(scene, picture) for picture in drivers.pictures["scene"])
+
+
+def test_a_camera_of_depth_is_refused_once_with_the_remedy(capfd):
+    cameras = {"wrist": Camera(1 / 30, encoding="16UC1"), "scene": Camera(1 / 30)}
+    with closing(Drivers(MODEL, cameras)) as drivers:
+        drivers.run_until(lambda: len(drivers.judged(2)) >= 150, "three seconds of observations")
+        assert not drivers.seen
+    printed = capfd.readouterr().err
+    errors = [line for line in printed.splitlines() if "[ERROR]" in line]
+    assert len(errors) == 1, printed
+    for word in ("wrist/image_raw", "'16UC1', which is depth", "use the camera's colour topic"):
+        assert word in errors[0]

@@ -21,7 +21,7 @@ from sensor_msgs.msg import Image, JointState
 from rlt_core.contract import CameraSpec
 from rlt_interfaces.msg import ControlStep, Observation
 from rlt_node import qos
-from rlt_node.conversions import image_from_msg, image_to_msg, seconds, stamp_of
+from rlt_node.conversions import seconds, stamp_of
 from rlt_node.diagnostics import Diagnostics, Health, Level
 from rlt_node.fault_log import Fault, FaultLog
 from rlt_node.graph import GraphSettings
@@ -30,6 +30,7 @@ from rlt_node.parameters import declare, refuse_unknown
 from rlt_node.process import NodeError
 from rlt_node.rates import Rate, Spread
 from rlt_policy.backlog import Backlog
+from rlt_policy.observer.camera_images import camera_image
 from rlt_policy.observer.frozen_camera import Vector
 from rlt_policy.observer.proprioception import JOINTS, POSE, WRENCH, Parts, element_of
 from rlt_policy.observer.source_history import Sample
@@ -215,7 +216,7 @@ class ObserverNode(FailFastNode):
         images = []
         for topic, spec in self._cameras.items():
             try:
-                images.append(self._fitted(samples[topic].message, spec))
+                images.append(camera_image(samples[topic].message, spec))
             except ValueError as error:
                 return Fault("image", topic, f"{topic} at tick {tick}: {error}")
         stamps = {
@@ -258,25 +259,6 @@ class ObserverNode(FailFastNode):
             silent = "no control_step arrives, so nothing is observed: check chunk_controller"
             return Health(Level.STALE, silent, values)
         return Health(Level.ERROR if self._fault else Level.OK, self._fault or "ok", values)
-
-    @staticmethod
-    def _fitted(message: Image, spec: CameraSpec) -> Image:
-        """The image in the contract's size and encoding; unchanged if it already has them.
-
-        Raises:
-            ValueError: If the encoding differs or the data does not match the header.
-        """
-        found = (message.width, message.height, message.encoding, message.step, len(message.data))
-        row = 3 * spec.width
-        if found == (spec.width, spec.height, spec.encoding, row, row * spec.height):
-            return message
-        image = np.ascontiguousarray(image_from_msg(message))
-        if (message.width, message.height) != (spec.width, spec.height):
-            import cv2  # imported only for cameras of another size
-
-            size = (spec.width, spec.height)
-            image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-        return image_to_msg(image, message.header.stamp, message.header.frame_id)
 
 
 def camera_topic(spec: CameraSpec) -> str:
