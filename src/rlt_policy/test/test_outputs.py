@@ -21,6 +21,7 @@ from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
+from trajectory_controller import Trajectory, TrajectoryController, TrajectoryPoint
 from trajectory_msgs.msg import JointTrajectory
 
 from rlt_core.contract import Contract, Normaliser, VectorSpec
@@ -28,7 +29,14 @@ from rlt_core.control.motion_limits import MotionLimiter
 from rlt_core.records import ControlStep, Source
 from rlt_core.settings import MotionLimits
 from rlt_node import qos
-from rlt_node.conversions import axes_of_pose, fill_pose, stamp_of_tick
+from rlt_node.conversions import (
+    NANOSECONDS,
+    axes_of_pose,
+    fill_pose,
+    seconds,
+    stamp_of,
+    stamp_of_tick,
+)
 from rlt_node.node import FailFastNode
 from rlt_policy.outputs import GROUP, load_output
 from rlt_policy.outputs.forward_position import ForwardSettings
@@ -40,6 +48,7 @@ DT = 0.02
 PATIENCE_S = 90.0
 EVERYTHING = QoSProfile(depth=100)
 TIMEOUT_S = 0.1
+LAG_S = 0.03
 JOINTS = ("lift", "turn")
 TOOL = ("x", "y", "z", "yaw")
 ONE = np.ones(1, np.float32)
@@ -65,11 +74,26 @@ def speeds(message):
     return np.array([linear.x, linear.y, linear.z, turn])
 
 
+def trajectory_of(message):
+    points = [
+        TrajectoryPoint(
+            point.time_from_start.nanosec / NANOSECONDS, np.array(point.positions),
+            np.array(point.velocities),
+        )
+        for point in message.points
+    ]
+    return Trajectory(seconds(message.header.stamp), points)
+
+
 class Driver:
     """A robot driver of each kind of interface, integrated to now whenever it is asked.
 
+    Trajectories are followed as by a real controller with a servo that lags.
+
     Attributes:
         position: Where the robot is.
+        clock_ahead: How far the driver's clock is ahead of the node's, s.
+        commands: What the servo of the trajectory controller was told, cycle by cycle.
         log: Every message received.
         timeout: Silence after which twists are no longer followed, s.
     """
@@ -79,7 +103,9 @@ class Driver:
         self.log = []
         self.timeout = TIMEOUT_S
         self.heard = -np.inf
-        self._from = np.zeros(axes)
+        self.clock_ahead = 0.0
+        self.commands = []
+        self._controller = None
         self._at = time.monotonic()
         self._node = node
         self._poses = node.create_publisher(PoseStamped, "tcp_pose", qos.SENSOR)
@@ -95,7 +121,7 @@ class Driver:
         """What the last message asks for."""
         message = self.log[-1] if self.log else None
         if isinstance(message, JointTrajectory):
-            return np.array(message.points[0].positions)
+            return np.array(message.points[-1].positions)
         if isinstance(message, Float64MultiArray):
             return np.array(message.data)
         if isinstance(message, PoseStamped):
@@ -105,14 +131,19 @@ class Driver:
     def _take(self, message):
         self.move()
         self.log.append(message)
-        self._from, self.heard = self.position.copy(), time.monotonic()
+        self.heard = time.monotonic()
+        if isinstance(message, JointTrajectory):
+            if self._controller is None:
+                self._controller = TrajectoryController(self.position, LAG_S)
+            self._controller.take(trajectory_of(message), self._now())
 
     def move(self):
         """Bring the position up to now."""
         now, message = time.monotonic(), self.log[-1] if self.log else None
         if isinstance(message, JointTrajectory):
-            self._follow(message, now - self.heard)
-        elif isinstance(message, Float64MultiArray):
+            self._follow(now)
+            return
+        if isinstance(message, Float64MultiArray):
             self.position = np.array(message.data)[[1, 0]]  # its configuration has turn, lift
         elif isinstance(message, PoseStamped):
             self.position = axes_of_pose(message)
@@ -121,15 +152,22 @@ class Driver:
             self.position = self.position + speeds(message) * max(0.0, until - self._at)
         self._at = now
 
-    def _follow(self, message, elapsed):
-        """Along the trajectory's points, in straight lines."""
-        times = [0.0, *(point.time_from_start.nanosec * 1e-9 for point in message.points)]
-        places = np.array([self._from, *(point.positions for point in message.points)])
-        self.position = np.array([np.interp(elapsed, times, column) for column in places.T])
+    def _follow(self, now):
+        """Run the cycles of the trajectory controller that are due."""
+        offset = self._now() - time.monotonic()
+        while self._at + self._controller.period <= now:
+            self._at += self._controller.period
+            self._controller.update(self._at + offset)
+            self.commands.append(self._controller.command)
+        self.position = self._controller.position
+
+    def _now(self):
+        """The time on the driver's clock, s."""
+        return self._node.get_clock().now().nanoseconds / NANOSECONDS + self.clock_ahead
 
     def _publish(self):
         self.move()
-        stamp = self._node.get_clock().now().to_msg()
+        stamp = stamp_of(self._now())
         joints = JointState(name=["turn", "gripper", "lift"])
         joints.header.stamp = stamp
         joints.position = [float(self.position[1]), 9.0, float(self.position[0])]
@@ -242,23 +280,24 @@ def make_bench():
         bench.close()
 
 
-def test_joint_trajectories_end_at_rest(make_bench):
+@pytest.mark.parametrize("ahead", [0.0, 1000.0, -1000.0])
+def test_joint_trajectories_move_a_lagging_arm_forward_and_end_at_rest(make_bench, ahead):
     bench = make_bench("joint_trajectory")
+    bench.driver.clock_ahead = ahead
     bench.connect()
     setpoint = bench.drive(20, (0.005, -0.008))
-    bench.wait_for_target(setpoint)
+    end = time.time() + ahead + 0.1
+    bench.wait_for_target(bench.output._plan._points[-1].position)
     for message in bench.driver.log:
         assert message.joint_names == list(JOINTS)
-        assert (message.header.stamp.sec, message.header.stamp.nanosec) == (0, 0)
-        times = [point.time_from_start.nanosec * 1e-9 for point in message.points]
-        assert times[0] == pytest.approx(DT) and times[-1] <= 0.1
+        assert len(message.points[0].positions) == len(message.points[0].velocities) == 2
         assert not np.any(message.points[-1].velocities)
-    through, rest = bench.driver.log[-1].points
-    np.testing.assert_allclose(through.positions, setpoint)
-    np.testing.assert_allclose(through.velocities, [0.25, -0.4], rtol=1e-5)
-    bench.spin(0.1)
-    np.testing.assert_allclose(bench.standing(), rest.positions, atol=1e-9)
-    assert (np.abs(rest.positions - setpoint) < 0.01).all()
+    assert seconds(message.header.stamp) + message.points[-1].time_from_start.nanosec * 1e-9 <= end
+    bench.spin(1.0)
+    moved = np.diff(bench.driver.commands, axis=0) * (1.0, -1.0)
+    assert (moved >= -1e-6).all(), "the command went backwards"
+    np.testing.assert_allclose(bench.standing(), message.points[-1].positions, atol=1e-9)
+    assert (np.abs(bench.driver.position - setpoint) < 0.02).all()
 
 
 def test_forward_positions_are_in_the_drivers_order_and_stay(make_bench):
@@ -356,8 +395,16 @@ class Hand:
         self._bench.spin(0.1)
 
 
-def test_joints_of_two_drivers_are_one_state(make_bench):
+def test_a_driver_without_stamps_tells_no_time(make_bench):
     bench = make_bench("joint_trajectory")
+    hand = Hand(bench)
+    hand.joints(list(JOINTS), [0.1, 0.2])
+    hand.joints(list(JOINTS), [0.1, 0.2], stamp=1.0)
+    assert ["no stamp" in fault for _, fault in bench.states] == [True, False]
+
+
+def test_joints_of_two_drivers_are_one_state(make_bench):
+    bench = make_bench("forward_position", command_joints=list(JOINTS))
     hand = Hand(bench)
     hand.joints(["finger"], [0.9])
     hand.joints(["turn"], [0.1])

@@ -1,9 +1,10 @@
-"""How a moving set-point comes to rest by itself, within the limits and within 100 ms."""
+"""How a moving robot comes to rest by itself, within its limits."""
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,18 +13,24 @@ from rlt_core.settings import MotionLimits
 
 Vector = NDArray[np.float64]
 
-REST_SECONDS = 0.1
+COAST_S = 0.015
+"""A moving axis keeps its velocity for this time before it brakes, if time and room permit: the
+next message, which is a little late, then finds it where it expects it."""
+RESOLUTION_S = 1e-6
+"""Points that are closer in time than this are one."""
+STILL = 1e-9
+"""An axis that moves at no more than this, SI per second, is at rest."""
 ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
 class Point:
-    """Position and velocity that the robot must reach after some time.
+    """Position and velocity that the robot must have at some time.
 
     Attributes:
         position: float64 (A,), SI.
         velocity: float64 (A,), SI per second.
-        seconds: Time from now.
+        seconds: When.
     """
 
     position: Vector
@@ -32,60 +39,97 @@ class Point:
 
 
 class Braking:
-    """Extends every set-point with the motion that brings it to rest."""
+    """Computes the motion from any point to rest."""
 
-    def __init__(self, axis_names: Sequence[str], limits: MotionLimits, dt: float) -> None:
+    def __init__(
+        self, axis_names: Sequence[str], limits: MotionLimits, shortest: float, longest: float
+    ) -> None:
         """Set up.
 
         Args:
             axis_names: Names of the A axes.
             limits: Position, velocity and acceleration limits of the axes.
-            dt: Control period in seconds.
+            shortest: A slow axis takes this long to brake, s.
+            longest: Every axis has at least this long to brake, s.
 
         Raises:
-            ValueError: If there is no time to brake after one period, or too little to brake an
-                axis from its velocity limit within its acceleration limit; names the axis.
+            ValueError: If that is too short to brake an axis from its velocity limit within its
+                acceleration limit; names the axis.
         """
-        if 2.0 * dt > REST_SECONDS:
-            raise ValueError(
-                f"a control period of {dt:g} s leaves no time to come to rest within "
-                f"{REST_SECONDS:g} s: this output needs at least {2.0 / REST_SECONDS:g} Hz"
-            )
         for name, speed, brake in zip(
             axis_names, limits.velocity, limits.acceleration, strict=True
         ):
-            stoppable = brake * (REST_SECONDS - dt)
+            stoppable = brake * longest
             if speed > stoppable * (1.0 + ROUNDING):
                 raise ValueError(
-                    f"axis {name} cannot come to rest within {REST_SECONDS:g} s: its acceleration "
+                    f"axis {name} cannot come to rest within {longest:g} s: its acceleration "
                     f"{brake:g} brakes only from {stoppable:g}, its velocity limit is {speed:g}: "
                     "lower velocity or raise acceleration in the robot's configuration, or choose "
                     "another output"
                 )
         self._low, self._high = np.array(limits.position_min), np.array(limits.position_max)
         self._acceleration = np.array(limits.acceleration)
-        self._dt = dt
+        self._shortest = shortest
 
-    def points(self, setpoint: Vector, increment: NDArray[np.floating]) -> list[Point]:
-        """The set-point one period from now and, if it moves, the point of rest after it.
+    def stop(self, begin: Point, until: float) -> list[Point]:
+        """The points that follow a point until all axes rest.
 
-        Each axis decelerates evenly. It neither rests beyond a position limit nor passes one: a
-        cubic through both points does not if it begins with at most three times the mean speed.
+        Each axis keeps its velocity for a while and then decelerates evenly, at most at its
+        acceleration limit. It rests within its position limits. Only where the room before a
+        position limit is too short for that, it decelerates harder.
 
         Args:
-            setpoint: (A,), SI.
-            increment: (A,), SI: the set-point minus the previous one.
+            begin: Where and how fast the robot is.
+            until: Time of the last point: the robot is at rest at that time, or earlier.
         """
-        velocity = np.asarray(increment, np.float64) / self._dt
-        needed = float((np.abs(velocity) / self._acceleration).max())
-        if needed == 0.0:
-            return [Point(setpoint, velocity, self._dt)]
-        brake = min(max(needed, self._dt), REST_SECONDS - self._dt)
-        low, high = np.minimum(self._low, setpoint), np.maximum(self._high, setpoint)
-        rest = np.clip(setpoint + 0.5 * velocity * brake, low, high)
-        bound = 3.0 * np.abs(rest - setpoint) / brake
-        passing = np.clip(velocity, -bound, bound)
-        return [
-            Point(setpoint, passing, self._dt),
-            Point(rest, np.zeros_like(rest), self._dt + brake),
-        ]
+        speed, left = np.abs(begin.velocity), until - begin.seconds
+        moving = speed > STILL
+        pace = np.where(moving, speed, 1.0)
+        back, ahead = begin.position - self._low, self._high - begin.position
+        room = np.maximum(np.where(begin.velocity < 0.0, back, ahead), 0.0) / pace
+        brake = np.maximum(speed / self._acceleration, self._shortest)
+        brake = np.minimum.reduce([brake, 2.0 * room, np.full_like(brake, left)]) * moving
+        coast = np.clip(np.minimum(left - brake, room - 0.5 * brake), 0.0, COAST_S) * moving
+        times = _apart([*coast[moving], *(coast + brake)[moving], left])
+        begin = replace(begin, velocity=begin.velocity * moving)
+        return [_braked(begin, coast, brake, elapsed) for elapsed in times]
+
+
+def _apart(times: Sequence[float]) -> list[float]:
+    """The times in order, without those that are (almost) 0 or equal to the next."""
+    ordered = sorted(times)
+    return [
+        time for time, later in zip(ordered, [*ordered[1:], np.inf], strict=True)
+        if time > RESOLUTION_S and later - time > RESOLUTION_S
+    ]
+
+
+def _braked(begin: Point, coast: Vector, brake: Vector, elapsed: float) -> Point:
+    """The state some time after a point if each axis first coasts and then brakes."""
+    braking = np.clip(elapsed - coast, 0.0, brake)
+    share = np.divide(braking, brake, out=np.zeros_like(brake), where=brake > 0.0)
+    way = np.minimum(elapsed, coast) + braking * (1.0 - 0.5 * share)
+    return Point(
+        begin.position + begin.velocity * way,
+        begin.velocity * (1.0 - share),
+        begin.seconds + elapsed,
+    )
+
+
+def between(points: Sequence[Point], seconds: float) -> Point:
+    """The state at a time on the cubic spline through the points; at rest before and after it."""
+    index = bisect.bisect_right([point.seconds for point in points], seconds)
+    if index in (0, len(points)):
+        place = points[max(index - 1, 0)].position
+        return Point(place, np.zeros_like(place), seconds)
+    start, end = points[index - 1], points[index]
+    length = end.seconds - start.seconds
+    s = (seconds - start.seconds) / length
+    rise = end.position - start.position
+    into, out = start.velocity * length, end.velocity * length
+    square, cube = 3.0 * rise - 2.0 * into - out, into + out - 2.0 * rise
+    return Point(
+        start.position + into * s + square * s**2 + cube * s**3,
+        (into + 2.0 * square * s + 3.0 * cube * s**2) / length,
+        seconds,
+    )

@@ -88,6 +88,12 @@ class JointPositions:
         """When the joint that is silent longest was received; see `RobotListener.heard`."""
         return dict([self._joints.states.oldest])
 
+    @property
+    def newest(self) -> JointSample | None:
+        """The joint that was received last; None before the first."""
+        samples = self._joints.states.samples.values()
+        return max(samples, key=lambda sample: sample.received, default=None)
+
     def _on_news(self, message: JointState, news: dict[str, JointSample], fault: str) -> None:
         self._fresh |= news.keys()
         if not fault and len(self._fresh) < len(self._names):

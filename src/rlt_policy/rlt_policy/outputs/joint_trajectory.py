@@ -1,13 +1,22 @@
 """Set-points as short joint trajectories, for `joint_trajectory_controller`.
 
-Every message is a complete motion: through the set-point, and on to rest within 100 ms. The next
-tick's message replaces it. If this node falls silent, the controller finishes the last one and
-stops.
+Every message is a complete motion: through the set-point, and on to rest within 100 ms of when it
+was sent. The next tick's message replaces it. If this node falls silent, the controller finishes
+the last one: that is when the *command* rests; the arm rests once its servo has caught up.
+
+A controller begins a new trajectory where it measures the joints, unless it is told what came
+before: an arm that lags would be moved back at every message. So every message begins in the past,
+with what was planned before, at a time on the controller's own clock. The controller never needs
+the measured position, and it does not matter when in the meantime the message arrives.
 """
 
 from __future__ import annotations
 
+import time
+
+import numpy as np
 from builtin_interfaces.msg import Duration
+from numpy.typing import NDArray
 from rclpy.node import Node
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
@@ -15,16 +24,24 @@ from rlt_core.contract import Contract
 from rlt_core.records import ControlStep
 from rlt_core.settings import MotionLimits
 from rlt_node import qos
-from rlt_node.conversions import NANOSECONDS, doubles
+from rlt_node.conversions import NANOSECONDS, doubles, stamp_of
 from rlt_policy.outputs import OnPosition, RobotOutput, require_real_time
-from rlt_policy.outputs.braking import Braking
+from rlt_policy.outputs.driver_clock import DriverClock
 from rlt_policy.outputs.joint_state import JointPositions, require_joint_axes
+from rlt_policy.outputs.motion_plan import MotionPlan
+
+NO_STAMP = (
+    "joint_states has no stamp (0): robot output joint_trajectory reads the controller's clock "
+    "from it; let the driver set stamps, as joint_state_broadcaster does, or choose "
+    "forward_position"
+)
 
 
 class JointTrajectories(RobotOutput):
     """Publishes `joint_trajectory`.
 
-    Its stamp is zero, which means "from now on": no clock has to match the controller's.
+    Its stamps are on the clock of `joint_states`, which is the controller's: both are of the same
+    controller manager. That clock need not agree with this machine's.
     """
 
     def __init__(
@@ -38,20 +55,36 @@ class JointTrajectories(RobotOutput):
         """Connect; see `RobotOutput`."""
         require_real_time("joint_trajectory", lockstep)
         require_joint_axes("joint_trajectory", contract)
-        self._braking = Braking(contract.action.names, limits, contract.dt)
+        self._plan = MotionPlan(contract.action.names, limits, contract.dt)
+        self._clock = DriverClock()
         self._names = list(contract.action.names)
-        self.state = JointPositions(node, contract, on_position)
+        self._on_position = on_position
+        self.state = self._joints = JointPositions(node, contract, self._take)
         self._publisher = node.create_publisher(JointTrajectory, "joint_trajectory", qos.COMMAND)
         self.commands = (self._publisher,)
 
+    def _take(self, tick: int, position: NDArray[np.float64], fault: str) -> None:
+        """Read the clock, and pass on the position."""
+        newest = self._joints.newest
+        if newest is not None and newest.stamp != 0.0:
+            self._clock.note(newest.stamp, newest.received)
+        elif newest is not None:
+            fault = fault or NO_STAMP
+        self._on_position(tick, position, fault)
+
     def send(self, step: ControlStep) -> None:
         """Publish the motion through the set-point to rest."""
+        now = self._clock.at(time.monotonic())
+        plan = self._plan.extend(step.setpoint, step.increment, now)
+        begin = plan[0].seconds
         points = [
             JointTrajectoryPoint(
                 positions=doubles(point.position),
                 velocities=doubles(point.velocity),
-                time_from_start=Duration(nanosec=round(point.seconds * NANOSECONDS)),
+                time_from_start=Duration(nanosec=round((point.seconds - begin) * NANOSECONDS)),
             )
-            for point in self._braking.points(step.setpoint, step.increment)
+            for point in plan
         ]
-        self._publisher.publish(JointTrajectory(joint_names=self._names, points=points))
+        message = JointTrajectory(joint_names=self._names, points=points)
+        message.header.stamp = stamp_of(begin)
+        self._publisher.publish(message)
