@@ -28,9 +28,9 @@ sys.path.insert(0, str(ROOT / "testing"))
 from trajectory_controller import TrajectoryController  # noqa: E402
 from trajectory_following import Following, follow  # noqa: E402
 
-from rlt_core.contract import VectorSpec  # noqa: E402
-from rlt_core.control.motion_limits import Command, MotionLimiter  # noqa: E402
-from rlt_core.settings import MotionLimits  # noqa: E402
+from rlt_core.action_space import ActionSpace, joints  # noqa: E402
+from rlt_core.control.motion_limits import Command, MotionLimiter, MotionLimits  # noqa: E402
+from rlt_core.robot.limits import AxisLimits  # noqa: E402
 
 DT = 0.02
 SECONDS = 8.0
@@ -40,6 +40,7 @@ PEAK = AMPLITUDE * TURN
 MOVING = 0.05
 LAGS_S, JITTERS_S, RATES_HZ = (0.0, 0.03, 0.06), (0.0, 0.004, 0.015), (200.0, 500.0, 1000.0)
 GOAL_JITTER_S = 0.004
+Limits = dict[str, AxisLimits]
 GOAL_ACCELERATION = 3.0
 GOAL_ARM = 0.05
 GOAL_REST_S = 0.1
@@ -91,7 +92,7 @@ def print_smoothness() -> bool:
         RATES_HZ, LAGS_S, JITTERS_S, (False, True)
     ):
         controller = TrajectoryController(np.zeros(1), lag, rate, desired)
-        limits = MotionLimits([-1.0], [1.0], [1.0], [15.0], [0.5])
+        limits = one_joint(1.0, 1.0, 15.0, 0.5)
         found = smoothness(follow(sine(limits), limits, DT, controller, jitter), lag)
         print(
             f"| {rate:g} | {1e3 * lag:g} | {1e3 * jitter:g} | {str(desired).lower()} | "
@@ -116,7 +117,7 @@ def print_stops() -> bool:
     print("| --- | --- | --- | --- | --- | --- |")
     met = True
     for speed, acceleration in STOPS:
-        limits = MotionLimits([-9.0], [9.0], [speed], [acceleration], [9.0])
+        limits = one_joint(9.0, speed, acceleration, 9.0)
         controller = TrajectoryController(np.zeros(1), STOP_LAG_S)
         done = follow(constant(limits, speed), limits, DT, controller, GOAL_JITTER_S)
         row = []
@@ -135,19 +136,28 @@ def print_stops() -> bool:
     return met
 
 
-def sine(limits: MotionLimits) -> list[Command]:
+def one_joint(reach: float, velocity: float, acceleration: float, error: float) -> Limits:
+    """Motion limits of a robot of one joint, rad."""
+    return {"joint": AxisLimits(
+        min=-reach, max=reach, velocity=velocity, acceleration=acceleration,
+        max_tracking_error=error,
+    )}
+
+
+def sine(limits: Limits) -> list[Command]:
     """The limited set-points of a sine."""
     ticks = np.arange(round(SECONDS / DT) + 1) * DT
     return _limited(limits, np.diff(AMPLITUDE * np.sin(TURN * ticks)))
 
 
-def constant(limits: MotionLimits, speed: float) -> list[Command]:
+def constant(limits: Limits, speed: float) -> list[Command]:
     """The limited set-points of a motion at one speed."""
     return _limited(limits, np.full(round(1.0 / DT), speed * DT))
 
 
-def _limited(limits: MotionLimits, steps: NDArray[np.float64]) -> list[Command]:
-    limiter = MotionLimiter(VectorSpec(("joint",), ("rad",), "delta_joint"), DT, limits)
+def _limited(limits: Limits, steps: NDArray[np.float64]) -> list[Command]:
+    space = ActionSpace((joints("arm", list(limits)),))
+    limiter = MotionLimiter(space, DT, MotionLimits({"arm": limits}, 5))
     limiter.start(np.zeros(1))
     return [limiter.limit(np.array([step]), None) for step in steps]
 

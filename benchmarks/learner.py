@@ -21,6 +21,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
+from rlt_core.action_space import ActionSpace, tool_yaw
 from rlt_core.contract import CameraSpec, Contract, Normaliser, VectorSpec
 from rlt_core.rl.agent import Agent
 from rlt_core.rl.replay_buffer import Batch
@@ -196,7 +197,6 @@ def _rate(update: Update, batches: list[Batch], updates: int) -> float:
 
 def make_contract(token: int) -> Contract:
     """Return a contract with the sizes of the simulated ethernet task."""
-    axes = VectorSpec(("x", "y", "z", "yaw"), ("m", "m", "m", "rad"), "delta_tcp")
     proprio = VectorSpec(
         ("x", "y", "z", "yaw", "fx", "fy", "fz", "tz"),
         ("m", "m", "m", "rad", "N", "N", "N", "N m"),
@@ -207,7 +207,8 @@ def make_contract(token: int) -> Contract:
         ones[:4], 0 * ones, ones, np.zeros(token, np.float32), np.ones(token, np.float32)
     )
     return Contract(
-        "tiny", "", "", "", (CameraSpec("wrist", 64, 64),), proprio, axes, normaliser
+        "tiny", "", "", "", (CameraSpec("wrist", 64, 64),), proprio,
+        ActionSpace((tool_yaw(),)), normaliser,
     )
 
 

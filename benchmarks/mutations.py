@@ -74,6 +74,7 @@ def never(guard: str, file: str, condition: str, tests: Iterable[str]) -> Mutant
 
 
 CONTROL = ("rlt_core/test_control_loop",)
+TOOL_LIMITS = ("rlt_core/test_tool_limits",)
 GUARD = ("rlt_core/test_motion_limits", "rlt_core/test_control_loop")
 SCHEDULER = ("rlt_core/test_chunk_scheduler", "rlt_core/test_control_loop")
 PACE = ("rlt_core/test_control_clock", "rlt_core/test_control_loop")
@@ -283,32 +284,32 @@ MUTANTS = (
         "return plain if all(map(math.isfinite, plain)) else None", "return plain", GUARD,
     ),
     Mutant(
-        "motion limits: velocity", "rlt_core/control/motion_limits",
+        "motion limits: velocity", "rlt_core/control/axis_limits",
         '                max(-self.velocity, increment - self.acceleration),\n'
         "                min(self.velocity, increment + self.acceleration),\n",
         "                increment - self.acceleration,\n"
         "                increment + self.acceleration,\n", GUARD,
     ),
     Mutant(
-        "motion limits: acceleration", "rlt_core/control/motion_limits",
+        "motion limits: acceleration", "rlt_core/control/axis_limits",
         '                max(-self.velocity, increment - self.acceleration),\n'
         "                min(self.velocity, increment + self.acceleration),\n",
         "                -self.velocity,\n                self.velocity,\n", GUARD,
     ),
     Mutant(
-        "motion limits: workspace", "rlt_core/control/motion_limits",
+        "motion limits: workspace", "rlt_core/control/axis_limits",
         '("workspace", -self._stoppable(last - low), self._stoppable(high - last)),', "", GUARD,
     ),
     Mutant(
-        "motion limits: edge of the workspace", "rlt_core/control/motion_limits",
+        "motion limits: edge of the workspace", "rlt_core/control/axis_limits",
         "setpoint = min(max(last + step, low), high)", "setpoint = last + step", GUARD,
     ),
     Mutant(
-        "motion limits: braking before the edge", "rlt_core/control/motion_limits",
-        "return room / steps + self.acceleration * (steps - 1) / 2.0", "return room", GUARD,
+        "motion limits: braking before the edge", "rlt_core/control/axis_limits",
+        "return room / steps + acceleration * (steps - 1) / 2.0", "return room", GUARD,
     ),
     Mutant(
-        "motion limits: max_tracking_error", "rlt_core/control/motion_limits",
+        "motion limits: max_tracking_error", "rlt_core/control/axis_limits",
         "                -self._stoppable(last - measured + self.max_tracking_error),\n"
         "                self._stoppable(measured + self.max_tracking_error - last),\n",
         "                -math.inf,\n                math.inf,\n", GUARD,
@@ -322,7 +323,7 @@ MUTANTS = (
     never("control clock: overrun", "rlt_core/control/control_clock", "late > self._dt", PACE),
     never("joints: finite", "rlt_policy/outputs/joint_limits", "not math.isfinite(value)", JOINTS),
     never("joints: margin", "rlt_policy/outputs/joint_limits",
-          "value < low + self._margin or value > high - self._margin", JOINTS),
+          "value < limits.min + margin or value > limits.max - margin", JOINTS),
     Mutant("joints: jump", "rlt_policy/outputs/joint_limits",
     "if moved <= speed * elapsed:", "if True:", JOINTS),
     never("joints: a message that is malformed", "rlt_core/control/joint_states",
@@ -332,12 +333,12 @@ MUTANTS = (
         "joints: an old stamp is not new", "rlt_core/control/stamps",
         "not 0.0 < stamp <= self._last.get(source, 0.0)", "True", ("rlt_core/test_stamps",),
     ),
-    never("tool: tilt", "rlt_policy/outputs/tool_watch", "tilt > self._tilt_max", TOOL),
+    never("tool: tilt", "rlt_policy/outputs/tool_watch",
+          "self._tilt_max is not None and tilt > self._tilt_max", TOOL),
     never("tool: frame", "rlt_policy/outputs/tool_watch",
-          'fault := frame_fault("tcp_pose", frame, self._frame)', TOOL),
+          "fault := frame_fault(self._topic, frame, self._frame)", TOOL),
     never("tool: unit quaternion", "rlt_policy/outputs/tool_watch",
-          "abs(norm - 1.0) > NORM_TOLERANCE",
-          TOOL),
+          "not math.isnan(norm) and not is_unit(orientation)", TOOL),
     Mutant(
         "tool: a state has new samples of all joints", "rlt_policy/outputs/tool_state",
         "if complete or self._fault:", "if True:", OUTPUTS,
@@ -350,12 +351,48 @@ MUTANTS = (
         OUTPUTS,
     ),
     Mutant(
-        "validation: a yaw jumps by less than a turn", "rlt_core/control/input_validation",
-        "all_near(position, previous.position, self._circular)", "position", CONTROL,
+        "validation: a yaw jumps by less than a turn", "rlt_core/action_space",
+        "(near(value, origin) if turns else value) - origin", "value - origin", CONTROL,
     ),
     Mutant(
-        "motion limits: the turn of the yaw", "rlt_core/control/motion_limits",
+        "motion limits: the turn of the yaw", "rlt_core/control/axis_limits",
         "return near(value, reference) if self.circular else value", "return value", GUARD,
+    ),
+    Mutant(
+        "tool limits: velocity", "rlt_core/control/tool_limits",
+        "lambda step: shortened(step, self.velocity)", "lambda step: step", TOOL_LIMITS,
+    ),
+    Mutant(
+        "tool limits: acceleration", "rlt_core/control/tool_limits",
+        "return self.step + shortened(step - self.step, self._acceleration)", "return step",
+        TOOL_LIMITS,
+    ),
+    Mutant(
+        "tool limits: a stop stays inside", "rlt_core/control/tool_limits",
+        "        if fits(1.0):\n            return step\n", "        return step\n", TOOL_LIMITS,
+    ),
+    Mutant(
+        "tool limits: the way along a wall", "rlt_core/control/tool_limits",
+        "return np.clip(step, -np.array(longest), longest)", "return step", TOOL_LIMITS,
+    ),
+    Mutant(
+        "tool limits: max_tracking_error", "rlt_core/control/tool_limits",
+        "return np.append(self._outside(place), max(0.0, error - self.max_tracking_error))",
+        "return self._outside(place)", TOOL_LIMITS,
+    ),
+    Mutant(
+        "tool limits: the cone", "rlt_core/control/tool_limits",
+        "return np.array([max(0.0, self._tilt(place) - self._cone)])", "return np.zeros(1)",
+        TOOL_LIMITS,
+    ),
+    Mutant(
+        "action space: rotations compose", "rlt_core/action_space",
+        "self.position(position[:3] + step[:3], turned(before, step[3:]))",
+        "position + increment", ("rlt_core/test_action_space",),
+    ),
+    Mutant(
+        "group outputs: every group has measured anew", "rlt_policy/outputs/group_outputs",
+        "not (complete or self._fault)", "False", ("rlt_policy/test_group_outputs",),
     ),
     never("observer: another frame", "rlt_policy/observer/proprioception", "fault",
           ("rlt_policy/test_observer",)),

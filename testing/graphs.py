@@ -14,13 +14,13 @@ import rclpy
 import yaml
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
+from robot_files import SIM, USERS
 
 from rlt_interfaces.msg import ControlStep, EpisodeState
 from rlt_node import qos
 
 ROOT = Path(__file__).resolve().parents[1]
 MODEL = ROOT / "models" / "ethernet"
-SIM = ROOT / "config" / "robots" / "sim.yaml"
 ENTRY = {
     "simulator": "rlt_sim", "observer": "rlt_policy", "policy": "rlt_policy",
     "chunk_controller": "rlt_policy", "recorder": "rlt_learner", "learner": "rlt_learner",
@@ -49,15 +49,16 @@ class Graph:
         Outside the namespace /rlt, the node and its log are named `<namespace>.<name>`.
         """
         key = name if namespace == "rlt" else f"{namespace}.{name}"
+        if name in USERS:
+            parameters = {"robot": str(SIM)} | parameters
         file = self.folder / f"{key}.yaml"
         file.write_text(yaml.safe_dump({f"/**/{name}": {"ros__parameters": parameters}}))
-        files = ["--params-file", str(SIM)] if name in ("chunk_controller", "learner") else []
         with open(self.folder / f"{key}.log", "ab") as log:
             self.processes[key] = subprocess.Popen(
                 [
                     *self.places.get(name, ()),
                     sys.executable, "-c", f"from {ENTRY[name]}.main import {name} as main; main()",
-                    "--ros-args", "-r", f"__ns:=/{namespace}", *files, "--params-file", str(file),
+                    "--ros-args", "-r", f"__ns:=/{namespace}", "--params-file", str(file),
                     *arguments,
                 ],
                 env=self.environment, stdout=log, stderr=log,

@@ -19,11 +19,12 @@ from camera_pictures import encoded, quadrants
 from faults.arm import urgent
 from geometry_msgs.msg import PoseStamped, WrenchStamped
 from rclpy.experimental import EventsExecutor
+from robot_files import SIM
 from sensor_msgs.msg import Image, JointState
 
 from rlt_interfaces.msg import ControlStep, Observation
 from rlt_node import qos
-from rlt_node.conversions import fill_pose, stamp_of
+from rlt_node.conversions import fill_pose_down, stamp_of
 from rlt_policy.observer import observer_node
 
 MODEL = Path(__file__).resolve().parents[1] / "models" / "ethernet"
@@ -88,7 +89,9 @@ class Drivers:
     def __init__(
         self, model: Path, cameras: dict[str, Camera], joints: Iterable[Joints] = ()
     ) -> None:
-        rclpy.init(args=["--ros-args", "-p", f"model:={model}", "-p", "mode:=real_time"])
+        rclpy.init(args=[
+            "--ros-args", "-p", f"model:={model}", "-p", f"robot:={SIM}", "-p", "mode:=real_time",
+        ])
         self.observer = observer_node.ObserverNode()
         self.driver = rclpy.create_node("driver", use_global_arguments=False)
         self.executor = EventsExecutor()
@@ -138,7 +141,7 @@ class Drivers:
         pose, wrench = PoseStamped(), WrenchStamped()
         pose.header.stamp = wrench.header.stamp = stamp_of(self.stamp(at))
         pose.header.frame_id = wrench.header.frame_id = "base_link"
-        fill_pose(pose, (at - self.began, 0.0, 0.1, 0.0))
+        fill_pose_down(pose, (at - self.began, 0.0, 0.1, 0.0))
         self.poses.publish(pose)
         self.wrenches.publish(wrench)
 

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import rclpy
 import torch
-import yaml
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from robot_files import sim_robot
 
 from rlt_core.contract import Contract
 from rlt_core.control.motion_limits import normalised_bound
@@ -34,7 +34,7 @@ from rlt_core.records import (
     Transition,
 )
 from rlt_core.rl.trainer import Trainer
-from rlt_core.settings import AgentSettings, MotionLimits, TrainingSettings, build
+from rlt_core.settings import AgentSettings, TrainingSettings, build
 from rlt_interfaces import msg
 from rlt_node import qos
 from rlt_node.conversions import (
@@ -46,7 +46,6 @@ from rlt_node.conversions import (
 
 ROOT = Path(__file__).resolve().parents[1]
 MODEL = ROOT / "models" / "ethernet"
-SIM = ROOT / "config" / "robots" / "sim.yaml"
 TICKS = 120  # of each episode
 RATE_HZ = 400.0
 WARMUP = 2
@@ -244,9 +243,8 @@ def assert_nothing_lost_or_doubled(found: list[Transition], expected: list[Trans
 
 def new_trainer(contract: Contract, **agent: Any) -> Trainer:
     """The trainer of a learner that `start_learner` starts with these."""
-    limits = yaml.safe_load(SIM.read_text())["/**"]["ros__parameters"]
     return Trainer(
-        contract, normalised_bound(MotionLimits(**limits), contract),
+        contract, normalised_bound(sim_robot().limits, contract),
         build(AgentSettings, AGENT | agent), build(TrainingSettings, TRAINING), seed=0,
     )
 

@@ -6,7 +6,7 @@ joint states that it receives, which arrive unevenly too.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from trajectory_controller import Trajectory, TrajectoryController, TrajectoryPoint
 
 from rlt_core.control.motion_limits import Command
-from rlt_core.settings import MotionLimits
+from rlt_core.robot.limits import AxisLimits
 from rlt_policy.outputs.braking import Point
 from rlt_policy.outputs.driver_clock import DriverClock
 from rlt_policy.outputs.motion_plan import MotionPlan
@@ -46,7 +46,7 @@ class Following:
 
 def follow(
     commands: Iterable[Command],
-    limits: MotionLimits,
+    limits: Mapping[str, AxisLimits],
     dt: float,
     controller: TrajectoryController,
     jitter: float,
@@ -67,7 +67,7 @@ def follow(
         seed: Of the delays.
     """
     rng = np.random.default_rng(seed)
-    plan = MotionPlan([str(i) for i in range(len(limits.velocity))], limits, dt)
+    plan = MotionPlan(limits, dt)
     wanted = list(commands)
     sent = np.arange(1, len(wanted) + 1) * dt + rng.uniform(0.0, late, len(wanted))
     cycles = np.arange(rng.uniform(0.0, controller.period), sent[-1] + after, controller.period)

@@ -28,6 +28,7 @@ setup(
             'joint_trajectory = rlt_policy.outputs.joint_trajectory:JointTrajectories',
             'forward_position = rlt_policy.outputs.forward_position:ForwardPosition',
             'twist = rlt_policy.outputs.twist:Twists',
+            'gripper = rlt_policy.outputs.gripper:Gripper',
         ],
     },
 )

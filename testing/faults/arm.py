@@ -24,7 +24,7 @@ from rlt_core.contract import Contract
 from rlt_core.control.angles import near
 from rlt_interfaces.action import Reset
 from rlt_node import qos
-from rlt_node.conversions import axes_of_pose, doubles, fill_pose, image_to_msg, seconds
+from rlt_node.conversions import axes_of_pose, doubles, fill_pose_down, image_to_msg, seconds
 
 HOME = (0.5, 0.0, 0.06, 0.0)
 JOINTS = ["shoulder_pan", "shoulder_lift", "elbow", "wrist_1", "wrist_2", "wrist_3"]
@@ -160,7 +160,7 @@ class LoggingArm:
         pose, wrench = PoseStamped(), WrenchStamped()
         pose.header.stamp = wrench.header.stamp = stamp
         pose.header.frame_id = wrench.header.frame_id = "base_link"
-        fill_pose(pose, self._position)
+        fill_pose_down(pose, self._position)
         joints = JointState(name=JOINTS, position=doubles(np.zeros(len(JOINTS))))
         joints.header.stamp = stamp
         if "clock" in self._publishers:

@@ -19,22 +19,23 @@ import threading
 import time
 from bisect import bisect_left
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import rclpy
-import yaml
+from axis_columns import AxisColumns
 from rclpy.context import Context
 from rclpy.experimental import EventsExecutor
 from rclpy.node import Node
+from robot_files import sim_robot
 from steady import STALL_S, MachineStalled, urgent
 
 from rlt_core.contract import Contract
+from rlt_core.control.motion_limits import MotionLimits
 from rlt_core.records import EpisodeKind, Source
 from rlt_core.records import EpisodeState as EpisodeRecord
-from rlt_core.settings import MotionLimits
 from rlt_interfaces.msg import ControlStep, EpisodeState
 from rlt_node import qos
 from rlt_node.conversions import episode_from_msg, seconds
@@ -45,7 +46,6 @@ from .watch import LOOK_S, Watch
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = ROOT / "models" / "ethernet"
-SIM = ROOT / "config" / "robots" / "sim.yaml"
 DELAY_TICKS = 4
 AGREED = {"model": str(MODEL), "mode": "real_time", "planning_delay_ticks": DELAY_TICKS}
 STOP_S = 0.1  # T_stop
@@ -94,17 +94,11 @@ class Limits:
     @classmethod
     def of(cls, limits: MotionLimits, dt: float) -> Limits:
         """The limits of a robot's configuration."""
+        columns = AxisColumns.of(limits)
         return cls(
-            np.array(limits.position_min), np.array(limits.position_max),
-            np.array(limits.velocity) * dt, np.array(limits.acceleration) * dt * dt,
+            np.array(columns.position_min), np.array(columns.position_max),
+            np.array(columns.velocity) * dt, np.array(columns.acceleration) * dt * dt,
         )
-
-
-def robot_limits() -> MotionLimits:
-    """The motion limits of the simulated robot's configuration."""
-    values = yaml.safe_load(SIM.read_text())["/**"]["ros__parameters"]
-    names = [item.name for item in fields(MotionLimits)]
-    return MotionLimits(**{name: values[name] for name in names})
 
 
 class Bench(Watch):
@@ -138,7 +132,7 @@ class Bench(Watch):
         self.contract = Contract.load(MODEL / "contract.json").replace(
             planning_delay_ticks=DELAY_TICKS
         )
-        self.motion_limits = robot_limits()
+        self.motion_limits = sim_robot().limits
         self.limits = Limits.of(self.motion_limits, self.contract.dt)
         self.steps: list[Step] = []
         self.state: EpisodeRecord | None = None

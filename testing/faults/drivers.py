@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import time
 from collections.abc import Callable
@@ -11,9 +10,11 @@ from typing import Any
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
+from robot_files import robot_like_sim
 from sensor_msgs.msg import JointState
 
 from rlt_core.records import Source
+from rlt_core.robot.robot_file import read_robot
 from rlt_interfaces.msg import Observation
 from rlt_node import qos
 
@@ -68,7 +69,7 @@ def tilted_tool(make: Make) -> str:
         turn.x, turn.y, turn.z, turn.w = math.cos(half), 0.0, 0.0, math.sin(half)
         return message
 
-    return not_answered(make, tilt, "0.524 rad (30 degrees)", "tool_tilt_max is 0.1")
+    return not_answered(make, tilt, "0.524 rad (30 degrees)", "tilt_max is 0.1")
 
 
 @row(47, "the driver's pose is in another frame, with the same numbers", "refused and latched: "
@@ -185,19 +186,18 @@ def drivers_share_a_topic(make: Make) -> str:
 def yaw_passes_half_a_turn(make: Make) -> str:
     bench = make(observed=True)
     low, high, rate = 2.4, 3.9, 0.004
-    bench.motion_limits = dataclasses.replace(
-        bench.motion_limits, position_min=[*bench.motion_limits.position_min[:3], low],
-        position_max=[*bench.motion_limits.position_max[:3], high],
-    )
+
+    def around_half_a_turn(robot: dict[str, Any]) -> None:
+        robot["action"][0]["limits"]["yaw"] |= {"min": low, "max": high}
+
+    file = robot_like_sim(bench.graph.folder, around_half_a_turn)
+    bench.motion_limits = read_robot(file).limits
     bench.limits = Limits.of(bench.motion_limits, bench.contract.dt)
     bench.arm.place(0.5, 0.0, 0.06, 3.0)
     bench.policy.velocity = np.array([0.0, 0.0, 0.0, rate], np.float32)
     observations = bench.heard(Observation, "observation", qos.BARRIER)
     bench.start("observer")
-    bench.start(
-        "chunk_controller", position_min=bench.motion_limits.position_min,
-        position_max=bench.motion_limits.position_max,
-    )
+    bench.start("chunk_controller", robot=str(file))
     bench.wait(lambda: observations, "the observer")
     bench.begin()
     bench.wait(lambda: bench.steps[-1].setpoint[3] > math.pi + 0.3, "the way through half a turn")

@@ -21,7 +21,9 @@ DEVICES = {
 """What publishes joy: package and executable, if the launch starts it, and its default profile."""
 
 ARGUMENTS = {
-    "robot": ("sim", "'sim', or the path of a robot's config file, such as config/robots/sim.yaml"),
+    "robot": (
+        "sim", "the robot: 'sim', another file of config/robots without .yaml, or a path"
+    ),
     "task": ("ethernet", "the task: a file of config/tasks without .yaml, or a path"),
     "model": ("", "folder of the base policy and RL token; empty: models/<task>"),
     "params_file": (

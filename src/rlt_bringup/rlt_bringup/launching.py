@@ -42,7 +42,7 @@ from rlt_core.log.run_files import (
     require_folder,
 )
 from rlt_node import launch_watch
-from rlt_node.graph import GraphSettings
+from rlt_node.graph import GraphSettings, RobotSettings
 from rlt_node.name_claims import claim_graph, full_name
 from rlt_node.parameter_files import FILE_FLAG, sections
 from rlt_node.profiles import find_profile
@@ -85,7 +85,7 @@ class Graph:
         mode: "lockstep" or "real_time".
         output: Folder of the run.
         namespace: Namespace of the nodes, absolute.
-        robot_file: The robot's parameters.
+        robot_file: The robot's file.
         simulated: Whether the robot is the simulated one.
         supervised: Whether a person labels and may take over.
         run: Whether the run is over.
@@ -143,17 +143,11 @@ class Graph:
         output = configurations.get("output") or (
             f"runs/{task_file.stem}-{_occasion(configurations, namespace)}"
         )
-        robot_file = share / "config" / "robots" / "sim.yaml"
-        if not simulated:
-            robot_file = path_of(robot).absolute()
-            if not robot_file.is_file():
-                raise ValueError(
-                    f"no robot config at {robot_file}: name one like config/robots/sim.yaml"
-                )
+        robot_file = named_file("robot", robot, share / "config" / "robots")
         model = configurations.get("model", "")
         own = configurations.get("params_file", "")
         own_files = (path_of(own).absolute(),) if own else ()
-        for file in (robot_file, *own_files):
+        for file in own_files:
             sections(file)
         return cls(
             context, share, task,
@@ -176,15 +170,21 @@ class Graph:
             "planning_delay_ticks": 0 if self.lockstep else REAL_TIME_DELAY_TICKS,
         }
 
+    @property
+    def driven(self) -> dict[str, Any]:
+        """The parameters of `RobotSettings`."""
+        return {"robot": str(self.robot_file)}
+
     def require_model(self) -> None:
-        """Check that the model exists and fits the task, before a node loads it.
+        """Check that the model exists and fits task and robot, before a node loads it.
 
         Raises:
             OSError: If there is no model.
-            ValueError: If its contract cannot be read or does not fit, or its base policy follows
-                another instruction than the task's.
+            ValueError: If its contract cannot be read or does not fit, its base policy follows
+                another instruction than the task's, or the robot's file is invalid.
         """
         contract = GraphSettings(**self.agreed).contract()
+        RobotSettings(**self.driven).read(contract)
         if self.task.instruction not in ("", contract.instruction):
             raise ValueError(
                 f"the task's instruction is {self.task.instruction!r}, but the base policy in "
@@ -226,7 +226,7 @@ class Graph:
             package: Its package.
             name: Its name and its executable's.
             parameters: Parameters that override all others; None means the file's.
-            *files: Parameter files after config/rlt.yaml and the robot's; the user's own come last.
+            *files: Parameter files after config/rlt.yaml; the user's own come last.
             **options: Further arguments of `launch_ros.actions.Node`.
 
         Raises:
@@ -259,7 +259,7 @@ class Graph:
         Args:
             *files: Those of this node only.
         """
-        return [self.share / "config" / "rlt.yaml", self.robot_file, *files, *self.own_files]
+        return [self.share / "config" / "rlt.yaml", *files, *self.own_files]
 
     def robot(self) -> dict[str, Node]:
         """The simulated robot, or nothing where there is a real one."""
@@ -286,11 +286,13 @@ class Graph:
             require_checkpoint(Path(folder), MANIFEST, PREVIOUS)
         return {
             "policy": self.node("rlt_policy", "policy", self.agreed | {"checkpoint": folder}),
-            "observer": self.node("rlt_policy", "observer", self.agreed),
+            "observer": self.node("rlt_policy", "observer", self.agreed | self.driven),
             "chunk_controller": self.node(
                 "rlt_policy",
                 "chunk_controller",
-                self.agreed | {"operator_required": True if self.supervised else None},
+                self.agreed
+                | self.driven
+                | {"operator_required": True if self.supervised else None},
             ),
         }
 
@@ -335,7 +337,7 @@ class Graph:
         """
         self.require_model()
         require_folder(self.output)
-        parameters = self.agreed | {
+        parameters = self.agreed | self.driven | {
             "output": str(self.output),
             "seed": whole(self.context, "seed"),
             "warmup_episodes": whole(self.context, "warmup_episodes"),

@@ -15,10 +15,11 @@ import pytest
 import rclpy
 from geometry_msgs.msg import PoseStamped, WrenchStamped
 from rclpy.context import Context
+from robot_files import robot_like_sim
 from sensor_msgs.msg import Image
 
 from rlt_node import qos
-from rlt_node.conversions import fill_pose, stamp_of_tick
+from rlt_node.conversions import fill_pose_down, stamp_of_tick
 
 ROOT = Path(__file__).resolve().parents[3]
 MODEL = ROOT / "models" / "ethernet"
@@ -43,7 +44,7 @@ def launch(domain: int, *arguments: str) -> tuple[int, str]:
         (("train.launch.py", "robot:=my.yaml"), "only the simulator can judge success"),
         (
             ("train.launch.py", "robot:=missing.yaml", "supervisor:=human"),
-            "missing.yaml: name one like config/robots/sim.yaml",
+            "there is no robot file",
         ),
         (("evaluate.launch.py", "policy:=missing"), "no checkpoint in"),
     ],
@@ -115,10 +116,21 @@ def test_unknown_parameter(graph):
     assert "unknown parameter(s) max_skw_s" in graph.log("observer")
 
 
-def test_no_motion_limits(graph):
-    process = graph.start("chunk_controller", model=str(MODEL), max_tracking_error=[0.006])
+def test_no_motion_limits(graph, tmp_path):
+    def forget(robot):
+        del robot["action"][0]["limits"]["y"]["max_tracking_error"]
+
+    file = robot_like_sim(tmp_path, forget)
+    process = graph.start("chunk_controller", model=str(MODEL), robot=str(file))
     assert process.wait(90.0) == 1
-    assert "max_tracking_error" in graph.log("chunk_controller")
+    said = graph.log("chunk_controller")
+    assert "action[0].limits.y.max_tracking_error is missing" in said and "e.g. 0.006" in said
+
+
+def test_no_robot(graph):
+    process = graph.start("learner", model=str(MODEL), robot="")
+    assert process.wait(90.0) == 1
+    assert "parameter robot is empty" in graph.log("learner")
 
 
 def test_silent_camera_ends_the_run_and_is_named(graph, tmp_path):
@@ -152,7 +164,7 @@ def test_nan_in_an_observation(graph, domain, broken):
     stamp = stamp_of_tick(10, 50.0)
     pose, wrench, image = PoseStamped(), WrenchStamped(), Image(width=64, height=64, step=192)
     image.encoding, image.data = "rgb8", bytes(64 * 192)
-    fill_pose(pose, (0.5, 0.0, 0.06, math.nan if broken == "pose" else 0.0))
+    fill_pose_down(pose, (0.5, 0.0, 0.06, math.nan if broken == "pose" else 0.0))
     wrench.wrench.force.x = math.nan if broken == "wrench" else 0.0
     for kind, topic, message in (
         (PoseStamped, "tcp_pose", pose), (WrenchStamped, "tcp_wrench", wrench),

@@ -13,13 +13,14 @@ import rclpy
 import torch
 import yaml
 from rclpy.context import Context
+from robot_files import sim_robot
 
 from rlt_core.control.tool_pose import as_sent
 from rlt_core.episodes.episode_result import EpisodeResult
 from rlt_core.log import checkpoint
 from rlt_core.records import Commit, Transition
 from rlt_core.runner import build_runner
-from rlt_core.settings import MotionLimits, ScheduleSettings, TrainingSettings, build
+from rlt_core.settings import ScheduleSettings, TrainingSettings, build
 from rlt_interfaces.srv import GetTransitions
 from rlt_node.conversions import transition_from_msg
 from rlt_sim.world import World, make_world
@@ -27,7 +28,6 @@ from rlt_sim.world import World, make_world
 ROOT = Path(__file__).resolve().parents[3]
 MODEL = ROOT / "models" / "ethernet"
 TASK = yaml.safe_load((ROOT / "config" / "tasks" / "ethernet.yaml").read_text())
-LIMITS = yaml.safe_load((ROOT / "config" / "robots" / "sim.yaml").read_text())
 SEED = 7
 SCHEDULE = {
     "base_eval_episodes": 1, "episodes": 3, "eval_episodes": 1, "seed": SEED,
@@ -128,10 +128,7 @@ def test_graph_and_runner_produce_the_same_transitions_and_weights(graph, domain
     runner = build_runner(
         PosedWorld(make_world("ethernet", **world)),
         MODEL,
-        MotionLimits(**{
-            name: value
-            for name, value in LIMITS["/**"]["ros__parameters"].items()
-        }),
+        sim_robot().limits,
         build(ScheduleSettings, schedule),
         training=build(TrainingSettings, TRAINING),
         run="run",

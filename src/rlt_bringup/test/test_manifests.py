@@ -22,10 +22,12 @@ ROSDEP = {
     "matplotlib": "python3-matplotlib",
     "mujoco": "python3-mujoco-pip",
     "numpy": "python3-numpy",
+    "pydantic": "python3-pydantic",
     "pytest": "python3-pytest",
     "tensorboard": "python3-tensorboard-pip",
     "torch": "python3-torch",
     "tqdm": "python3-tqdm",
+    "transforms3d": "python3-transforms3d",
     "yaml": "python3-yaml",
 }
 # What rosdep does not know: the names of the Python package index, for setup.py.

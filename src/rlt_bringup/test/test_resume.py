@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from robot_files import sim_robot
 
 from rlt_core.contract import Contract
 from rlt_core.control.motion_limits import normalised_bound
@@ -20,12 +21,11 @@ from rlt_core.log import checkpoint
 from rlt_core.log.sqlite_log import LOG_FILE, StoredLog
 from rlt_core.records import Commit, EpisodeKind, Outcome, Transition
 from rlt_core.rl.trainer import Trainer
-from rlt_core.settings import AgentSettings, MotionLimits, TrainingSettings, build
+from rlt_core.settings import AgentSettings, TrainingSettings, build
 
 ROOT = Path(__file__).resolve().parents[3]
 MODEL = ROOT / "models" / "ethernet"
 TASK = yaml.safe_load((ROOT / "config" / "tasks" / "ethernet.yaml").read_text())
-LIMITS = yaml.safe_load((ROOT / "config" / "robots" / "sim.yaml").read_text())
 SCHEDULE = {"base_eval_episodes": 1, "episodes": 5, "eval_episodes": 1, "time_limit_ticks": 70}
 WARMUP = 2
 TRAINING = {"warmup_episodes": WARMUP, "warmup_bc_updates": 20, "warmup_critic_updates": 20}
@@ -109,9 +109,8 @@ def test_a_killed_graph_goes_on_where_it_was(graph, tmp_path, episode, later_s):
 
     # The killed learner has learnt exactly what an undisturbed one would have learnt.
     contract = Contract.load(MODEL / "contract.json")
-    limits = MotionLimits(**LIMITS["/**"]["ros__parameters"])
     trainer = Trainer(
-        contract, normalised_bound(limits, contract), build(AgentSettings, AGENT),
+        contract, normalised_bound(sim_robot().limits, contract), build(AgentSettings, AGENT),
         build(TrainingSettings, TRAINING), seed=0,
     )
     for transition in log:

@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rlt_core.action_space import ActionSpace, group_from
 from rlt_core.records import FloatArray
 
-SCHEMA = 1
-JOINT_INCREMENTS = "delta_joint"
-"""Kind of action vectors whose elements are joints, by name."""
+SCHEMA = 2
 
 
 class ContractMismatch(ValueError):
@@ -39,9 +38,9 @@ class VectorSpec:
     """A named vector: one name and one SI unit per element.
 
     Attributes:
-        names: Names of the elements, e.g. ("x", "y", "z", "yaw").
-        units: SI unit of each element, e.g. ("m", "m", "m", "rad").
-        kind: Meaning of the vector, e.g. "delta_tcp" for actions, "tcp_wrench" for proprioception.
+        names: Names of the elements, e.g. ("x", "y", "z", "fx").
+        units: SI unit of each element, e.g. ("m", "m", "m", "N").
+        kind: Meaning of the vector, e.g. "tcp_wrench".
         frame: Frame in which it is expressed, e.g. "base_link".
     """
 
@@ -54,15 +53,6 @@ class VectorSpec:
     def size(self) -> int:
         """Number of elements."""
         return len(self.names)
-
-    @property
-    def circular(self) -> tuple[bool, ...]:
-        """Which elements are angles on a circle: the yaw of a tool.
-
-        Joints are not: drivers count their turns, and limits distinguish one turn from another.
-        """
-        tool = self.kind != JOINT_INCREMENTS
-        return tuple(tool and name == "yaw" for name in self.names)
 
 
 @dataclass(frozen=True)
@@ -116,7 +106,7 @@ class Contract:
         instruction: The language instruction of the task.
         cameras: Cameras in the VLA's order.
         proprio: Proprioception vector.
-        action: Action vector (increments per tick).
+        action: Groups of the action vector (increments per tick).
         normaliser: Frozen normaliser.
         horizon: Length H of the reference chunk in ticks.
         chunk: Length C of the executed chunk in ticks.
@@ -131,7 +121,7 @@ class Contract:
     instruction: str
     cameras: tuple[CameraSpec, ...]
     proprio: VectorSpec
-    action: VectorSpec
+    action: ActionSpace
     normaliser: Normaliser
     horizon: int = 50
     chunk: int = 10
@@ -215,12 +205,12 @@ class Contract:
             if raw["schema"] != SCHEMA:
                 raise ValueError(f"schema {raw['schema']}, expected {SCHEMA}")
             raw["cameras"] = tuple(CameraSpec(**camera) for camera in raw["cameras"])
-            for key in ("proprio", "action"):
-                spec: dict[str, Any] = {
-                    name: tuple(value) if isinstance(value, list) else value
-                    for name, value in raw[key].items()
-                }
-                raw[key] = VectorSpec(**spec)
+            proprio: dict[str, Any] = {
+                name: tuple(value) if isinstance(value, list) else value
+                for name, value in raw["proprio"].items()
+            }
+            raw["proprio"] = VectorSpec(**proprio)
+            raw["action"] = ActionSpace(tuple(map(group_from, raw["action"]["groups"])))
             scales = raw["normaliser"]
             clip = scales.pop("clip")
             arrays = {name: np.asarray(values, np.float32) for name, values in scales.items()}

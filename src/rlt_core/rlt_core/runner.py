@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from rlt_core.contract import Contract
 from rlt_core.control.control_loop import ControlLoop
-from rlt_core.control.motion_limits import normalised_bound
+from rlt_core.control.motion_limits import MotionLimits, normalised_bound
 from rlt_core.episodes.episode_machine import EpisodeMachine
 from rlt_core.episodes.episode_result import EpisodeResult
 from rlt_core.log.transition_log import Log, TransitionLog
@@ -35,7 +35,6 @@ from rlt_core.rl.trainer import Trainer
 from rlt_core.settings import (
     AgentSettings,
     ChunkSettings,
-    MotionLimits,
     ScheduleSettings,
     TrainingSettings,
 )

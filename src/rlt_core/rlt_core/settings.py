@@ -193,27 +193,6 @@ class TrainingSettings:
 
 
 @dataclass(frozen=True)
-class MotionLimits:
-    """Motion limits; there are no defaults, since no limit is ever guessed.
-
-    Lists hold one value per action axis. Velocities are limits of the set-point.
-    """
-
-    position_min: list[float] = setting([], "lowest set-point per axis, m or rad")
-    position_max: list[float] = setting([], "highest set-point per axis, m or rad")
-    velocity: list[float] = setting([], "largest set-point speed per axis, m/s or rad/s", low=0.0)
-    acceleration: list[float] = setting(
-        [], "largest set-point acceleration per axis, m/s^2 or rad/s^2", low=0.0
-    )
-    max_tracking_error: list[float] = setting(
-        [], "largest distance of the set-point from the measured position, m or rad", low=0.0
-    )
-    max_age_ticks: int = setting(
-        5, "oldest robot state or human command that may be used, ticks", low=1
-    )
-
-
-@dataclass(frozen=True)
 class ChunkSettings:
     """How late chunks and takeovers are handled."""
 

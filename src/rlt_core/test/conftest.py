@@ -9,8 +9,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from axis_columns import AxisColumns
 from hypothesis import settings as hypothesis_settings
 
+from rlt_core.action_space import TOOL_YAW, ActionGroup, ActionSpace
 from rlt_core.contract import CameraSpec, Contract, Normaliser, VectorSpec
 from rlt_core.control.control_loop import ControlLoop
 from rlt_core.control.motion_limits import normalised_bound
@@ -24,7 +26,6 @@ from rlt_core.runner import Runner
 from rlt_core.settings import (
     AgentSettings,
     ChunkSettings,
-    MotionLimits,
     ScheduleSettings,
     TrainingSettings,
 )
@@ -35,13 +36,14 @@ hypothesis_settings.register_profile("any machine", deadline=None)
 hypothesis_settings.load_profile("any machine")
 
 SCALE = 0.001  # m per tick, the action scale
-LIMITS = MotionLimits(
+SPACE = ActionSpace((ActionGroup("arm", TOOL_YAW, ("x", "y"), ("m", "m")),))
+LIMITS = AxisColumns(
     position_min=[-0.1, -0.1],
     position_max=[0.1, 0.1],
     velocity=[0.06, 0.06],
     acceleration=[5.0, 5.0],
     max_tracking_error=[0.01, 0.01],
-)
+).limits(SPACE)
 
 
 def make_contract(**changes: int) -> Contract:
@@ -53,7 +55,7 @@ def make_contract(**changes: int) -> Contract:
         instruction="go to the goal",
         cameras=(CameraSpec("wrist", 1, 1),),
         proprio=VectorSpec(("x", "y", "fx", "fy"), ("m", "m", "N", "N"), "tcp_wrench"),
-        action=VectorSpec(("x", "y"), ("m", "m"), "delta_tcp"),
+        action=SPACE,
         normaliser=Normaliser(
             action_scale=np.full(2, SCALE, np.float32),
             proprio_mean=np.zeros(4, np.float32),

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlt_core.contract import VectorSpec
 from rlt_core.control.angles import TURN, all_near, near
 
 ANGLES = st.floats(-20.0, 20.0)
@@ -40,15 +39,3 @@ def test_only_angles_on_a_circle_are_moved():
     np.testing.assert_array_equal(
         all_near(place, reference, (False, True)), [7.0, near(7.0, 0.0)]
     )
-
-
-@pytest.mark.parametrize(
-    ("names", "kind", "circular"),
-    [
-        (("x", "y", "z", "yaw"), "delta_tcp", (False, False, False, True)),
-        (("x", "yaw", "fz"), "tcp_wrench", (False, True, False)),
-        (("pan", "yaw"), "delta_joint", (False, False)),  # a joint that happens to have this name
-    ],
-)
-def test_the_yaw_of_a_tool_is_on_a_circle_and_joints_are_not(names, kind, circular):
-    assert VectorSpec(names, ("rad",) * len(names), kind).circular == circular

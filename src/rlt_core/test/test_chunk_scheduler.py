@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rlt_core.action_space import ActionSpace, joints
 from rlt_core.contract import Contract, Normaliser, VectorSpec
 from rlt_core.control.chunk_scheduler import ChunkScheduler
 from rlt_core.records import ActionChunk, EpisodeKind, EpisodeState, Phase, Source
@@ -19,7 +20,7 @@ def make_contract(delay=0):
     one = np.ones(1, np.float32)
     return Contract(
         "tiny", "", "", "", (), VectorSpec(("x",), ("m",), "tcp"),
-        VectorSpec(("x",), ("m",), "delta_tcp"), Normaliser(one, one, one, one, one),
+        ActionSpace((joints("arm", ("x",)),)), Normaliser(one, one, one, one, one),
         horizon=12, chunk=CHUNK, stride=2, planning_delay_ticks=delay,
     )
 

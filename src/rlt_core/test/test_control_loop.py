@@ -6,10 +6,12 @@ import time
 
 import numpy as np
 import pytest
+from axis_columns import AxisColumns
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from rlt_core.action_space import TOOL_YAW, ActionGroup, ActionSpace
 from rlt_core.contract import Contract, Normaliser, VectorSpec
 from rlt_core.control.control_loop import LEADER_SILENCE_S, ControlLoop
 from rlt_core.control.rejection import Rejection
@@ -22,7 +24,7 @@ from rlt_core.records import (
     RobotState,
     Source,
 )
-from rlt_core.settings import ChunkSettings, MotionLimits
+from rlt_core.settings import ChunkSettings
 
 AXES = ("x", "yaw")
 CHUNK = 4
@@ -31,15 +33,17 @@ MAX_AGE = 5
 STEP = np.array([2e-4, 3e-3], np.float32)
 HAND = np.array([-3e-4, 0.0], np.float32)
 ONE = np.ones(2, np.float32)
+SPACE = ActionSpace((ActionGroup("arm", TOOL_YAW, AXES, ("m", "rad")),))
 CONTRACT = Contract(
     "tiny", "", "", "", (), VectorSpec(AXES, ("m", "rad"), "tcp"),
-    VectorSpec(AXES, ("m", "rad"), "delta_tcp"), Normaliser(ONE, ONE, ONE, ONE, ONE),
+    SPACE, Normaliser(ONE, ONE, ONE, ONE, ONE),
     horizon=HORIZON, chunk=CHUNK, stride=2,
 )
-LIMITS = MotionLimits(
+COLUMNS = AxisColumns(
     position_min=[-0.1, -0.5], position_max=[0.1, 0.5], velocity=[0.05, 0.85],
-    acceleration=[2.0, 40.0], max_tracking_error=[0.006, 0.1], max_age_ticks=MAX_AGE,
+    acceleration=[2.0, 40.0], max_tracking_error=[0.006, 0.1],
 )
+LIMITS = COLUMNS.limits(SPACE, MAX_AGE)
 
 
 def make_episode(number=1, start=0):
@@ -236,8 +240,8 @@ def test_a_jump_of_the_measured_position_latches_a_hold():
 @given(st.floats(-10.0, 10.0))
 def test_a_yaw_that_begins_anew_at_half_a_turn_is_no_jump(start):
     around = dataclasses.replace(
-        LIMITS, position_min=[-0.1, start - 1.0], position_max=[0.1, start + 1.0]
-    )
+        COLUMNS, position_min=[-0.1, start - 1.0], position_max=[0.1, start + 1.0]
+    ).limits(SPACE, MAX_AGE)
     steps = []
     for wraps in (False, True):
         arm = Arm(around)
@@ -294,7 +298,7 @@ def test_takeover_wins_in_one_tick_and_is_blended_in():
 
 @pytest.mark.parametrize("blend_ticks", [0, 5])
 def test_neutral_sticks_stop_the_robot_as_fast_as_a_hold(blend_ticks):
-    slow = dataclasses.replace(LIMITS, acceleration=[0.1, 2.0])
+    slow = dataclasses.replace(COLUMNS, acceleration=[0.1, 2.0]).limits(SPACE, MAX_AGE)
     motions = []
     for takeover in (True, False):
         arm = Arm(limits=slow, blend_ticks=blend_ticks)
@@ -747,8 +751,8 @@ def test_whatever_comes_in_what_is_sent_is_finite_and_inside_the_limits(data):
     )
     loop.start(make_episode(), np.zeros(2))
     last, before = np.zeros(2), np.zeros(2)
-    velocity = np.array(LIMITS.velocity) * CONTRACT.dt
-    acceleration = np.array(LIMITS.acceleration) * CONTRACT.dt**2
+    velocity = np.array(COLUMNS.velocity) * CONTRACT.dt
+    acceleration = np.array(COLUMNS.acceleration) * CONTRACT.dt**2
     now, unit = 0.0, CONTRACT.dt if real_time else 1.0
     for tick in range(data.draw(st.integers(1, 25))):
         now = now + data.draw(st.floats(0.0, 0.3), "pause") if real_time else float(tick)
@@ -787,8 +791,8 @@ def test_whatever_comes_in_what_is_sent_is_finite_and_inside_the_limits(data):
         assert np.isfinite(step.setpoint).all() and np.isfinite(step.increment).all()
         assert (np.abs(increment) <= velocity * (1 + 1e-9)).all()
         assert (np.abs(increment - before) <= acceleration * (1 + 1e-9)).all()
-        assert (step.setpoint >= LIMITS.position_min).all()
-        assert (step.setpoint <= LIMITS.position_max).all()
+        assert (step.setpoint >= COLUMNS.position_min).all()
+        assert (step.setpoint <= COLUMNS.position_max).all()
         if loop.fault is not None:
             assert step.source is Source.HOLD
         last, before = step.setpoint, increment

@@ -4,17 +4,19 @@ import math
 
 import numpy as np
 import pytest
+from axis_columns import AxisColumns
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from rlt_core.action_space import TOOL_YAW, ActionGroup, ActionSpace
 from rlt_core.contract import Contract, Normaliser, VectorSpec
 from rlt_core.control.angles import TURN
-from rlt_core.control.motion_limits import MotionLimiter, normalised_bound
-from rlt_core.settings import MotionLimits
+from rlt_core.control.motion_limits import MotionLimiter, MotionLimits, normalised_bound
 
 AXES = ("x", "yaw")
-SPEC = VectorSpec(AXES, ("m", "rad"), "delta_tcp")
+GROUP = ActionGroup("arm", TOOL_YAW, AXES, ("m", "rad"))
+SPACE = ActionSpace((GROUP,))
 DT = 0.02
 ROUNDING = 1e-9
 
@@ -28,7 +30,11 @@ def limits(**changes):
         "acceleration": [0.7, 12.0],
         "max_tracking_error": [0.006, 0.1],
     }
-    return MotionLimits(**{**values, **changes})
+    return AxisColumns(**{**values, **changes})
+
+
+def make_limiter(columns):
+    return MotionLimiter(SPACE, DT, columns.limits(SPACE))
 
 
 def sound(increments):
@@ -64,7 +70,7 @@ def any_limits(draw):
     any_limits(), sound(st.floats(-0.1, 0.1)), st.lists(st.tuples(anything, anything), max_size=40)
 )
 def test_every_command_is_finite_and_inside_the_limits(chosen, start, inputs):
-    limiter = MotionLimiter(SPEC, DT, chosen)
+    limiter = make_limiter(chosen)
     limiter.start(start)
     last, before = start, np.zeros(2)
     velocity = np.array(chosen.velocity) * DT
@@ -83,7 +89,7 @@ def test_every_command_is_finite_and_inside_the_limits(chosen, start, inputs):
 
 @given(any_limits(), st.lists(anything, max_size=40))
 def test_setpoint_stays_on_the_leash_of_a_blocked_robot(chosen, wishes):
-    limiter = MotionLimiter(SPEC, DT, chosen)
+    limiter = make_limiter(chosen)
     blocked = np.array([0.01, -0.02])
     limiter.start(blocked)
     for wish in wishes:
@@ -93,7 +99,7 @@ def test_setpoint_stays_on_the_leash_of_a_blocked_robot(chosen, wishes):
 
 @given(sound(st.floats(-0.05, 0.05)), st.lists(sound(st.floats(-1.0, 1.0)), max_size=10))
 def test_setpoint_follows_a_robot_that_is_pushed_away(pushed, wishes):
-    limiter = MotionLimiter(SPEC, DT, limits())
+    limiter = make_limiter(limits())
     limiter.start(np.zeros(2))
     for wish in wishes:
         limiter.limit(wish, np.zeros(2))
@@ -107,7 +113,7 @@ def test_setpoint_follows_a_robot_that_is_pushed_away(pushed, wishes):
 
 @given(any_limits(), st.lists(sound(st.floats(-1.0, 1.0)), max_size=20))
 def test_hold_stops_as_fast_as_the_acceleration_limit_allows(chosen, wishes):
-    limiter = MotionLimiter(SPEC, DT, chosen)
+    limiter = make_limiter(chosen)
     limiter.start(np.zeros(2))
     for wish in wishes:
         limiter.limit(wish, None)
@@ -120,7 +126,7 @@ def test_hold_stops_as_fast_as_the_acceleration_limit_allows(chosen, wishes):
 
 @given(st.floats(-5.0, 5.0), st.lists(sound(st.floats(-1.0, 1.0)), max_size=30))
 def test_a_robot_outside_the_workspace_only_moves_back(start, wishes):
-    limiter = MotionLimiter(SPEC, DT, limits(max_tracking_error=[10.0, 10.0]))
+    limiter = make_limiter(limits(max_tracking_error=[10.0, 10.0]))
     limiter.start(np.array([start, 0.0]))
     outside = max(abs(start) - 0.1, 0.0)
     for wish in wishes:
@@ -135,7 +141,7 @@ def test_a_robot_outside_the_workspace_only_moves_back(start, wishes):
 @given(st.floats(0.06, 5.0), st.sampled_from([-1.0, 1.0]))
 def test_full_speed_into_the_edge_brakes_in_time_and_reaches_it(acceleration, side):
     chosen = limits(acceleration=[acceleration, 12.0], max_tracking_error=[1.0, 1.0])
-    limiter = MotionLimiter(SPEC, DT, chosen)
+    limiter = make_limiter(chosen)
     limiter.start(np.zeros(2))
     before = 0.0
     for _ in range(300):
@@ -147,7 +153,7 @@ def test_full_speed_into_the_edge_brakes_in_time_and_reaches_it(acceleration, si
 
 @given(st.floats(0.099, 0.1), st.sampled_from([-1.0, 1.0]))
 def test_rounding_never_carries_a_setpoint_over_the_edge(start, side):
-    limiter = MotionLimiter(SPEC, DT, limits(max_tracking_error=[1.0, 1.0]))
+    limiter = make_limiter(limits(max_tracking_error=[1.0, 1.0]))
     limiter.start(np.array([side * start, 0.0]))
     for _ in range(8):
         assert abs(limiter.limit(np.array([side, 0.0]), None).setpoint[0]) <= 0.1
@@ -164,13 +170,13 @@ def test_rounding_never_carries_a_setpoint_over_the_edge(start, side):
     ],
 )
 def test_limits_that_act_are_named(wish, expected):
-    limiter = MotionLimiter(SPEC, DT, limits())
+    limiter = make_limiter(limits())
     limiter.start(np.zeros(2))
     assert set(limiter.limit(np.array(wish), np.zeros(2)).limited) == expected
 
 
 def test_leash_and_workspace_are_named():
-    limiter = MotionLimiter(SPEC, DT, limits())
+    limiter = make_limiter(limits())
     limiter.start(np.array([0.1, 0.0]))
     assert "workspace" in limiter.limit(np.array([0.0001, 0.0]), None).limited
     limiter.start(np.zeros(2))
@@ -179,7 +185,7 @@ def test_leash_and_workspace_are_named():
 
 
 def test_numbers_that_overflow_are_never_sent():
-    limiter = MotionLimiter(SPEC, DT, limits(max_tracking_error=[1e308, 1e308]))
+    limiter = make_limiter(limits(max_tracking_error=[1e308, 1e308]))
     limiter.start(np.zeros(2))
     for _ in range(5):
         sent = limiter.limit(np.array([1e308, -1e308]), np.array([1e308, -1e308]))
@@ -189,10 +195,19 @@ def test_numbers_that_overflow_are_never_sent():
 @pytest.mark.parametrize(
     "name", ["position_min", "position_max", "velocity", "acceleration", "max_tracking_error"]
 )
-@pytest.mark.parametrize("value", [[], [0.1], [0.1, math.nan], [0.1, math.inf], [0.1] * 3])
-def test_limits_that_are_missing_or_no_numbers_are_refused(name, value):
-    with pytest.raises(ValueError, match=name):
-        MotionLimiter(SPEC, DT, limits(**{name: value}))
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, "much", True, None])
+def test_limits_that_are_not_numbers_are_refused(name, value):
+    with pytest.raises(ValueError, match=name.removeprefix("position_")):
+        make_limiter(limits(**{name: [0.1, value]}))
+
+
+@pytest.mark.parametrize("axes", [("x",), ("x", "yaw", "z"), ("x", "z")])
+def test_limits_of_other_axes_are_refused(axes):
+    one = AxisColumns(*([value] * 3 for value in (-0.1, 0.1, 0.05, 0.7, 0.006)))
+    with pytest.raises(ValueError, match="state every limit in the robot's file"):
+        MotionLimiter(SPACE, DT, MotionLimits({"arm": one.by_axis(axes)}, 5))
+    with pytest.raises(ValueError, match="the action has \\(arm\\)"):
+        MotionLimiter(SPACE, DT, MotionLimits({"leg": one.by_axis(AXES)}, 5))
 
 
 @pytest.mark.parametrize(
@@ -206,18 +221,18 @@ def test_limits_that_are_missing_or_no_numbers_are_refused(name, value):
 )
 def test_limits_that_cannot_work_are_refused(changes):
     with pytest.raises(ValueError):
-        MotionLimiter(SPEC, DT, limits(**changes))
+        make_limiter(limits(**changes))
 
 
 @pytest.mark.parametrize("position", [[np.nan, 0.0], [0.0], [np.inf, 0.0], [[0.0, 0.0]]])
 def test_guard_does_not_start_without_a_position(position):
     with pytest.raises(ValueError, match="valid robot state"):
-        MotionLimiter(SPEC, DT, limits()).start(np.array(position))
+        make_limiter(limits()).start(np.array(position))
 
 
 def test_guard_does_not_move_before_start():
     with pytest.raises(RuntimeError):
-        MotionLimiter(SPEC, DT, limits()).limit(None, None)
+        make_limiter(limits()).limit(None, None)
 
 
 @st.composite
@@ -236,7 +251,7 @@ def motions(draw):
 @given(motions(), st.lists(st.integers(-3, 3), min_size=41, max_size=41))
 def test_whole_turns_of_the_measured_yaw_change_nothing(motion, turns):
     chosen, start, wishes = motion
-    limiters = [MotionLimiter(SPEC, DT, chosen) for _ in range(2)]
+    limiters = [make_limiter(chosen) for _ in range(2)]
     places = [np.array([0.0, start + each * TURN]) for each in (0, turns[-1])]
     for limiter, place in zip(limiters, places, strict=True):
         limiter.start(place)
@@ -262,7 +277,7 @@ def test_whole_turns_of_the_measured_yaw_change_nothing(motion, turns):
     ],
 )
 def test_the_turn_of_the_yaw_is_that_of_the_limits(low, high, start, end):
-    limiter = MotionLimiter(SPEC, DT, limits(position_min=[-0.1, low], position_max=[0.1, high]))
+    limiter = make_limiter(limits(position_min=[-0.1, low], position_max=[0.1, high]))
     measured = np.array([0.0, start])
     limiter.start(measured)
     for _ in range(200):
@@ -273,7 +288,7 @@ def test_the_turn_of_the_yaw_is_that_of_the_limits(low, high, start, end):
 
 
 def test_the_leash_reaches_across_half_a_turn():
-    limiter = MotionLimiter(SPEC, DT, limits(position_min=[-0.1, 2.0], position_max=[0.1, 4.5]))
+    limiter = make_limiter(limits(position_min=[-0.1, 2.0], position_max=[0.1, 4.5]))
     blocked = np.array([0.0, -3.13])
     limiter.start(np.array([0.0, 3.12]))
     for _ in range(100):
@@ -282,14 +297,14 @@ def test_the_leash_reaches_across_half_a_turn():
 
 
 def test_more_than_a_turn_of_yaw_is_refused():
-    with pytest.raises(ValueError, match="yaw are more than a full turn apart"):
-        MotionLimiter(SPEC, DT, limits(position_min=[-0.1, -3.5], position_max=[0.1, 3.5]))
+    with pytest.raises(ValueError, match="min and max of yaw are more than a full turn apart"):
+        make_limiter(limits(position_min=[-0.1, -3.5], position_max=[0.1, 3.5]))
 
 
 def test_a_full_turn_of_yaw_is_accepted_also_if_it_is_rounded_up():
     low, high = 1.8758330198129398, 8.159018326992527  # half a turn on both sides of 5.0174...
     assert high - low > TURN
-    limiter = MotionLimiter(SPEC, DT, limits(position_min=[-0.1, low], position_max=[0.1, high]))
+    limiter = make_limiter(limits(position_min=[-0.1, low], position_max=[0.1, high]))
     limiter.start(np.array([0.0, 5.0]))
     sent = limiter.limit(np.array([0.0, 0.01]), np.array([0.0, 5.0]))
     assert sent.increment[1] > 0.0
@@ -300,8 +315,8 @@ def test_velocity_limit_bounds_the_network():
     one = np.ones(1, np.float32)
     contract = Contract(
         "tiny", "", "", "", (), VectorSpec(("x",), ("m",), "tcp"),
-        VectorSpec(AXES, ("m", "rad"), "delta_tcp"), Normaliser(scale, one, one, one, one),
+        SPACE, Normaliser(scale, one, one, one, one),
     )
-    bound = normalised_bound(limits(), contract)
+    bound = normalised_bound(limits().limits(SPACE), contract)
     assert bound.dtype == np.float32
     np.testing.assert_allclose(bound, [0.5, 0.85], rtol=1e-6)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rlt_core.action_space import ActionSpace, joints
 from rlt_core.contract import Contract, Normaliser, VectorSpec
 from rlt_core.records import Commit, EpisodeKind, Transition
 from rlt_core.rl.encoding import encode_state
@@ -25,7 +26,7 @@ def make_contract(delay=0):
     )
     return Contract(
         "toy", "", "", "", (), VectorSpec(("p",), ("m",), "p"),
-        VectorSpec(("x", "y"), ("m", "m"), "a"), scales, horizon=12, chunk=2, stride=1,
+        ActionSpace((joints("arm", ("x", "y")),)), scales, horizon=12, chunk=2, stride=1,
         planning_delay_ticks=delay,
     )
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from rlt_core.action_space import ActionSpace, joints
 from rlt_core.contract import CameraSpec, Contract, ContractMismatch, Normaliser, VectorSpec
 from rlt_core.rl.rl_token import (
     DECODERS,
@@ -137,7 +138,7 @@ def model_folder(folder: Path) -> Contract:
     contract = Contract(
         vla_backend="tiny", vla_digest=vla.digest(), token_digest=made.digest(),
         instruction="push it", cameras=cameras, proprio=VectorSpec(("x",), ("m",), "tcp"),
-        action=VectorSpec(("x",), ("m",), "delta_tcp"),
+        action=ActionSpace((joints("arm", ("x",)),)),
         normaliser=Normaliser(one, one, one, zeros, zeros + 1.0),
     )
     vla.save(folder)

@@ -7,9 +7,11 @@ import math
 import numpy as np
 import pytest
 
+from rlt_core.action_space import TOOL_YAW, ActionGroup, ActionSpace
 from rlt_core.control.robot_response import PATIENCE_S, Response
 
 DT = 0.02
+SPACE = ActionSpace((ActionGroup("arm", TOOL_YAW, ("x", "yaw"), ("m", "rad")),))
 MAX_TRACKING_ERROR = np.array([0.006, 0.1])
 TICKS = round(PATIENCE_S / DT)
 START = np.array([0.3, 3.1])
@@ -17,7 +19,7 @@ START = np.array([0.3, 3.1])
 
 def respond(places, lead=(0.006, 0.0)):
     """The result after each of the robot's positions, with the set-point `lead` ahead of START."""
-    response = Response(MAX_TRACKING_ERROR, (False, True), DT)
+    response = Response(SPACE, MAX_TRACKING_ERROR, DT)
     response.begin(START)
     verdicts = []
     for place in places:
@@ -55,7 +57,7 @@ def test_a_whole_turn_is_no_motion():
 
 
 def test_the_next_start_begins_anew():
-    response = Response(MAX_TRACKING_ERROR, (False, True), DT)
+    response = Response(SPACE, MAX_TRACKING_ERROR, DT)
     for _ in range(2):
         response.begin(START)
         for _ in range(TICKS):

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import pytest
 
-from rlt_core.settings import AgentSettings, MotionLimits, TrainingSettings, build, setting
+from rlt_core.settings import AgentSettings, TrainingSettings, build, setting
 
 
 @dataclass(frozen=True)
 class Folders:
     model: str = setting("", "a folder", path=True)
     task: str = setting("", "no path")
+    gains: list[float] = setting([], "several numbers")
 
 
 @pytest.mark.parametrize(
@@ -23,7 +24,7 @@ class Folders:
         (AgentSettings, "learning_rate", "3e-4", 3e-4),  # YAML reads 3e-4 as text, ROS as a number
         (AgentSettings, "batch_size", 64.0, 64),
         (TrainingSettings, "replay_capacity", 2e5, 200_000),
-        (MotionLimits, "velocity", [1, 1, 0.5, 1], [1.0, 1.0, 0.5, 1.0]),
+        (Folders, "gains", [1, 1, 0.5, 1], [1.0, 1.0, 0.5, 1.0]),
         (Folders, "model", "~/model", os.path.expanduser("~/model")),
         (Folders, "task", "~/model", "~/model"),
     ],
@@ -41,8 +42,8 @@ def test_values_as_people_write_them(settings, name, written, meant):
         (AgentSettings, "gamma", True, "gamma is True, expected a number"),
         (AgentSettings, "batch_size", 2.5, "batch_size is 2.5, expected a whole number"),
         (AgentSettings, "batch_size", float("inf"), "batch_size is inf, expected a whole number"),
-        (MotionLimits, "velocity", 1.0, "velocity is 1.0, expected a list, each a number"),
-        (MotionLimits, "velocity", None, "velocity is None, expected a list"),
+        (Folders, "gains", 1.0, "gains is 1.0, expected a list, each a number"),
+        (Folders, "gains", None, "gains is None, expected a list"),
         (Folders, "task", 7, "task is 7, expected text .* in quotes"),
     ],
 )

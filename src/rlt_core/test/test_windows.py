@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rlt_core.action_space import ActionSpace, joints
 from rlt_core.log.windows import EARLY_RECORDS, WindowBuilder
 from rlt_core.records import (
     INTERRUPTED,
@@ -399,7 +400,7 @@ def _contract(delay):
     scales = c.Normaliser(*[np.ones(n, np.float32) for n in (2, 4, 4, 2, 2)])
     return c.Contract(
         "toy", "", "", "", (), c.VectorSpec(tuple("abcd"), ("m",) * 4, "p"),
-        c.VectorSpec(("x", "y"), ("m", "m"), "a"), scales, horizon=20, chunk=CHUNK, stride=STRIDE,
+        ActionSpace((joints("arm", ("x", "y")),)), scales, horizon=20, chunk=CHUNK, stride=STRIDE,
         planning_delay_ticks=delay,
     )
 

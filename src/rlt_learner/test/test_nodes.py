@@ -13,6 +13,7 @@ import pytest
 import rclpy
 from rcl_interfaces import msg as rosout
 from rclpy.executors import SingleThreadedExecutor
+from robot_files import SIM
 
 from rlt_core.contract import Contract, ContractMismatch
 from rlt_core.log.sqlite_log import DurableLog
@@ -65,10 +66,10 @@ class Bench:
 
     def __init__(self, kind: Any, **parameters: Any) -> None:
         given = {"model": MODEL, **parameters}
+        if kind is LearnerNode:
+            given["robot"] = SIM
         values = [word for name, value in given.items() for word in ("-p", f"{name}:={value}")]
-        robot = ROOT / "config" / "robots" / "sim.yaml"
-        files = ["--params-file", str(robot)] if kind is LearnerNode else []
-        rclpy.init(args=["--ros-args", *files, *values])
+        rclpy.init(args=["--ros-args", *values])
         self.node = kind()
         self.other = rclpy.create_node("other", use_global_arguments=False)
         self.executor = SingleThreadedExecutor()

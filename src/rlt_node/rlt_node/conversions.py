@@ -14,7 +14,8 @@ from rclpy.serialization import serialize_message
 from sensor_msgs.msg import Image
 
 from rlt_core.contract import Contract
-from rlt_core.control.tool_pose import Quaternion, tool_quaternion, tool_yaw
+from rlt_core.control.rotations import Quaternion
+from rlt_core.control.tool_pose import tool_quaternion, tool_yaw
 from rlt_core.records import (
     ActionChunk,
     Commit,
@@ -156,18 +157,29 @@ def image_rows(message: Image, row_bytes: int, count: int) -> NDArray[np.uint8]:
 # ---- Tool poses -------------------------------------------------------------------------------
 
 
-def fill_pose(message: PoseStamped, axes: Sequence[float] | NDArray[np.float64]) -> None:
+def fill_pose(
+    message: PoseStamped, place: Sequence[float] | NDArray[np.float64], orientation: Quaternion
+) -> None:
+    """Write a tool's place (3,), m, and orientation (x, y, z, w) into a pose."""
+    position, turn = message.pose.position, message.pose.orientation
+    position.x, position.y, position.z = (float(value) for value in place)
+    turn.x, turn.y, turn.z, turn.w = orientation
+
+
+def fill_pose_down(message: PoseStamped, axes: Sequence[float] | NDArray[np.float64]) -> None:
     """Write the axes (x, y, z, yaw) into a pose, tool pointing down."""
-    x, y, z, yaw = (float(value) for value in axes)
-    place, turn = message.pose.position, message.pose.orientation
-    place.x, place.y, place.z = x, y, z
-    turn.x, turn.y, turn.z, turn.w = tool_quaternion(yaw)
+    fill_pose(message, axes[:3], tool_quaternion(float(axes[3])))
 
 
 def axes_of_pose(message: PoseStamped) -> NDArray[np.float64]:
     """The axes (x, y, z, yaw) of a pose, float64 (4,)."""
+    return np.array([*place_of_pose(message), tool_yaw(*orientation_of_pose(message))])
+
+
+def place_of_pose(message: PoseStamped) -> tuple[float, float, float]:
+    """The place of a pose: x, y, z, m."""
     place = message.pose.position
-    return np.array([place.x, place.y, place.z, tool_yaw(*orientation_of_pose(message))])
+    return place.x, place.y, place.z
 
 
 def orientation_of_pose(message: PoseStamped) -> Quaternion:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rlt_core.contract import Contract
+from rlt_core.robot.robot_file import Robot, read_robot
 from rlt_core.settings import setting
 
 
@@ -45,3 +46,26 @@ class GraphSettings:
             raise ValueError("parameter model is empty: expected a folder such as models/ethernet")
         contract = Contract.load(Path(self.model) / "contract.json")
         return contract.replace(planning_delay_ticks=self.planning_delay_ticks)
+
+
+@dataclass(frozen=True)
+class RobotSettings:
+    """The robot: the same for all nodes that connect to it or learn for it."""
+
+    robot: str = setting(
+        "", "the robot's file: cameras, measurements, action groups and motion limits", path=True
+    )
+
+    def read(self, contract: Contract) -> Robot:
+        """The robot, which a model of this contract can drive.
+
+        Raises:
+            ValueError: If the file is missing, invalid, or does not fit the contract.
+        """
+        if not self.robot:
+            raise ValueError(
+                "parameter robot is empty: expected a file such as config/robots/sim.yaml"
+            )
+        robot = read_robot(Path(self.robot))
+        robot.require(contract)
+        return robot

@@ -12,7 +12,7 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from rlt_core.settings import MotionLimits, build, default_of, example_of, fit
+from rlt_core.settings import build, default_of, example_of, fit
 from rlt_node.parameter_files import meant_for
 
 T = TypeVar("T")
@@ -82,10 +82,6 @@ def declare_one(
     return list(value) if isinstance(example, list) else value
 
 
-LIMITS = {item.name for item in dataclasses.fields(MotionLimits)}
-"""What a robot's file gives to all nodes, for those that need it."""
-
-
 def refuse_unknown(node: Node) -> None:
     """Reject undeclared parameters, which are typing errors. Call it last.
 
@@ -107,7 +103,7 @@ def refuse_unknown(node: Node) -> None:
     wrong, strange = [], []
     for name in unknown:
         resembling = get_close_matches(name, known, 1, RESEMBLANCE)
-        if name in all_nodes & (others | LIMITS):
+        if name in all_nodes & others:
             continue
         if name in all_nodes and not resembling:
             strange.append(name)

@@ -37,6 +37,8 @@ DEVICE = _reliable(10, DurabilityPolicy.VOLATILE)
 
 # Sensors in real time: a best-effort reader matches every driver.
 SENSOR = qos_profile_sensor_data
+# The same for a driver that must resend what is lost: it must publish reliably, too.
+RELIABLE_SENSOR = _reliable(5, DurabilityPolicy.VOLATILE)
 
 
 def sensor(lockstep: bool) -> QoSProfile:

@@ -14,6 +14,7 @@ from hypothesis.extra.numpy import arrays
 from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import Image
 
+from rlt_core.action_space import ActionSpace, joints
 from rlt_core.contract import CameraSpec, Contract, Normaliser, VectorSpec
 from rlt_core.control.tool_pose import as_sent
 from rlt_core.records import (
@@ -35,7 +36,7 @@ ONES = np.ones
 CONTRACT = Contract(
     "tiny", "0", "0", "insert", (CameraSpec("wrist", 8, 6),),
     VectorSpec(("p", "q"), ("m", "N"), "tcp_wrench"),
-    VectorSpec(("x", "y", "z"), ("m", "m", "m"), "delta_tcp"),
+    ActionSpace((joints("arm", ("x", "y", "z"), ("m",) * 3),)),
     Normaliser(
         ONES(AXES, np.float32), ONES(PROPRIO, np.float32), ONES(PROPRIO, np.float32),
         ONES(TOKEN, np.float32), ONES(TOKEN, np.float32),
@@ -141,7 +142,7 @@ def test_stamps_count_ticks(tick, rate):
 @given(st.lists(st.floats(-3.1, 3.1), min_size=4, max_size=4))
 def test_pose(axes):
     message = PoseStamped()
-    conversions.fill_pose(message, axes)
+    conversions.fill_pose_down(message, axes)
     received = conversions.axes_of_pose(through(message))
     np.testing.assert_allclose(received, axes, rtol=0, atol=1e-15)
     assert received.tobytes() == as_sent(axes).tobytes()  # what the runner expects

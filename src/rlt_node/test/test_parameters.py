@@ -185,12 +185,6 @@ def test_what_is_given_to_all_nodes_kills_none(run_node):
     ) in said
 
 
-def test_the_motion_limits_of_a_robots_file_are_not_unknown_to_nodes_that_need_none(run_node):
-    code, said = run_node("/**: {ros__parameters: {velocity: [0.5], max_tracking_error: [0.1]}}")
-    assert code == 0, said
-    assert "velocity" not in said and "max_tracking_error" not in said
-
-
 def test_what_another_node_has_is_no_typing_error_of_this_one(run_node):
     code, said = run_node("""
 /**/other: {ros__parameters: {speeds: 1.0}}

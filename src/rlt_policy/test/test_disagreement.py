@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
+from robot_files import SIM
 
 from rlt_core.contract import Contract, ContractMismatch
 from rlt_core.log import checkpoint
@@ -37,7 +38,7 @@ class Bench:
     """One node, and another that talks to it."""
 
     def __init__(self, kind, mode: str) -> None:
-        robot = ["--params-file", str(ROOT / "config" / "robots" / "sim.yaml")]
+        robot = ["-p", f"robot:={SIM}"]
         rclpy.init(
             args=[
                 "--ros-args", *(robot if kind is ChunkControllerNode else ()),

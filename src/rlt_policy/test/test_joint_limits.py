@@ -10,9 +10,16 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from rlt_core.control.joint_states import JointSample
-from rlt_policy.outputs.joint_limits import JointSettings, JointWatch
+from rlt_core.robot.robot_file import WatchedJoint, WatchedJoints
+from rlt_policy.outputs.joint_limits import JointWatch
 
-LIMITS = JointSettings(["lift", "turn"], [-1.0, -2.0], [1.0, 2.0], [1.0, 2.0], 0.1)
+LIMITS = WatchedJoints(
+    topic="joint_states", margin=0.1,
+    limits={
+        "lift": WatchedJoint(min=-1.0, max=1.0, velocity=1.0),
+        "turn": WatchedJoint(min=-2.0, max=2.0, velocity=2.0),
+    },
+)
 DT = 0.02
 
 
@@ -80,20 +87,3 @@ def test_possible_motion_is_never_a_jump(motion):
         angle, now = angle + step, now + pause
         if abs(angle) < 0.9:
             assert joints.check(at(0.0, now, lift=angle, turn=0.0)) == ""
-
-
-@pytest.mark.parametrize(
-    ("settings", "words"),
-    [
-        (JointSettings(), "joint_velocity have 0, 0, 0 and 0"),
-        (JointSettings(["a"], [0.0], [], [1.0]), "1, 1, 0 and 1"),
-        (JointSettings(["a"], [0.0], [1.0]), "1, 1, 1 and 0"),
-        (JointSettings(["a"], [0.0], [0.2], [1.0], 0.1), "joint a has joint_min 0"),
-        (JointSettings(["a", "a"], [0.0] * 2, [1.0] * 2, [1.0] * 2), "names a joint twice"),
-        (JointSettings(["a"], [0.0], [1.0], [0.0], 0.1), "joint a has joint_velocity 0"),
-        (JointSettings(["a"], [0.0], [1.0], [math.inf], 0.1), "joint a has joint_velocity inf"),
-    ],
-)
-def test_limits_that_are_missing_or_do_not_fit(settings, words):
-    with pytest.raises(ValueError, match=words):
-        JointWatch(settings, DT)

@@ -7,25 +7,26 @@ import itertools
 
 import numpy as np
 import pytest
+from axis_columns import AxisColumns
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from rlt_core.contract import VectorSpec
+from rlt_core.action_space import ActionSpace, joints
 from rlt_core.control.motion_limits import MotionLimiter
-from rlt_core.settings import MotionLimits
 from rlt_policy.outputs.braking import between
 from rlt_policy.outputs.driver_clock import WINDOW_S, DriverClock
 from rlt_policy.outputs.motion_plan import LEAD_S, MAX_DRIFT, PAST_S, REST_SECONDS, MotionPlan
 
 DT = 0.02
-LIMITS = MotionLimits([-1.0, -2.0], [1.0, 2.0], [0.4, 2.0], [10.0, 40.0], [0.5, 0.5])
+COLUMNS = AxisColumns([-1.0, -2.0], [1.0, 2.0], [0.4, 2.0], [10.0, 40.0], [0.5, 0.5])
 AXES = ("a", "b")
-SPEC = VectorSpec(AXES, ("rad", "rad"), "delta_joint")
+LIMITS = COLUMNS.by_axis(AXES)
+SPACE = ActionSpace((joints("arm", AXES),))
 
 
 def test_the_motion_passes_half_way_between_two_setpoints_at_their_speed():
-    plan = MotionPlan(AXES, LIMITS, DT)
+    plan = MotionPlan(LIMITS, DT)
     plan.extend(np.array([0.1, 0.0]), np.zeros(2), 5.0)
     points = plan.extend(np.array([0.102, 0.0]), np.array([0.002, 0.0]), 5.0 + DT)
     assert points[0].seconds == 5.0 + DT - PAST_S
@@ -36,7 +37,7 @@ def test_the_motion_passes_half_way_between_two_setpoints_at_their_speed():
 
 
 def test_a_setpoint_that_stands_is_a_motion_that_stands():
-    plan = MotionPlan(AXES, LIMITS, DT)
+    plan = MotionPlan(LIMITS, DT)
     for tick in range(5):
         points = plan.extend(np.array([0.1, 0.2]), np.zeros(2), 5.0 + tick * DT)
         assert all((point.position == [0.1, 0.2]).all() for point in points)
@@ -44,7 +45,7 @@ def test_a_setpoint_that_stands_is_a_motion_that_stands():
 
 
 def test_a_robot_that_was_moved_begins_where_it_is():
-    plan = MotionPlan(AXES, LIMITS, DT)
+    plan = MotionPlan(LIMITS, DT)
     plan.extend(np.array([0.1, 0.0]), np.array([0.004, 0.0]), 5.0)
     points = plan.extend(np.array([-0.5, 0.002]), np.array([0.0, 0.002]), 9.0)
     np.testing.assert_array_equal(points[0].position, [-0.5, 0.0])
@@ -52,7 +53,7 @@ def test_a_robot_that_was_moved_begins_where_it_is():
 
 
 def test_a_silence_ends_where_the_motion_rested():
-    plan = MotionPlan(AXES, LIMITS, DT)
+    plan = MotionPlan(LIMITS, DT)
     setpoint = np.zeros(2)
     for tick in range(10):
         setpoint = setpoint + [0.004, 0.0]
@@ -68,13 +69,13 @@ def test_a_silence_ends_where_the_motion_rested():
 
 def test_too_slow_a_rate_is_refused():
     with pytest.raises(ValueError, match=r"at least 22\.7 Hz"):
-        MotionPlan(AXES, LIMITS, 0.06)
+        MotionPlan(LIMITS, 0.06)
 
 
 def test_limits_that_leave_no_way_to_rest_are_refused():
-    slow = dataclasses.replace(LIMITS, acceleration=[10.0, 24.0])
+    slow = dataclasses.replace(COLUMNS, acceleration=[10.0, 24.0]).by_axis(AXES)
     with pytest.raises(ValueError, match="axis b cannot"):
-        MotionPlan(AXES, slow, DT)
+        MotionPlan(slow, DT)
 
 
 wish = hnp.arrays(np.float64, 2, elements=st.floats(-0.1, 0.1))
@@ -83,7 +84,7 @@ start = hnp.arrays(np.float64, 2, elements=st.floats(-0.99, 0.99))
 
 def drive(place, wishes, times):
     """Each tick's time, and what is planned at it."""
-    limiter, plan = MotionLimiter(SPEC, DT, LIMITS), MotionPlan(AXES, LIMITS, DT)
+    limiter, plan = MotionLimiter(SPACE, DT, COLUMNS.limits(SPACE)), MotionPlan(LIMITS, DT)
     limiter.start(place)
     for increment, now in zip(wishes, times, strict=True):
         sent = limiter.limit(increment, None)
@@ -99,18 +100,18 @@ def check(points, now, beyond=1e-9):
     assert not points[-1].velocity.any()
     for moment in np.linspace(times[0], times[-1], 40):
         place = between(points, moment).position
-        assert (place >= np.array(LIMITS.position_min) - beyond).all()
-        assert (place <= np.array(LIMITS.position_max) + beyond).all()
+        assert (place >= np.array(COLUMNS.position_min) - beyond).all()
+        assert (place <= np.array(COLUMNS.position_max) + beyond).all()
     for earlier, later in itertools.pairwise(points):
-        assert (np.abs(later.velocity) <= np.array(LIMITS.velocity) * (1 + 1e-9)).all()
+        assert (np.abs(later.velocity) <= np.array(COLUMNS.velocity) * (1 + 1e-9)).all()
         length = later.seconds - earlier.seconds
         rise = (later.position - earlier.position) / length
-        drift = 6.0 * MAX_DRIFT * np.array(LIMITS.velocity) / DT + 1e-6 / length
+        drift = 6.0 * MAX_DRIFT * np.array(COLUMNS.velocity) / DT + 1e-6 / length
         for change in (  # a cubic's acceleration is largest at one of its ends
             (6.0 * rise - 4.0 * earlier.velocity - 2.0 * later.velocity) / length,
             (4.0 * later.velocity + 2.0 * earlier.velocity - 6.0 * rise) / length,
         ):
-            assert (np.abs(change) <= np.array(LIMITS.acceleration) + drift).all()
+            assert (np.abs(change) <= np.array(COLUMNS.acceleration) + drift).all()
 
 
 @settings(deadline=None)
@@ -135,7 +136,7 @@ def test_the_motion_follows_within_the_limits_and_keeps_what_was_planned(place, 
 @given(start, st.lists(st.tuples(wish, st.floats(0.0, 0.3)), max_size=30))
 def test_lost_ticks_break_no_limit(place, ticks):
     times = 5.0 + np.cumsum([DT + late for _, late in ticks])
-    turning = 0.1 * np.array(LIMITS.acceleration) * DT**2  # a slow axis turns back at its limit
+    turning = 0.1 * np.array(COLUMNS.acceleration) * DT**2  # a slow axis turns back at its limit
     for _, now, points, _ in drive(place, [wished for wished, _ in ticks], list(times)):
         check(points, now, turning)
 

@@ -10,11 +10,12 @@ import rclpy
 from geometry_msgs.msg import PoseStamped
 from observer_drivers import changed_model
 from rclpy.executors import SingleThreadedExecutor
+from robot_files import SIM
 from sensor_msgs.msg import Image, JointState
 
 from rlt_interfaces.msg import Observation
 from rlt_node import qos
-from rlt_node.conversions import fill_pose, image_to_msg, stamp_of_tick
+from rlt_node.conversions import fill_pose_down, image_to_msg, stamp_of_tick
 from rlt_policy.observer.observer_node import ObserverNode
 
 PATIENCE_S = 90.0
@@ -26,7 +27,7 @@ class Robot:
     """Publishes, tick by tick, what an arm, its gripper and two cameras do."""
 
     def __init__(self, model) -> None:
-        rclpy.init(args=["--ros-args", "-p", f"model:={model}"])
+        rclpy.init(args=["--ros-args", "-p", f"model:={model}", "-p", f"robot:={SIM}"])
         self.observer, self.node = ObserverNode(), rclpy.create_node("robot")
         self.executor = SingleThreadedExecutor()
         for node in (self.observer, self.node):
@@ -43,7 +44,7 @@ class Robot:
     def publish(self, tick: int, joints: dict[str, list[float]]) -> None:
         stamp = stamp_of_tick(tick, 50.0)
         pose = PoseStamped()
-        fill_pose(pose, (float(tick), 0.0, 0.1, 0.0))
+        fill_pose_down(pose, (float(tick), 0.0, 0.1, 0.0))
         pose.header.stamp, pose.header.frame_id = stamp, "base_link"
         self.poses.publish(pose)
         for publisher in self.images:

@@ -10,11 +10,12 @@ import pytest
 import rclpy
 from geometry_msgs.msg import PoseStamped, WrenchStamped
 from rclpy.experimental import EventsExecutor
+from robot_files import SIM
 from sensor_msgs.msg import Image
 
 from rlt_interfaces.msg import ControlStep, Observation
 from rlt_node import qos
-from rlt_node.conversions import fill_pose, image_to_msg, stamp_of_tick
+from rlt_node.conversions import fill_pose_down, image_to_msg, stamp_of_tick
 from rlt_node.diagnostics import Level
 from rlt_policy.observer import observer_node
 
@@ -27,7 +28,9 @@ class Robot:
     """Publishes what drivers and controller do, at their rate; broken as the test says."""
 
     def __init__(self) -> None:
-        rclpy.init(args=["--ros-args", "-p", f"model:={MODEL}", "-p", "mode:=real_time"])
+        rclpy.init(args=[
+            "--ros-args", "-p", f"model:={MODEL}", "-p", f"robot:={SIM}", "-p", "mode:=real_time",
+        ])
         self.observer = observer_node.ObserverNode()
         self.driver = rclpy.create_node("driver", use_global_arguments=False)
         self.executor = EventsExecutor()
@@ -56,7 +59,7 @@ class Robot:
         self.place += 0.0005 if self.moving else 0.0
         stamp = stamp_of_tick(self.tick, 50.0)
         pose, wrench = PoseStamped(), WrenchStamped()
-        fill_pose(pose, (self.place, 0.0, 0.1, 0.0))
+        fill_pose_down(pose, (self.place, 0.0, 0.1, 0.0))
         wrench.wrench.force.x = self.force
         pose.header.stamp = wrench.header.stamp = stamp
         pose.header.frame_id, wrench.header.frame_id = "base_link", self.wrench_frame

@@ -14,35 +14,36 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rclpy
+from axis_columns import AxisColumns
 from geometry_msgs.msg import PoseStamped, TwistStamped
 from rclpy.context import Context
 from rclpy.experimental import EventsExecutor
-from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 from trajectory_controller import Trajectory, TrajectoryController, TrajectoryPoint
 from trajectory_msgs.msg import JointTrajectory
 
-from rlt_core.contract import Contract, Normaliser, VectorSpec
+from rlt_core.action_space import TOOL_YAW_AXES, ActionSpace
 from rlt_core.control.motion_limits import MotionLimiter
 from rlt_core.records import ControlStep, Source
-from rlt_core.settings import MotionLimits
+from rlt_core.robot.robot_file import GripperEntry, JointsEntry, ToolYawEntry
 from rlt_node import qos
 from rlt_node.conversions import (
     NANOSECONDS,
     axes_of_pose,
-    fill_pose,
+    fill_pose_down,
     seconds,
     stamp_of,
     stamp_of_tick,
 )
 from rlt_node.node import FailFastNode
 from rlt_policy.outputs import GROUP, load_output
-from rlt_policy.outputs.forward_position import ForwardSettings
-from rlt_policy.outputs.joint_limits import JointSettings
-from rlt_policy.outputs.tool_watch import ToolSettings
-from rlt_policy.outputs.twist import TwistSettings
+from rlt_policy.outputs.cartesian_pose import CartesianPoseOptions
+from rlt_policy.outputs.forward_position import ForwardPositionOptions
+from rlt_policy.outputs.gripper import GripperOptions
+from rlt_policy.outputs.joint_trajectory import JointTrajectoryOptions
+from rlt_policy.outputs.twist import TwistOptions
 
 DT = 0.02
 PATIENCE_S = 90.0
@@ -50,23 +51,36 @@ EVERYTHING = QoSProfile(depth=100)
 TIMEOUT_S = 0.1
 LAG_S = 0.03
 JOINTS = ("lift", "turn")
-TOOL = ("x", "y", "z", "yaw")
-ONE = np.ones(1, np.float32)
+TOOL = TOOL_YAW_AXES
 README = Path(__file__).resolve().parents[1] / "README.md"
 
 
-def make_contract(names, kind):
-    units = ("rad",) * len(names)
-    return Contract(
-        "tiny", "", "", "", (), VectorSpec(names, units, "state"), VectorSpec(names, units, kind),
-        Normaliser(ONE, ONE, ONE, ONE, ONE), horizon=20, chunk=4, stride=2,
-    )
-
-
-def make_limits(axes):
-    return MotionLimits(
+def make_columns(axes):
+    return AxisColumns(
         [-1.0] * axes, [1.0] * axes, [0.5] * axes, [10.0] * axes, [0.5] * axes
     )
+
+
+def make_entry(kind, output, columns=None, **options):
+    """A group as a robot's file describes it."""
+    axes = TOOL if kind is ToolYawEntry else JOINTS
+    common = {
+        "group": "arm", "output": {"type": output, **options},
+        "limits": (columns or make_columns(len(axes))).by_axis(axes),
+    }
+    if kind is JointsEntry:
+        return JointsEntry(kind="joints", topic="joint_states", **common)
+    if kind is GripperEntry:
+        return GripperEntry(kind="gripper", **common | {"limits": common["limits"]["lift"]})
+    watched = {name: {"min": -3.0, "max": 3.0, "velocity": 3.0} for name in JOINTS}
+    return ToolYawEntry(
+        kind="tool_yaw", frame="base_link", tilt_max=0.2,
+        joints={"topic": "joint_states", "margin": 0.1, "limits": watched}, **common,
+    )
+
+
+def kind_of(output):
+    return JointsEntry if output in ("joint_trajectory", "forward_position") else ToolYawEntry
 
 
 def speeds(message):
@@ -175,7 +189,7 @@ class Driver:
             joints.position = [0.0, 9.0, 0.0]
             pose = PoseStamped()
             pose.header.stamp, pose.header.frame_id = stamp, "base_link"
-            fill_pose(pose, self.position)
+            fill_pose_down(pose, self.position)
             self._poses.publish(pose)
         self._joints.publish(joints)
 
@@ -183,32 +197,28 @@ class Driver:
 class Bench:
     """A node with a robot output on one side, a driver on the other."""
 
-    def __init__(self, output, limits=None, **parameters):
-        axes, kind = (JOINTS, "delta_joint") if "joint" in output or "forward" in output else (
-            TOOL, "delta_tcp"
-        )
-        self.contract = make_contract(axes, kind)
-        self.limits = dataclasses.replace(make_limits(len(axes)), **(limits or {}))
+    def __init__(self, output, limits=None, **options):
+        kind = kind_of(output)
+        axes = JOINTS if kind is JointsEntry else TOOL
+        columns = dataclasses.replace(make_columns(len(axes)), **(limits or {}))
+        entry = make_entry(kind, output, columns, **options)
         self.context = Context()
         rclpy.init(context=self.context)
         self.executor = EventsExecutor(context=self.context)
-        overrides = [Parameter(name, value=value) for name, value in parameters.items()]
-        self.node = FailFastNode(
-            "chunk_controller", namespace="/rlt", context=self.context,
-            parameter_overrides=overrides,
-        )
+        self.node = FailFastNode("chunk_controller", namespace="/rlt", context=self.context)
         self.other = rclpy.create_node("driver", namespace="/rlt", context=self.context)
         self.states = []
         self.tick = 0
         try:
             self.output = load_output(output)(
-                self.node, self.contract, self.limits, False, self._on_position
+                self.node, entry, 1 / DT, False, self._on_position
             )
         except ValueError:
             self.close()
             raise
         self.driver = Driver(self.other, len(axes))
-        self.limiter = MotionLimiter(self.contract.action, DT, self.limits)
+        space = ActionSpace((entry.action,))
+        self.limiter = MotionLimiter(space, DT, columns.limits(space))
         self.executor.add_node(self.node)
         self.executor.add_node(self.other)
 
@@ -308,15 +318,11 @@ def test_forward_positions_are_in_the_drivers_order_and_stay(make_bench):
     np.testing.assert_allclose(bench.standing(), setpoint)
 
 
-POSED = {
-    "joint_names": list(JOINTS), "joint_min": [-3.0] * 2, "joint_max": [3.0] * 2,
-    "joint_velocity": [3.0] * 2, "tool_tilt_max": 0.2,
-}
-PROVED = POSED | {"driver_stop_timeout_s": TIMEOUT_S, "proof_twist": [0.01, 0.0, 0.0, 0.0]}
+PROVED = {"driver_stop_timeout_s": TIMEOUT_S, "proof_twist": [0.01, 0.0, 0.0, 0.0]}
 
 
 def test_a_pose_stays(make_bench):
-    bench = make_bench("cartesian_pose", **POSED)
+    bench = make_bench("cartesian_pose")
     bench.connect()
     setpoint = bench.drive(10, (0.005, 0.0, 0.001, -0.01))
     bench.wait_for_target(setpoint)
@@ -426,7 +432,7 @@ def test_joints_of_two_drivers_are_one_state(make_bench):
 )
 @pytest.mark.parametrize("output", ["joint_trajectory", "cartesian_pose"])
 def test_a_malformed_joint_state_is_a_fault(make_bench, output, names, positions, words):
-    bench = make_bench(output, **(POSED if output == "cartesian_pose" else {}))
+    bench = make_bench(output)
     hand = Hand(bench)
     if output == "cartesian_pose":
         hand.pose()
@@ -435,7 +441,7 @@ def test_a_malformed_joint_state_is_a_fault(make_bench, output, names, positions
 
 
 def test_a_gripper_beside_the_arm_is_none_of_the_poses_business(make_bench):
-    bench = make_bench("cartesian_pose", **POSED)
+    bench = make_bench("cartesian_pose")
     hand = Hand(bench)
     hand.pose()
     hand.joints(["finger"], [0.9])
@@ -459,14 +465,14 @@ def test_a_gripper_beside_the_arm_is_none_of_the_poses_business(make_bench):
     ],
 )
 def test_a_pose_that_cannot_be_answered_is_a_fault(make_bench, changes, words):
-    bench = make_bench("cartesian_pose", **POSED)
+    bench = make_bench("cartesian_pose")
     hand = Hand(bench)
     hand.pose(**changes)
     assert [words in fault for _, fault in bench.states] == [True]
 
 
 def test_a_state_that_is_sent_again_is_no_news(make_bench):
-    bench = make_bench("cartesian_pose", **POSED)
+    bench = make_bench("cartesian_pose")
     hand = Hand(bench)
     for stamp, count in ((1.0, 1), (1.0, 1), (1.02, 2)):
         hand.pose(stamp=stamp)
@@ -495,16 +501,16 @@ def test_twists_go_the_short_way_where_the_yaw_begins_anew(make_bench):
 @pytest.mark.parametrize(
     ("output", "parameters", "words"),
     [
-        ("forward_position", {}, "command_joints is ()"),
+        ("forward_position", {}, "command_joints is missing"),
+        ("forward_position", {"command_joints": list(JOINTS), "order": 1}, "order is unknown"),
         ("forward_position", {"command_joints": ["turn", "turn"]}, "command_joints"),
         ("forward_position", {"command_joints": ["turn", "lift", "more"]}, "command_joints"),
-        ("twist", POSED, "driver_stop_timeout_s is 0:"),
+        ("twist", PROVED | {"driver_stop_timeout_s": 0.0}, "driver_stop_timeout_s is 0:"),
+        ("twist", {}, "driver_stop_timeout_s is missing"),
         ("twist", PROVED | {"driver_stop_timeout_s": 0.5}, "within 0.1 s of silence"),
-        ("twist", POSED | {"driver_stop_timeout_s": 0.1}, "proof_twist"),
-        ("twist", {"driver_stop_timeout_s": 0.1, "proof_twist": [0.01, 0.0, 0.0, 0.0]},
-         "joint_velocity"),
-        ("cartesian_pose", {}, "joint_velocity"),
-        ("cartesian_pose", POSED | {"tool_tilt_max": 0.0}, "tool_tilt_max is 0:"),
+        ("twist", {"driver_stop_timeout_s": 0.1}, "proof_twist is missing"),
+        ("twist", PROVED | {"proof_twist": [0.01]}, "proof_twist is [0.01]"),
+        ("cartesian_pose", {"topics": "a"}, "output cartesian_pose of group arm in the robot file"),
         ("cartesian_velocity", {}, "installed are cartesian_pose, forward_position"),
     ],
 )
@@ -516,28 +522,38 @@ def test_what_cannot_be_driven_safely_is_refused(make_bench, output, parameters,
 @pytest.mark.parametrize("name", ["joint_trajectory", "forward_position", "twist"])
 def test_lockstep_is_the_simulators(name):
     with pytest.raises(ValueError, match="real time only"):
-        load_output(name)(None, make_contract(JOINTS, "delta_joint"), None, True, None)
+        load_output(name)(None, make_entry(kind_of(name), name), 50.0, True, None)
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"),
-    [("joint_trajectory", "delta_tcp"), ("forward_position", "delta_tcp"),
-     ("twist", "delta_joint"), ("cartesian_pose", "delta_joint")],
+    ("name", "kind", "words"),
+    [("joint_trajectory", GripperEntry, "of kind joints or tool_yaw or tool, but group arm is of"),
+     ("twist", JointsEntry, "of kind tool_yaw, but group arm is of kind joints"),
+     ("cartesian_pose", JointsEntry, "of kind tool_yaw or tool")],
 )
-def test_another_action_space_is_refused(name, kind):
-    axes = TOOL if kind == "delta_tcp" else JOINTS
-    with pytest.raises(ValueError, match="choose another output"):
-        load_output(name)(None, make_contract(axes, kind), None, False, None)
+def test_a_group_of_another_kind_is_refused(name, kind, words):
+    with pytest.raises(ValueError, match=f"{words}.*choose another output"):
+        load_output(name)(None, make_entry(kind, name), 50.0, False, None)
+
+
+@pytest.mark.parametrize("name", ["joint_trajectory", "forward_position"])
+def test_a_tool_needs_kinematics_to_be_driven_by_joints(name):
+    with pytest.raises(ValueError, match="is a tool without kinematics: add kinematics"):
+        load_output(name)(None, make_entry(ToolYawEntry, name), 50.0, False, None)
 
 
 def test_every_output_is_installed():
     assert {point.name for point in entry_points(group=GROUP)} >= {
-        "cartesian_pose", "joint_trajectory", "forward_position", "twist"
+        "cartesian_pose", "joint_trajectory", "forward_position", "gripper", "twist"
     }
 
 
-@pytest.mark.parametrize("settings", [JointSettings, ToolSettings, ForwardSettings, TwistSettings])
-def test_the_readme_has_every_parameter_of_the_outputs(settings):
+@pytest.mark.parametrize(
+    "options",
+    [CartesianPoseOptions, ForwardPositionOptions, GripperOptions, JointTrajectoryOptions,
+     TwistOptions],
+)
+def test_the_readme_has_every_option_of_the_outputs(options):
     text = README.read_text()
-    for item in dataclasses.fields(settings):
-        assert f"| `{item.name}` |" in text and item.metadata["description"] in text
+    for name, field in options.model_fields.items():
+        assert f"| `{name}` |" in text and field.description in text, name

@@ -6,21 +6,21 @@ from collections import deque
 
 import numpy as np
 import pytest
+from axis_columns import AxisColumns
 
-from rlt_core.contract import VectorSpec
+from rlt_core.action_space import TOOL_YAW, ActionGroup, ActionSpace
 from rlt_core.control.motion_limits import MotionLimiter
 from rlt_core.records import ControlStep, Source
-from rlt_core.settings import MotionLimits
 from rlt_policy.outputs.setpoint_following import Following
 
 DT = 0.02
 MAX_TRACKING_ERROR = 0.006
-SPEC = VectorSpec(("x", "yaw"), ("m", "rad"), "delta_tcp")
+SPACE = ActionSpace((ActionGroup("arm", TOOL_YAW, ("x", "yaw"), ("m", "rad")),))
 REST = np.zeros(2)
 
 
 def make_limits(acceleration=2.0):
-    return MotionLimits(
+    return AxisColumns(
         [-0.5, -3.0], [0.5, 3.0], [0.05, 0.8], [acceleration, 40.0], [MAX_TRACKING_ERROR, 0.1]
     )
 
@@ -30,7 +30,9 @@ class Robot:
 
     def __init__(self, scale=1.0, delay=2, acceleration=2.0):
         limits = make_limits(acceleration)
-        self.limiter, self.following = MotionLimiter(SPEC, DT, limits), Following(limits, DT)
+        self.limiter, self.following = MotionLimiter(SPACE, DT, limits.limits(SPACE)), Following(
+            limits.by_axis(SPACE.names), DT
+        )
         self.limiter.start(REST)
         self.position, self.velocity = REST.copy(), REST
         self.setpoint = REST

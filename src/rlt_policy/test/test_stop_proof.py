@@ -6,14 +6,15 @@ import dataclasses
 
 import numpy as np
 import pytest
+from axis_columns import AxisColumns
 
-from rlt_core.settings import MotionLimits
 from rlt_policy.outputs.stop_proof import StopProof
 
 DT = 0.02
 TIMEOUT = 0.1
 TWIST = [0.01, 0.0]
-LIMITS = MotionLimits([-0.1, -0.5], [0.1, 0.5], [0.05, 0.8], [5.0, 80.0], [0.01, 0.1])
+COLUMNS = AxisColumns([-0.1, -0.5], [0.1, 0.5], [0.05, 0.8], [5.0, 80.0], [0.01, 0.1])
+LIMITS = COLUMNS.by_axis(("x", "yaw"))
 
 
 class Driver:
@@ -117,7 +118,7 @@ def test_a_robot_that_is_not_heard_breaks_it_off(until, silent_until):
 
 def test_speed_is_built_up_within_the_acceleration_limit():
     driver = Driver(follows=0.53)  # just enough of the way, of which the ramp takes a part
-    limits = dataclasses.replace(LIMITS, acceleration=[0.1, 80.0])
+    limits = dataclasses.replace(COLUMNS, acceleration=[0.1, 80.0]).by_axis(LIMITS)
     assert driver.run(make_proof(limits=limits)).passed
     speeds = [0.0, *(twist[0] for _, twist in driver.sent)]
     assert np.diff(speeds).max() <= 0.1 * DT * (1 + 1e-9)
@@ -126,7 +127,9 @@ def test_speed_is_built_up_within_the_acceleration_limit():
 
 def test_a_speed_that_is_reached_too_late_is_refused():
     with pytest.raises(ValueError, match="slower proof_twist"):
-        make_proof(limits=dataclasses.replace(LIMITS, acceleration=[0.05, 80.0]))
+        make_proof(
+            limits=dataclasses.replace(COLUMNS, acceleration=[0.05, 80.0]).by_axis(LIMITS)
+        )
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rlt_core.control.tool_pose import tool_quaternion, tool_tilt, tool_yaw
-from rlt_policy.outputs.tool_watch import ToolSettings, ToolWatch
+from rlt_policy.outputs.tool_watch import ToolWatch
 
 FRAME = "base_link"
 LIMIT = 0.2
@@ -28,7 +28,7 @@ def tilted(angle, yaw=0.0, about=0.0):
 
 
 def check(orientation, frame=FRAME):
-    return ToolWatch(ToolSettings(LIMIT), FRAME).check(frame, orientation)
+    return ToolWatch("tcp_pose", FRAME, LIMIT).check(frame, orientation)
 
 
 @given(st.floats(0.0, math.pi), st.floats(-3.0, 3.0), st.floats(-3.0, 3.0), st.booleans())
@@ -50,7 +50,7 @@ def test_a_tool_that_points_down_is_well_at_any_yaw(yaw):
 @pytest.mark.parametrize(
     ("orientation", "words"),
     [
-        (tilted(math.radians(30)), ("0.524 rad (30 degrees)", "tool_tilt_max is 0.2")),
+        (tilted(math.radians(30)), ("0.524 rad (30 degrees)", "tilt_max is 0.2")),
         ((0.0, 0.0, 0.0, 1.0), ("3.142 rad (180 degrees)",)),  # points up: a driver's default
         ((0.0, 0.0, 0.0, 0.0), ("length 0:",)),
         ((0.9, 0.0, 0.0, 0.0), ("length 0.9:",)),
@@ -75,6 +75,6 @@ def test_a_pose_in_another_frame_is_named_with_both(frame, words):
     assert words in said and "'base_link'" in said
 
 
-def test_without_a_limit_nothing_is_driven():
-    with pytest.raises(ValueError, match="tool_tilt_max is 0"):
-        ToolWatch(ToolSettings(), FRAME)
+@given(st.floats(0.0, math.pi), st.floats(-3.0, 3.0))
+def test_a_tool_that_may_point_anywhere_has_no_tilt(angle, yaw):
+    assert ToolWatch("tcp_pose", FRAME, None).check(FRAME, tilted(angle, yaw)) == ""

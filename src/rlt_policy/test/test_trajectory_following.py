@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from axis_columns import AxisColumns
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from trajectory_controller import Trajectory, TrajectoryController, TrajectoryPoint, interpolate
 from trajectory_following import follow
 
-from rlt_core.contract import VectorSpec
+from rlt_core.action_space import ActionSpace, joints
 from rlt_core.control.motion_limits import MotionLimiter
-from rlt_core.settings import MotionLimits
 from rlt_policy.outputs.motion_plan import REST_SECONDS
 
 DT = 0.02
 LAG_S = 0.03
 JITTER_S = 0.004
-LIMITS = MotionLimits([-1.0, -2.0], [1.0, 2.0], [0.4, 2.0], [10.0, 40.0], [0.5, 0.5])
-SPEC = VectorSpec(("a", "b"), ("rad", "rad"), "delta_joint")
+COLUMNS = AxisColumns([-1.0, -2.0], [1.0, 2.0], [0.4, 2.0], [10.0, 40.0], [0.5, 0.5])
+LIMITS = COLUMNS.by_axis(("a", "b"))
+SPACE = ActionSpace((joints("arm", ("a", "b")),))
 
 
 def limited(wishes, place=(0.0, 0.0)):
-    limiter = MotionLimiter(SPEC, DT, LIMITS)
+    limiter = MotionLimiter(SPACE, DT, COLUMNS.limits(SPACE))
     limiter.start(np.array(place))
     return [limiter.limit(np.array(wish), None) for wish in wishes]
 
@@ -46,8 +47,8 @@ def test_the_command_is_inside_the_limits_and_rests_in_time(
     controller = TrajectoryController(place, lag, rate, desired)
     done = follow(limited(wishes, place), LIMITS, DT, controller, jitter, seed=seed)
     assert done.rejected == 0
-    assert (done.command >= np.array(LIMITS.position_min) - 1e-9).all()
-    assert (done.command <= np.array(LIMITS.position_max) + 1e-9).all()
+    assert (done.command >= np.array(COLUMNS.position_min) - 1e-9).all()
+    assert (done.command <= np.array(COLUMNS.position_max) + 1e-9).all()
     resting = done.command[done.times >= done.sent[-1] + REST_SECONDS]
     assert len(resting) > 10
     np.testing.assert_allclose(resting, np.broadcast_to(resting[-1], resting.shape), atol=1e-9)
@@ -64,7 +65,7 @@ def test_the_command_is_smooth_whatever_the_controller_is_set_to(
     controller = TrajectoryController(place, lag, rate, desired)
     done = follow(limited(wishes, place), LIMITS, DT, controller, jitter, seed=seed)
     acceleration = np.diff(done.command, 2, axis=0) * rate**2
-    assert (np.abs(acceleration) <= 3.0 * np.array(LIMITS.acceleration)).all()
+    assert (np.abs(acceleration) <= 3.0 * np.array(COLUMNS.acceleration)).all()
 
 
 @settings(deadline=None, max_examples=60)

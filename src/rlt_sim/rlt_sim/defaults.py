@@ -9,12 +9,13 @@ from typing import Any, TypeVar
 
 import yaml
 
+from rlt_core.control.motion_limits import MotionLimits
 from rlt_core.episodes.task_file import read_task
 from rlt_core.files import named_file
+from rlt_core.robot.robot_file import read_robot
 from rlt_core.settings import (
     AgentSettings,
     ChunkSettings,
-    MotionLimits,
     ScheduleSettings,
     TrainingSettings,
     build,
@@ -65,7 +66,6 @@ def installed(task: str) -> Installed:
     config = share / "config"
     content = read_task(named_file("task", task, config / "tasks"))
     defaults = _parameters(config / "rlt.yaml")
-    robot = _parameters(config / "robots" / "sim.yaml")
     learner, episodes = defaults["learner"], defaults["episodes"]
     limits = {key: getattr(content, key) for key in ("time_limit_ticks", "time_limit")}
     return Installed(
@@ -73,7 +73,7 @@ def installed(task: str) -> Installed:
         model=share / "models" / content.task,
         instruction=content.instruction,
         world=content.world,
-        limits=_take(MotionLimits, robot["**"]),
+        limits=read_robot(config / "robots" / "sim.yaml").limits,
         schedule=_take(ScheduleSettings, episodes | limits),
         agent=_take(AgentSettings, learner),
         training=_take(TrainingSettings, learner),

@@ -26,7 +26,7 @@ from rlt_node import qos
 from rlt_node.conversions import (
     axes_of_pose,
     doubles,
-    fill_pose,
+    fill_pose_down,
     floats,
     image_to_msg,
     stamp_of_tick,
@@ -135,7 +135,7 @@ class _Driver:
         state = self._world.state()
         self._publish_task(tick)
         self._pose.header.stamp = self._wrench.header.stamp = stamp
-        fill_pose(self._pose, state.tcp)
+        fill_pose_down(self._pose, state.tcp)
         self._poses.publish(self._pose)
         if tick % self._stride == 0:
             for camera, image in self._world.render().items():

@@ -34,7 +34,7 @@ def test_the_installed_defaults_are_those_of_the_task_and_the_robot(defaults):
     assert defaults.model.is_dir()
     assert defaults.world == {"clearance_m": 0.0003}
     assert defaults.schedule.time_limit_ticks == 480
-    assert len(defaults.limits.velocity) == 4
+    assert len(defaults.limits.groups["arm"]) == 4
 
 
 def test_an_unknown_task_is_named_with_the_known_ones():

@@ -14,7 +14,7 @@ from rlt_core.contract import Contract
 from rlt_core.control.chunk_scheduler import NOTHING, ChunkScheduler, Planned
 from rlt_core.control.control_clock import ControlClock, Lateness
 from rlt_core.control.input_validation import InputValidator
-from rlt_core.control.motion_limits import MotionLimiter
+from rlt_core.control.motion_limits import MotionLimiter, MotionLimits
 from rlt_core.control.rejection import HELD_FOR_THE_EPISODE, TRIP, Rejection
 from rlt_core.control.robot_response import PATIENCE_S, Response
 from rlt_core.control.takeover import ControlAuthority, Takeover
@@ -26,7 +26,7 @@ from rlt_core.records import (
     RobotState,
     Source,
 )
-from rlt_core.settings import ChunkSettings, MotionLimits
+from rlt_core.settings import ChunkSettings
 
 EARLY_CHUNKS = 4
 """Chunks kept for an episode that has not started here yet; more would be a policy fault."""
@@ -104,9 +104,8 @@ class ControlLoop:
         self.fault: Rejection | None = None
         self.rejections: Counter[str] = Counter()
         self._limiter = MotionLimiter(contract.action, contract.dt, limits)
-        allowed_error = self._limiter.max_tracking_error
-        self._validator = InputValidator(contract, self._limiter.max_increment, allowed_error)
-        self._response = Response(allowed_error, contract.action.circular, contract.dt)
+        self._validator = InputValidator(contract, self._limiter)
+        self._response = Response(contract.action, self._limiter.max_tracking_error, contract.dt)
         self._scheduler = ChunkScheduler(contract, chunks)
         self._human_silence = chunks.human_silence_ticks * unit
         self._takeover = Takeover(self._human_silence)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rlt_core.contract import Contract
-from rlt_core.control.angles import all_near
+from rlt_core.control.motion_limits import MotionLimiter
 from rlt_core.control.rejection import Rejection
 from rlt_core.records import ActionChunk, HumanInput, RobotState, Source
 
@@ -28,27 +28,22 @@ POLICIES = (Source.BASE, Source.ACTOR)
 class InputValidator:
     """Checks chunks, human commands and robot states against the contract."""
 
-    def __init__(
-        self,
-        contract: Contract,
-        max_increment: NDArray[np.float64],
-        max_tracking_error: NDArray[np.float64],
-    ) -> None:
+    def __init__(self, contract: Contract, limiter: MotionLimiter) -> None:
         """Set up.
 
         Args:
             contract: The contract of the run.
-            max_increment: (A,), SI, the velocity limit as an increment per tick.
-            max_tracking_error: (A,), SI, largest distance of set-point and measured position.
+            limiter: Knows the motion limits.
         """
+        self._space = contract.action
         self._axes = contract.action.names
-        self._circular = contract.action.circular
         self._chunk = contract.chunk
         self._tail = contract.horizon - contract.planning_delay_ticks - contract.chunk
         self._hash = contract.hash()
-        self._implausible = IMPLAUSIBLE * max_increment
-        self._max_increment = max_increment
-        self._max_tracking_error = max_tracking_error
+        self._implausible = IMPLAUSIBLE * limiter.max_increment
+        self._max_increment = limiter.max_increment
+        self._max_step = limiter.max_step
+        self._max_tracking_error = limiter.max_tracking_error
 
     def check_chunk(self, chunk: ActionChunk) -> ActionChunk | Rejection:
         """Return the chunk with its axes in the contract's order, or why it is rejected."""
@@ -152,15 +147,15 @@ class InputValidator:
         if previous is None:
             return None
         ticks = max(1, state.tick - previous.tick)
-        moved = np.abs(all_near(position, previous.position, self._circular) - previous.position)
-        allowed = 2.0 * self._max_tracking_error + ticks * self._max_increment
+        moved = self._space.distances(position, previous.position)
+        allowed = 2.0 * self._max_tracking_error + ticks * self._max_step
         if (moved > allowed).any():
-            axis = int(np.argmax(moved - allowed))
+            most = int(np.argmax(moved - allowed))
             return Rejection(
                 "jump",
-                f"{what}: {self._axes[axis]} moved by {moved[axis]:.4g} in {ticks} tick(s), more "
-                f"than the plausible {allowed[axis]:.4g}: check sensor and driver; the controller "
-                "holds until the next episode",
+                f"{what}: {self._space.measures[most]} moved by {moved[most]:.4g} in {ticks} "
+                f"tick(s), more than the plausible {allowed[most]:.4g}: check sensor and driver; "
+                "the controller holds until the next episode",
             )
         return None
 

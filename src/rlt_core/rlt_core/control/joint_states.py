@@ -1,4 +1,4 @@
-"""Measured joints, merged by name: several drivers may publish on one topic `joint_states`.
+"""Measured joints, merged by name: several drivers may publish on one topic, `joint_states`.
 
 Each driver names its own joints (an arm's six, a gripper's one) and need not know the others.
 """
@@ -40,12 +40,14 @@ class JointStates:
         heard: By name, for all joints: time of the last update, monotonic seconds; -inf: never.
     """
 
-    def __init__(self, names: Iterable[str]) -> None:
+    def __init__(self, names: Iterable[str], topic: str = "joint_states") -> None:
         """Set up.
 
         Args:
             names: The joints to keep; others in a message are ignored.
+            topic: Where they are published, for messages.
         """
+        self._topic = topic
         self.samples: dict[str, JointSample] = {}
         self.heard = dict.fromkeys(names, -math.inf)
         self._stamps = Stamps()
@@ -60,10 +62,10 @@ class JointStates:
         at = min(self.heard.values())
         silent = [name for name, heard in self.heard.items() if heard == at]
         if len(silent) < len(self.heard):
-            return f"{', '.join(silent)} in joint_states", at
+            return f"{', '.join(silent)} in {self._topic}", at
         if at == -math.inf and self._strangers:
-            return f"joint_states (which names {', '.join(self._strangers)} only)", at
-        return "joint_states", at
+            return f"{self._topic} (which names {', '.join(self._strangers)} only)", at
+        return self._topic, at
 
     def merge(
         self,
@@ -89,7 +91,8 @@ class JointStates:
         if not wanted:
             self._strangers = tuple(names)
             return []
-        _require_whole(names, wanted, {"positions": positions, "velocities": velocities})
+        values = {"positions": positions, "velocities": velocities}
+        _require_whole(self._topic, names, wanted, values)
         if len(positions) == 0:
             return []
         later = self._stamps.fresh(wanted, stamp)
@@ -102,7 +105,7 @@ class JointStates:
 
 
 def _require_whole(
-    names: Sequence[str], wanted: Sequence[str], values: dict[str, Sequence[float]]
+    topic: str, names: Sequence[str], wanted: Sequence[str], values: dict[str, Sequence[float]]
 ) -> None:
     """Check that a message names each joint once and has a value for every name, or none.
 
@@ -112,11 +115,11 @@ def _require_whole(
     twice = sorted({name for name in wanted if wanted.count(name) > 1})
     if twice:
         raise ValueError(
-            f"joint_states names {', '.join(twice)} twice in one message: check the robot driver"
+            f"{topic} names {', '.join(twice)} twice in one message: check the robot driver"
         )
     for what, numbers in values.items():
         if len(numbers) not in (0, len(names)):
             raise ValueError(
-                f"joint_states names {len(names)} joints ({', '.join(names)}) and has "
+                f"{topic} names {len(names)} joints ({', '.join(names)}) and has "
                 f"{len(numbers)} {what}: expected one for each name or none; check the robot driver"
             )

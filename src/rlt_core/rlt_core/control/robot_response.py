@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
-from rlt_core.control.angles import all_near
+from rlt_core.action_space import ActionSpace
 
 Vector = NDArray[np.float64]
 
@@ -29,17 +27,18 @@ class Response:
         still: Whether the robot has failed to follow.
     """
 
-    def __init__(self, max_tracking_error: Vector, circular: Sequence[bool], dt: float) -> None:
+    def __init__(self, space: ActionSpace, max_tracking_error: Vector, dt: float) -> None:
         """Set up.
 
         Args:
-            max_tracking_error: (A,), SI, largest distance of set-point and measured position.
-            circular: Which axes are angles on a circle.
+            space: The action axes.
+            max_tracking_error: (M,), SI, largest distance of set-point and measured position, by
+                the space's `measures`.
             dt: Control period in seconds.
         """
         self.still = False
+        self._space = space
         self._max_tracking_error = max_tracking_error
-        self._circular = circular
         self._patience = round(PATIENCE_S / dt)
         self._start: Vector | None = None
         self._ticks = 0
@@ -52,12 +51,10 @@ class Response:
         """Note a tick's set-point and measured position, both (A,), SI."""
         if self._start is None:
             return
-        if (self._away(measured, self._start) > MOVED * self._max_tracking_error).any():
+        if (self._space.distances(measured, self._start) > MOVED * self._max_tracking_error).any():
             self.still, self._start = False, None
             return
-        stretched = (self._away(measured, setpoint) > STRETCHED * self._max_tracking_error).any()
+        away = self._space.distances(measured, setpoint)
+        stretched = (away > STRETCHED * self._max_tracking_error).any()
         self._ticks = self._ticks + 1 if stretched else 0
         self.still = self.still or self._ticks > self._patience
-
-    def _away(self, place: Vector, other: Vector) -> Vector:
-        return np.abs(all_near(place, other, self._circular) - other)

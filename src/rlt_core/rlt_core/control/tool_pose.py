@@ -12,8 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-AXES = ("x", "y", "z", "yaw")
-Quaternion = tuple[float, float, float, float]
+from rlt_core.control.rotations import Quaternion
 
 
 def tool_quaternion(yaw: float) -> Quaternion:

@@ -13,7 +13,7 @@ from rlt_core.control.motion_limits import normalised_bound
 from rlt_core.log import checkpoint
 from rlt_core.log.stream import OtherLog
 from rlt_core.rl.trainer import Trainer, TrainerStatus
-from rlt_core.settings import AgentSettings, MotionLimits, TrainingSettings, setting
+from rlt_core.settings import AgentSettings, TrainingSettings, setting
 from rlt_interfaces.srv import PauseLearning, SaveCheckpoint
 from rlt_learner.learner.checkpoints import Checkpoints
 from rlt_learner.learner.robot_link import RobotLink
@@ -22,7 +22,7 @@ from rlt_learner.learner.status import learner_health, new_faults
 from rlt_learner.learner.tensorboard import TensorBoard
 from rlt_learner.learner.worker import Worker
 from rlt_node.diagnostics import Diagnostics, Health, Level
-from rlt_node.graph import GraphSettings
+from rlt_node.graph import GraphSettings, RobotSettings
 from rlt_node.lifecycle import SelfStartingNode
 from rlt_node.parameters import declare, refuse_unknown
 from rlt_node.priority import lower_priority
@@ -57,7 +57,7 @@ class LearnerNode(SelfStartingNode):
         self._graph = declare(self, GraphSettings, without=("silence_s",))
         self._settings = declare(self, LearnerSettings)
         self._agent = declare(self, AgentSettings, without=EXPLORATION)
-        self._training, self._limits = declare(self, TrainingSettings), declare(self, MotionLimits)
+        self._training, self._robot = declare(self, TrainingSettings), declare(self, RobotSettings)
         refuse_unknown(self)
         torch.set_num_threads(1)
         if not self._graph.lockstep:
@@ -72,8 +72,8 @@ class LearnerNode(SelfStartingNode):
         self._contract = contract = self._graph.contract()
         settings, log = self._settings, self.get_logger()
         self._trainer = Trainer(
-            contract, normalised_bound(self._limits, contract), self._agent, self._training,
-            settings.seed,
+            contract, normalised_bound(self._robot.read(contract).limits, contract), self._agent,
+            self._training, settings.seed,
         )
         output = Path(settings.output) if settings.output else None
         self._tensorboard = TensorBoard(output and output / "tensorboard", log.error)

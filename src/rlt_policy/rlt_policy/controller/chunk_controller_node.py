@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rlt_core.control.control_loop import ControlLoop
 from rlt_core.control.rejection import Rejection
 from rlt_core.records import ControlStep
-from rlt_core.settings import ChunkSettings, MotionLimits, setting
+from rlt_core.settings import ChunkSettings, setting
 from rlt_interfaces.msg import ActionChunk, HumanCommand, Observation
 from rlt_interfaces.msg import ControlStep as ControlStepMessage
 from rlt_interfaces.msg import EpisodeState as EpisodeMessage
@@ -29,7 +29,7 @@ from rlt_node.conversions import (
 )
 from rlt_node.diagnostics import Diagnostics, Health
 from rlt_node.fault_log import Fault, FaultLog
-from rlt_node.graph import GraphSettings
+from rlt_node.graph import GraphSettings, RobotSettings
 from rlt_node.node import FailFastNode
 from rlt_node.parameters import declare, refuse_unknown
 from rlt_node.rates import Rate
@@ -38,16 +38,15 @@ from rlt_policy.controller.health import controller_health, source_of
 from rlt_policy.controller.lockstep import Lockstep
 from rlt_policy.controller.observation_watch import ObservationWatch
 from rlt_policy.controller.real_time import RealTime
-from rlt_policy.outputs import load_output
+from rlt_policy.outputs.group_outputs import GroupOutputs
 
 Vector = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class OutputSettings:
-    """How the robot is driven."""
+class PrioritySettings:
+    """Priority of the control loop."""
 
-    output: str = setting("cartesian_pose", "robot output: an entry point of rlt.robot_output")
     realtime_priority: int = setting(
         10, "real time: SCHED_FIFO priority of the process if the system grants it; 0: none",
         low=0, high=98,
@@ -61,18 +60,16 @@ class ChunkControllerNode(FailFastNode):
         """Check limits and contract, connect to the robot, and in real time start the clock."""
         super().__init__("chunk_controller")
         self._graph = declare(self, GraphSettings)
-        settings = declare(self, OutputSettings)
-        limits, chunks = declare(self, MotionLimits), declare(self, ChunkSettings)
+        settings, chunks = declare(self, PrioritySettings), declare(self, ChunkSettings)
+        chosen = declare(self, RobotSettings)
+        refuse_unknown(self)
         self._contract = contract = self._graph.contract()
-        lockstep = self._graph.lockstep
-        self._control = ControlLoop(contract, limits, chunks, real_time=not lockstep)
+        robot, lockstep = chosen.read(contract), self._graph.lockstep
+        self._control = ControlLoop(contract, robot.limits, chunks, real_time=not lockstep)
         self._observed = ObservationWatch()
         self._fault_log, self._rate = FaultLog(self.get_logger()), Rate()
         self._steps = self.create_publisher(ControlStepMessage, "control_step", qos.LOG)
-        self._output = load_output(settings.output)(
-            self, contract, limits, lockstep, self._on_position
-        )
-        refuse_unknown(self)  # the output declares its own parameters
+        self._output = GroupOutputs(self, robot, lockstep, self._on_position)
         self._ticks = self._lockstep() if lockstep else self._real_time()
         self._connect()
         self._ticks.start(settings.realtime_priority)
@@ -147,7 +144,7 @@ class ChunkControllerNode(FailFastNode):
 
     def _report_fault(self, fault: Rejection) -> None:
         """Log why the robot holds; the observer logs why the policy gets no observations."""
-        source, now = source_of(fault.code, self._output.state.heard), time.monotonic()
+        source, now = source_of(fault.code, self._output.heard), time.monotonic()
         if fault.code == "silent" and self._observed.unanswerable(now):
             return
         self._report(source, fault, f"holding: {source}")
@@ -161,5 +158,5 @@ class ChunkControllerNode(FailFastNode):
     def _health(self) -> Health:
         with self._ticks.lock:
             now, control = time.monotonic(), self._control.health()
-            heard = min(self._output.state.heard.values())
+            heard = min(self._output.heard.values())
             return controller_health(control, self._rate.summary("control_step", now), now - heard)

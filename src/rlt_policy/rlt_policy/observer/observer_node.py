@@ -16,15 +16,14 @@ from typing import Any
 
 import numpy as np
 from geometry_msgs.msg import PoseStamped, WrenchStamped
-from sensor_msgs.msg import Image, JointState
+from sensor_msgs.msg import CompressedImage, Image, JointState
 
-from rlt_core.contract import CameraSpec
 from rlt_interfaces.msg import ControlStep, Observation
 from rlt_node import qos
 from rlt_node.conversions import seconds, stamp_of
 from rlt_node.diagnostics import Diagnostics, Health, Level
 from rlt_node.fault_log import Fault, FaultLog
-from rlt_node.graph import GraphSettings
+from rlt_node.graph import GraphSettings, RobotSettings
 from rlt_node.node import FailFastNode
 from rlt_node.parameters import declare, refuse_unknown
 from rlt_node.process import NodeError
@@ -32,14 +31,14 @@ from rlt_node.rates import Rate, Spread
 from rlt_policy.backlog import Backlog
 from rlt_policy.observer.camera_images import camera_image
 from rlt_policy.observer.frozen_camera import Vector
-from rlt_policy.observer.proprioception import JOINTS, POSE, WRENCH, Parts, element_of
+from rlt_policy.observer.proprioception import Parts, elements_of
 from rlt_policy.observer.source_history import Sample
 from rlt_policy.observer.source_pairing import Moment, ObserverSettings, Sources
 
 START_SECONDS = 5.0  # in which drivers may still be starting
 SILENT_SECONDS = 2.0  # without a control step
-MESSAGES = {POSE: PoseStamped, WRENCH: WrenchStamped, JOINTS: JointState}
-IMAGES = "/image_raw"
+MESSAGES = {"pose": PoseStamped, "wrench": WrenchStamped, "joints": JointState}
+TRANSPORTS = {"raw": Image, "compressed": CompressedImage}
 REJECTIONS = (
     "missing", "age", "latency", "skew", "frozen", "queued", "nonfinite", "joints", "frame",
     "image",
@@ -64,16 +63,23 @@ class ObserverNode(FailFastNode):
         """Subscribe to the contract's cameras and to what its proprioception needs."""
         super().__init__("observer")
         self._graph = declare(self, GraphSettings)
-        settings = declare(self, ObserverSettings)
+        settings, chosen = declare(self, ObserverSettings), declare(self, RobotSettings)
         refuse_unknown(self)
         self._contract = contract = self._graph.contract()
-        self._elements = [element_of(name) for name in contract.proprio.names]
-        self._cameras = {camera_topic(spec): spec for spec in contract.cameras}
-        self._parts = Parts(self._elements, contract.proprio.frame)
-        robot = [topic for topic in MESSAGES if any(e.topic == topic for e in self._elements)]
+        robot = chosen.read(contract)
+        self._elements = elements_of(
+            contract.proprio.names, robot.proprioception, contract.action
+        )
+        self._cameras = {robot.cameras[spec.name].topic: spec for spec in contract.cameras}
+        self._fits = {camera.topic: camera.fit for camera in robot.cameras.values()}
+        used = {element.topic for element in self._elements}
+        measured = [source for source in robot.proprioception if source.topic in used]
+        self._parts = Parts(self._elements, measured)
         self._topics = {topic: [topic] for topic in self._cameras} | {
-            topic: list(dict.fromkeys(e.source for e in self._elements if e.topic == topic))
-            for topic in robot
+            source.topic: list(
+                dict.fromkeys(e.source for e in self._elements if e.topic == source.topic)
+            )
+            for source in measured
         }
         self._names = [name for names in self._topics.values() for name in names]
         self._sources = Sources(self._names, self._cameras, settings)
@@ -89,11 +95,17 @@ class ObserverNode(FailFastNode):
         self._published = Rate()
         self._age, self._skew = Spread(), Spread()
         self._publisher = self.create_publisher(Observation, "observation", qos.BARRIER)
-        profile = qos.sensor(self._graph.lockstep)
         receive = self._collect if self._graph.lockstep else self._keep
-        for topic in self._topics:
+        for source in measured:
             self.create_subscription(
-                MESSAGES.get(topic, Image), topic, self._receiver(receive, topic), profile
+                MESSAGES[source.type], source.topic, self._receiver(receive, source.topic),
+                qos.sensor(self._graph.lockstep),
+            )
+        for camera in (robot.cameras[spec.name] for spec in contract.cameras):
+            real = qos.RELIABLE_SENSOR if camera.reliability == "reliable" else qos.SENSOR
+            self.create_subscription(
+                TRANSPORTS[camera.transport], camera.topic, self._receiver(receive, camera.topic),
+                qos.BARRIER if self._graph.lockstep else real,
             )
         if self._graph.lockstep:
             self.create_timer(0.5, self._watch)
@@ -113,7 +125,7 @@ class ObserverNode(FailFastNode):
             except ValueError as error:
                 if self._graph.lockstep:
                     raise NodeError(str(error)) from error
-                code = "joints" if topic == JOINTS else "frame"
+                code = "joints" if isinstance(message, JointState) else "frame"
                 self._sources.reject(Fault(code, topic, str(error)), now)
                 return
             if parts:
@@ -216,7 +228,7 @@ class ObserverNode(FailFastNode):
         images = []
         for topic, spec in self._cameras.items():
             try:
-                images.append(camera_image(samples[topic].message, spec))
+                images.append(camera_image(samples[topic].message, spec, self._fits[topic]))
             except ValueError as error:
                 return Fault("image", topic, f"{topic} at tick {tick}: {error}")
         stamps = {
@@ -242,7 +254,8 @@ class ObserverNode(FailFastNode):
         now, lockstep = time.monotonic(), self._graph.lockstep
         values: dict[str, object] = {}
         for topic, rate in self._rates.items():
-            short = topic.removesuffix(IMAGES)
+            spec = self._cameras.get(topic)
+            short = topic if spec is None else spec.name
             values |= rate.summary(short, now)
             for what, by_source in (
                 ("age", self._sources.ages(now)), ("latency", self._sources.latencies()),
@@ -259,8 +272,3 @@ class ObserverNode(FailFastNode):
             silent = "no control_step arrives, so nothing is observed: check chunk_controller"
             return Health(Level.STALE, silent, values)
         return Health(Level.ERROR if self._fault else Level.OK, self._fault or "ok", values)
-
-
-def camera_topic(spec: CameraSpec) -> str:
-    """Topic of a camera's images."""
-    return spec.name + IMAGES

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rlt_core.action_space import ActionSpace, ToolGroup
 from rlt_core.control.joint_states import JointStates
+from rlt_core.control.rotations import Quaternion, between
 from rlt_core.control.tool_pose import frame_fault, tool_yaw
+from rlt_core.robot.robot_file import JointSource, PoseSource, Source, WrenchSource
 
-POSE, WRENCH, JOINTS = "tcp_pose", "tcp_wrench", "joint_states"
 VELOCITY = ".velocity"
+PLACE, ROTATION = ("x", "y", "z"), ("rx", "ry", "rz")
+FORCE, TORQUE = ("fx", "fy", "fz"), ("tx", "ty", "tz")
 
 
 @dataclass(frozen=True)
@@ -22,22 +26,20 @@ class Element:
         topic: Where it comes from.
         read: Reads its value from a part of that topic, see `Parts`.
         joint: The joint it belongs to, empty if it belongs to the tool.
+        is_position: Whether it is a position, in m or rad, that does not wrap around at a full
+            turn.
     """
 
     name: str
     topic: str
     read: Callable[[Any], float]
     joint: str = ""
+    is_position: bool = False
 
     @property
     def source(self) -> str:
         """Name of the part that it is read from."""
-        return _of(self.joint) if self.joint else self.topic
-
-    @property
-    def is_position(self) -> bool:
-        """Whether it is a position, in m or rad, that does not wrap around at a full turn."""
-        return self.name == self.joint or (self.topic == POSE and self.name != "yaw")
+        return _of(self.joint, self.topic) if self.joint else self.topic
 
 
 class Parts:
@@ -47,15 +49,22 @@ class Parts:
     gripper may both publish there, each its own joints.
     """
 
-    def __init__(self, elements: Iterable[Element], frame: str) -> None:
+    def __init__(self, elements: Iterable[Element], sources: Iterable[Source]) -> None:
         """Set up.
 
         Args:
             elements: What is read from the parts.
-            frame: Frame in which the tool's pose and wrench are expected.
+            sources: The topics, with the frame in which a tool's pose and wrench are expected.
         """
-        self._frame = frame
-        self._joints = JointStates(element.joint for element in elements if element.joint)
+        joints: dict[str, list[str]] = {}
+        for element in elements:
+            if element.joint:
+                joints.setdefault(element.topic, []).append(element.joint)
+        self._joints = {topic: JointStates(names, topic) for topic, names in joints.items()}
+        self._frames = {
+            source.topic: source.frame
+            for source in sources if not isinstance(source, JointSource)
+        }
 
     def of(self, topic: str, message: Any, stamp: float, now: float) -> dict[str, Any]:
         """The parts of a message, by name; empty if it holds none of the elements.
@@ -70,39 +79,94 @@ class Parts:
             ValueError: If joint_states is malformed, or the tool's pose or wrench is in another
                 frame.
         """
-        framed = topic in (POSE, WRENCH)
-        fault = frame_fault(topic, message.header.frame_id, self._frame) if framed else ""
-        if fault:
-            raise ValueError(fault)
-        if topic != JOINTS:
+        if topic in self._frames:
+            fault = frame_fault(topic, message.header.frame_id, self._frames[topic])
+            if fault:
+                raise ValueError(fault)
+        if topic not in self._joints:
             return {topic: message}
-        updated = self._joints.merge(message.name, message.position, message.velocity, stamp, now)
-        return {_of(joint): self._joints.samples[joint] for joint in updated}
+        joints = self._joints[topic]
+        updated = joints.merge(message.name, message.position, message.velocity, stamp, now)
+        return {_of(joint, topic): joints.samples[joint] for joint in updated}
 
 
-def element_of(name: str) -> Element:
-    """Where an element of proprioception comes from.
+def elements_of(
+    names: Sequence[str], sources: Sequence[Source], action: ActionSpace
+) -> list[Element]:
+    """Where the elements of proprioception come from.
 
-    x, y, z, yaw belong to the tool's pose; fx, fy, fz, tx, ty, tz to its wrench; any other name is
-    a joint's position, or its velocity if it ends in ".velocity".
+    x, y, z and yaw or rx, ry, rz belong to a tool's pose; fx, fy, fz, tx, ty, tz to its wrench; any
+    other name is a joint's position, or its velocity if it ends in ".velocity".
+
+    Args:
+        names: The elements' names in the contract.
+        sources: What the robot measures.
+        action: Its action groups: rx, ry, rz count from the nominal orientation of the tool group
+            whose axes begin with the same prefix.
+
+    Raises:
+        ValueError: If the robot does not measure one of them.
     """
-    if name in ("x", "y", "z"):
-        return Element(name, POSE, lambda message: getattr(message.pose.position, name))
-    if name == "yaw":
-        return Element(name, POSE, _yaw)
-    if name in ("fx", "fy", "fz"):
-        return Element(name, WRENCH, lambda message: getattr(message.wrench.force, name[1]))
-    if name in ("tx", "ty", "tz"):
-        return Element(name, WRENCH, lambda message: getattr(message.wrench.torque, name[1]))
-    if name.endswith(VELOCITY):
-        return Element(name, JOINTS, lambda joint: joint.velocity, name.removesuffix(VELOCITY))
-    return Element(name, JOINTS, lambda joint: joint.position, name)
+    return [_element(name, sources, action) for name in names]
 
 
-def _of(joint: str) -> str:
-    return f"{joint} in {JOINTS}"
+def _element(name: str, sources: Sequence[Source], action: ActionSpace) -> Element:
+    for source in sources:
+        if isinstance(source, PoseSource) and name.startswith(source.prefix):
+            axis = name.removeprefix(source.prefix)
+            if axis in PLACE:
+                return Element(name, source.topic, _place_reader(axis), is_position=True)
+            if axis == "yaw":
+                return Element(name, source.topic, lambda message: tool_yaw(*_turn(message)))
+            if axis in ROTATION:
+                read = _rotation_reader(axis, _nominal(name, action))
+                return Element(name, source.topic, read, is_position=True)
+        elif isinstance(source, WrenchSource) and name.startswith(source.prefix):
+            axis = name.removeprefix(source.prefix)
+            if axis in FORCE + TORQUE:
+                return Element(name, source.topic, _wrench_reader(axis))
+    for source in sources:
+        if isinstance(source, JointSource):
+            joint = name.removesuffix(VELOCITY)
+            if joint != name:
+                return Element(name, source.topic, lambda sample: float(sample.velocity), joint)
+            return Element(name, source.topic, lambda sample: float(sample.position), joint, True)
+    known = ", ".join(f"{source.type} {source.topic}" for source in sources) or "nothing"
+    raise ValueError(
+        f"the model's proprioception has {name}, but the robot file measures {known}: add the "
+        "source of it to its proprioception"
+    )
 
 
-def _yaw(message: Any) -> float:
+def _place_reader(axis: str) -> Callable[[Any], float]:
+    return lambda message: float(getattr(message.pose.position, axis))
+
+
+def _rotation_reader(axis: str, nominal: Quaternion) -> Callable[[Any], float]:
+    index = ROTATION.index(axis)
+    return lambda message: float(between(nominal, _turn(message))[index])
+
+
+def _wrench_reader(axis: str) -> Callable[[Any], float]:
+    part = "force" if axis in FORCE else "torque"
+    return lambda message: float(getattr(getattr(message.wrench, part), axis[1]))
+
+
+def _nominal(name: str, action: ActionSpace) -> Quaternion:
+    """The nominal orientation of the tool group that has an axis of this name."""
+    for group in action.groups:
+        if isinstance(group, ToolGroup) and name in group.names:
+            return group.nominal
+    raise ValueError(
+        f"the model's proprioception has {name}, but no action group of kind tool has an axis of "
+        "this name, so its nominal orientation is unknown"
+    )
+
+
+def _turn(message: Any) -> Quaternion:
     turn = message.pose.orientation
-    return tool_yaw(turn.x, turn.y, turn.z, turn.w)
+    return turn.x, turn.y, turn.z, turn.w
+
+
+def _of(joint: str, topic: str) -> str:
+    return f"{joint} in {topic}"

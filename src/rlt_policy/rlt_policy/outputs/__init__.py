@@ -9,19 +9,21 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable
 from importlib.metadata import entry_points
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 
-from rlt_core.contract import Contract
 from rlt_core.records import ControlStep
-from rlt_core.settings import MotionLimits
+from rlt_core.robot.entries import Entry, check_entries
+from rlt_core.robot.robot_file import GroupEntry
 
 GROUP = "rlt.robot_output"
 OnPosition = Callable[[int, NDArray[np.float64], str], None]
+E = TypeVar("E", bound=Entry)
+G = TypeVar("G", bound=GroupEntry)
 
 
 class RobotListener(Protocol):
@@ -33,7 +35,7 @@ class RobotListener(Protocol):
 
 
 class RobotOutput(abc.ABC):
-    """Connects the controller to one kind of robot interface.
+    """Connects the controller to the interface of the robot that drives one group of axes.
 
     Attributes:
         state: Receives the state of the robot.
@@ -48,24 +50,24 @@ class RobotOutput(abc.ABC):
     def __init__(
         self,
         node: Node,
-        contract: Contract,
-        limits: MotionLimits,
+        entry: GroupEntry,
+        rate_hz: float,
         lockstep: bool,
         on_position: OnPosition,
     ) -> None:
         """Connect to the robot.
 
         Args:
-            node: The node that owns publishers, subscriptions and the output's own parameters.
-            contract: The contract of the run.
-            limits: Motion limits, one value per action axis.
+            node: The node that owns publishers and subscriptions.
+            entry: What the robot's file says of the group.
+            rate_hz: Control rate.
             lockstep: Whether the simulator's stamps count the ticks.
             on_position: Called for every measured state with the tick (0 outside lockstep), the
-                measured position on the action axes, float64 (A,), SI, and a sentence that says
+                measured position on the group's n axes, float64 (n,), SI, and a sentence that says
                 why the robot must not move, empty if it may. Nothing moves before the first call.
 
         Raises:
-            ValueError: If this output cannot drive the contract's action axes.
+            ValueError: If this output cannot drive the group, or an option is invalid.
         """
 
     @abc.abstractmethod
@@ -74,10 +76,38 @@ class RobotOutput(abc.ABC):
 
         The message must stop the robot within 100 ms if none follows, or hold it at the
         set-point.
+
+        Args:
+            step: The step, its set-point and increment on the group's axes only.
         """
 
 
-def require_real_time(output: str, lockstep: bool) -> None:
+def options_of(entry: GroupEntry, options: type[E]) -> E:
+    """The options of a group's output, as the output declares them.
+
+    Raises:
+        ValueError: If they are invalid; names all errors.
+    """
+    where = f"output {entry.output.type} of group {entry.group} in the robot file"
+    return check_entries(where, entry.output.options, options)
+
+
+def require_kind(entry: GroupEntry, *kinds: type[G]) -> G:
+    """Reject a group whose kind an output cannot drive.
+
+    Raises:
+        ValueError: If it cannot; names those that it can.
+    """
+    if not isinstance(entry, kinds):
+        known = " or ".join(kind.model_fields["kind"].annotation.__args__[0] for kind in kinds)
+        raise ValueError(
+            f"robot output {entry.output.type} drives groups of kind {known}, but group "
+            f"{entry.group} is of kind {entry.kind}: choose another output"
+        )
+    return entry
+
+
+def require_real_time(entry: GroupEntry, lockstep: bool) -> None:
     """Reject lockstep, where only the simulated robot counts the ticks.
 
     Raises:
@@ -85,8 +115,8 @@ def require_real_time(output: str, lockstep: bool) -> None:
     """
     if lockstep:
         raise ValueError(
-            f"robot output {output} works in real time only: set mode to real_time, or drive the "
-            "simulated robot with cartesian_pose"
+            f"robot output {entry.output.type} works in real time only: set mode to real_time, or "
+            "drive the simulated robot with cartesian_pose"
         )
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rlt_core.settings import MotionLimits
+from rlt_core.robot.limits import AxisLimits, column
 
 Vector = NDArray[np.float64]
 
@@ -42,13 +42,12 @@ class Braking:
     """Computes the motion from any point to rest."""
 
     def __init__(
-        self, axis_names: Sequence[str], limits: MotionLimits, shortest: float, longest: float
+        self, limits: Mapping[str, AxisLimits], shortest: float, longest: float
     ) -> None:
         """Set up.
 
         Args:
-            axis_names: Names of the A axes.
-            limits: Position, velocity and acceleration limits of the axes.
+            limits: Limits of the A axes, in their order.
             shortest: A slow axis takes this long to brake, s.
             longest: Every axis has at least this long to brake, s.
 
@@ -56,9 +55,8 @@ class Braking:
             ValueError: If that is too short to brake an axis from its velocity limit within its
                 acceleration limit; names the axis.
         """
-        for name, speed, brake in zip(
-            axis_names, limits.velocity, limits.acceleration, strict=True
-        ):
+        for name, axis in limits.items():
+            speed, brake = axis.velocity, axis.acceleration
             stoppable = brake * longest
             if speed > stoppable * (1.0 + ROUNDING):
                 raise ValueError(
@@ -67,8 +65,8 @@ class Braking:
                     "lower velocity or raise acceleration in the robot's configuration, or choose "
                     "another output"
                 )
-        self._low, self._high = np.array(limits.position_min), np.array(limits.position_max)
-        self._acceleration = np.array(limits.acceleration)
+        self._low, self._high = column(limits, "min"), column(limits, "max")
+        self._acceleration = column(limits, "acceleration")
         self._shortest = shortest
 
     def stop(self, begin: Point, until: float) -> list[Point]:

@@ -8,37 +8,47 @@ close to the measured one. A tool pose does not show how near the joints are to 
 from __future__ import annotations
 
 from geometry_msgs.msg import PoseStamped
+from pydantic import Field
 from rclpy.node import Node
 
-from rlt_core.contract import Contract
 from rlt_core.records import ControlStep
-from rlt_core.settings import MotionLimits
+from rlt_core.robot.entries import Entry
+from rlt_core.robot.robot_file import GroupEntry, ToolEntry, ToolYawEntry
 from rlt_node import qos
 from rlt_node.conversions import fill_pose, stamp_of_tick
-from rlt_policy.outputs import OnPosition, RobotOutput
-from rlt_policy.outputs.tool_state import ToolState, require_tool_axes
+from rlt_policy.outputs import OnPosition, RobotOutput, options_of, require_kind
+from rlt_policy.outputs.tool_state import ToolState
+
+
+class CartesianPoseOptions(Entry):
+    """Topics of the driver."""
+
+    topic: str = Field("target_pose", description="set-points, geometry_msgs/msg/PoseStamped")
+    state: str = Field("tcp_pose", description="measured pose, geometry_msgs/msg/PoseStamped")
 
 
 class CartesianPose(RobotOutput):
-    """Publishes `target_pose`; the axes are x, y, z, yaw with the tool down."""
+    """Publishes the poses of a tool, with six degrees of freedom or pointing down."""
 
     def __init__(
         self,
         node: Node,
-        contract: Contract,
-        limits: MotionLimits,
+        entry: GroupEntry,
+        rate_hz: float,
         lockstep: bool,
         on_position: OnPosition,
     ) -> None:
         """Connect; see `RobotOutput`."""
-        require_tool_axes("cartesian_pose", contract)
+        group = require_kind(entry, ToolYawEntry, ToolEntry)
+        options = options_of(entry, CartesianPoseOptions)
         self._node = node
-        self._rate_hz = contract.rate_hz
+        self._rate_hz = rate_hz
         self._lockstep = lockstep
-        self.state = ToolState(node, contract, lockstep, on_position)
+        self._action = group.action
+        self.state = ToolState(node, group, options.state, rate_hz, lockstep, on_position)
         self._message = PoseStamped()
-        self._message.header.frame_id = contract.action.frame
-        self._publisher = node.create_publisher(PoseStamped, "target_pose", qos.command(lockstep))
+        self._message.header.frame_id = group.frame
+        self._publisher = node.create_publisher(PoseStamped, options.topic, qos.command(lockstep))
         self.commands = (self._publisher,)
 
     def send(self, step: ControlStep) -> None:
@@ -48,5 +58,5 @@ class CartesianPose(RobotOutput):
             if self._lockstep
             else self._node.get_clock().now().to_msg()
         )
-        fill_pose(self._message, step.setpoint)
+        fill_pose(self._message, step.setpoint[:3], self._action.orientation(step.setpoint))
         self._publisher.publish(self._message)

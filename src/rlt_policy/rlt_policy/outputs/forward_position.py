@@ -6,55 +6,72 @@ keeps close to the measured ones.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
 from rclpy.node import Node
 from std_msgs.msg import Float64MultiArray
 
-from rlt_core.contract import Contract
 from rlt_core.records import ControlStep
-from rlt_core.settings import MotionLimits, setting
+from rlt_core.robot.entries import Entry
+from rlt_core.robot.robot_file import GroupEntry, JointsEntry, ToolEntry, ToolYawEntry
 from rlt_node import qos
 from rlt_node.conversions import doubles
-from rlt_node.parameters import declare
-from rlt_policy.outputs import OnPosition, RobotOutput, require_real_time
-from rlt_policy.outputs.joint_state import JointPositions, require_joint_axes
+from rlt_policy.outputs import (
+    OnPosition,
+    RobotOutput,
+    options_of,
+    require_kind,
+    require_real_time,
+)
+from rlt_policy.outputs.arm_joints import arm_joints
+from rlt_policy.outputs.joint_state import JointPositions
 
 
-@dataclass(frozen=True)
-class ForwardSettings:
-    """The driver's order of the joints; its messages carry no names."""
+class ForwardPositionOptions(Entry):
+    """Topics of the driver, and its order of the joints: its messages carry no names."""
 
-    command_joints: list[str] = setting(
-        [], "the action's joints in the order of the driver's own configuration"
+    topic: str = Field("position_commands", description="std_msgs/msg/Float64MultiArray")
+    command_joints: tuple[str, ...] = Field(
+        description="the arm's joints in the order of the driver's own configuration",
+        examples=[["shoulder_pan_joint", "shoulder_lift_joint"]],
     )
 
 
 class ForwardPosition(RobotOutput):
-    """Publishes `position_commands`."""
+    """Publishes joint positions without names."""
 
     def __init__(
         self,
         node: Node,
-        contract: Contract,
-        limits: MotionLimits,
+        entry: GroupEntry,
+        rate_hz: float,
         lockstep: bool,
         on_position: OnPosition,
     ) -> None:
         """Connect; see `RobotOutput`."""
-        require_real_time("forward_position", lockstep)
-        require_joint_axes("forward_position", contract)
-        names, order = contract.action.names, declare(node, ForwardSettings).command_joints
+        require_real_time(entry, lockstep)
+        self._arm = arm = arm_joints(
+            require_kind(entry, JointsEntry, ToolYawEntry, ToolEntry), rate_hz
+        )
+        options = options_of(entry, ForwardPositionOptions)
+        names, order = arm.names, options.command_joints
         if sorted(order) != sorted(names):
             raise ValueError(
-                f"command_joints is ({', '.join(order)}), the action's joints are "
+                f"command_joints is ({', '.join(order)}), the joints of group {entry.group} are "
                 f"({', '.join(names)}): state these in the order of the driver's configuration"
             )
         self._order = [names.index(name) for name in order]
-        self.state = JointPositions(node, contract, on_position)
-        self._publisher = node.create_publisher(Float64MultiArray, "position_commands", qos.COMMAND)
+        self._on_position = on_position
+        self.state = JointPositions(node, names, arm.topic, self._take, arm.check)
+        self._publisher = node.create_publisher(Float64MultiArray, options.topic, qos.COMMAND)
         self.commands = (self._publisher,)
 
     def send(self, step: ControlStep) -> None:
-        """Publish the set-point in the driver's order."""
-        self._publisher.publish(Float64MultiArray(data=doubles(step.setpoint[self._order])))
+        """Publish the joints of the set-point in the driver's order."""
+        joints, _ = self._arm.command(step)
+        self._publisher.publish(Float64MultiArray(data=doubles(joints[self._order])))
+
+    def _take(self, tick: int, joints: NDArray[np.float64], fault: str) -> None:
+        """Pass on the group's position."""
+        self._on_position(tick, self._arm.position(joints), fault)

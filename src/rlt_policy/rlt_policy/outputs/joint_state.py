@@ -4,36 +4,21 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import JointState
 
-from rlt_core.contract import JOINT_INCREMENTS, Contract
 from rlt_core.control.joint_states import JointSample, JointStates
 from rlt_node import qos
 from rlt_node.conversions import seconds
 from rlt_policy.outputs import OnPosition
 
 
-def require_joint_axes(output: str, contract: Contract) -> None:
-    """Reject a contract whose actions are not joint increments.
-
-    Raises:
-        ValueError: If they are not; names their kind.
-    """
-    if contract.action.kind != JOINT_INCREMENTS:
-        raise ValueError(
-            f"robot output {output} drives joints ({JOINT_INCREMENTS}), the contract's actions are "
-            f"of kind {contract.action.kind} on {', '.join(contract.action.names)}: choose another "
-            "output"
-        )
-
-
 class JointListener:
-    """Subscribes to `joint_states`, of any number of drivers.
+    """Subscribes to measured joints, of any number of drivers on one topic.
 
     Attributes:
         states: The joints, merged by name.
@@ -43,6 +28,7 @@ class JointListener:
         self,
         node: Node,
         names: Sequence[str],
+        topic: str,
         profile: QoSProfile,
         on_news: Callable[[JointState, dict[str, JointSample], str], None],
     ) -> None:
@@ -51,14 +37,15 @@ class JointListener:
         Args:
             node: The node that subscribes.
             names: The joints to report.
+            topic: Topic of the joints.
             profile: Quality of service of the topic.
             on_news: Called for every message with the message, the newest measurements of the
                 joints that it updates, and a sentence that says what is wrong with it, empty if
                 nothing is.
         """
-        self.states = JointStates(names)
+        self.states = JointStates(names, topic)
         self._on_news = on_news
-        node.create_subscription(JointState, "joint_states", self._on_joints, profile)
+        node.create_subscription(JointState, topic, self._on_joints, profile)
 
     def _on_joints(self, message: JointState) -> None:
         news: list[str] = []
@@ -74,14 +61,30 @@ class JointListener:
 
 
 class JointPositions:
-    """Reports the contract's joints, in the contract's order, once all have a new sample."""
+    """Reports joints, in a given order, once all have a new sample."""
 
-    def __init__(self, node: Node, contract: Contract, on_position: OnPosition) -> None:
-        """Subscribe."""
-        self._names = contract.action.names
+    def __init__(
+        self,
+        node: Node,
+        names: Sequence[str],
+        topic: str,
+        on_position: OnPosition,
+        check: Callable[[Mapping[str, JointSample]], str] = lambda news: "",
+    ) -> None:
+        """Subscribe.
+
+        Args:
+            node: The node that subscribes.
+            names: The joints, in their order.
+            topic: Topic of the joints.
+            on_position: As of `RobotOutput`, with the positions of the joints.
+            check: Says why the robot must not move, from new samples; empty if it may.
+        """
+        self._names = names
         self._on_position = on_position
+        self._check = check
         self._fresh: set[str] = set()
-        self._joints = JointListener(node, self._names, qos.SENSOR, self._on_news)
+        self._joints = JointListener(node, names, topic, qos.SENSOR, self._on_news)
 
     @property
     def heard(self) -> dict[str, float]:
@@ -96,6 +99,7 @@ class JointPositions:
 
     def _on_news(self, message: JointState, news: dict[str, JointSample], fault: str) -> None:
         self._fresh |= news.keys()
+        fault = fault or self._check(news)
         if not fault and len(self._fresh) < len(self._names):
             return
         self._fresh.clear()

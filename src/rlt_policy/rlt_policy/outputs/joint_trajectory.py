@@ -17,50 +17,67 @@ import time
 import numpy as np
 from builtin_interfaces.msg import Duration
 from numpy.typing import NDArray
+from pydantic import Field
 from rclpy.node import Node
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
-from rlt_core.contract import Contract
 from rlt_core.records import ControlStep
-from rlt_core.settings import MotionLimits
+from rlt_core.robot.entries import Entry
+from rlt_core.robot.robot_file import GroupEntry, JointsEntry, ToolEntry, ToolYawEntry
 from rlt_node import qos
 from rlt_node.conversions import NANOSECONDS, doubles, stamp_of
-from rlt_policy.outputs import OnPosition, RobotOutput, require_real_time
+from rlt_policy.outputs import (
+    OnPosition,
+    RobotOutput,
+    options_of,
+    require_kind,
+    require_real_time,
+)
+from rlt_policy.outputs.arm_joints import arm_joints
 from rlt_policy.outputs.driver_clock import DriverClock
-from rlt_policy.outputs.joint_state import JointPositions, require_joint_axes
+from rlt_policy.outputs.joint_state import JointPositions
 from rlt_policy.outputs.motion_plan import MotionPlan
 
 NO_STAMP = (
-    "joint_states has no stamp (0): robot output joint_trajectory reads the controller's clock "
-    "from it; let the driver set stamps, as joint_state_broadcaster does, or choose "
-    "forward_position"
+    "{} has no stamp (0): robot output joint_trajectory reads the controller's clock from it; let "
+    "the driver set stamps, as joint_state_broadcaster does, or choose forward_position"
 )
 
 
-class JointTrajectories(RobotOutput):
-    """Publishes `joint_trajectory`.
+class JointTrajectoryOptions(Entry):
+    """Topics of the driver."""
 
-    Its stamps are on the clock of `joint_states`, which is the controller's: both are of the same
-    controller manager. That clock need not agree with this machine's.
+    topic: str = Field("joint_trajectory", description="trajectory_msgs/msg/JointTrajectory")
+
+
+class JointTrajectories(RobotOutput):
+    """Publishes short trajectories.
+
+    Their stamps are on the clock of the measured joints, which is the controller's: both are of
+    the same controller manager. That clock need not agree with this machine's.
     """
 
     def __init__(
         self,
         node: Node,
-        contract: Contract,
-        limits: MotionLimits,
+        entry: GroupEntry,
+        rate_hz: float,
         lockstep: bool,
         on_position: OnPosition,
     ) -> None:
         """Connect; see `RobotOutput`."""
-        require_real_time("joint_trajectory", lockstep)
-        require_joint_axes("joint_trajectory", contract)
-        self._plan = MotionPlan(contract.action.names, limits, contract.dt)
+        require_real_time(entry, lockstep)
+        self._arm = arm = arm_joints(
+            require_kind(entry, JointsEntry, ToolYawEntry, ToolEntry), rate_hz
+        )
+        options = options_of(entry, JointTrajectoryOptions)
+        self._plan = MotionPlan(arm.limits, 1.0 / rate_hz)
         self._clock = DriverClock()
-        self._names = list(contract.action.names)
         self._on_position = on_position
-        self.state = self._joints = JointPositions(node, contract, self._take)
-        self._publisher = node.create_publisher(JointTrajectory, "joint_trajectory", qos.COMMAND)
+        self.state = self._joints = JointPositions(
+            node, arm.names, arm.topic, self._take, arm.check
+        )
+        self._publisher = node.create_publisher(JointTrajectory, options.topic, qos.COMMAND)
         self.commands = (self._publisher,)
 
     def _take(self, tick: int, position: NDArray[np.float64], fault: str) -> None:
@@ -69,13 +86,13 @@ class JointTrajectories(RobotOutput):
         if newest is not None and newest.stamp != 0.0:
             self._clock.note(newest.stamp, newest.received)
         elif newest is not None:
-            fault = fault or NO_STAMP
-        self._on_position(tick, position, fault)
+            fault = fault or NO_STAMP.format(self._arm.topic)
+        self._on_position(tick, self._arm.position(position), fault)
 
     def send(self, step: ControlStep) -> None:
         """Publish the motion through the set-point to rest."""
         now = self._clock.at(time.monotonic())
-        plan = self._plan.extend(step.setpoint, step.increment, now)
+        plan = self._plan.extend(*self._arm.command(step), now)
         begin = plan[0].seconds
         points = [
             JointTrajectoryPoint(
@@ -85,6 +102,6 @@ class JointTrajectories(RobotOutput):
             )
             for point in plan
         ]
-        message = JointTrajectory(joint_names=self._names, points=points)
+        message = JointTrajectory(joint_names=self._arm.names, points=points)
         message.header.stamp = stamp_of(begin)
         self._publisher.publish(message)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rlt_core.settings import MotionLimits
+from rlt_core.robot.limits import AxisLimits, column
 from rlt_policy.outputs.braking import RESOLUTION_S, Braking, Point, between
 
 Vector = NDArray[np.float64]
@@ -39,12 +39,11 @@ class MotionPlan:
     velocity and acceleration, until it meets the set-points again.
     """
 
-    def __init__(self, axis_names: Sequence[str], limits: MotionLimits, dt: float) -> None:
+    def __init__(self, limits: Mapping[str, AxisLimits], dt: float) -> None:
         """Set up.
 
         Args:
-            axis_names: Names of the A axes.
-            limits: Position, velocity and acceleration limits of the axes.
+            limits: Limits of the A axes, in their order.
             dt: Control period in seconds.
 
         Raises:
@@ -58,10 +57,10 @@ class MotionPlan:
                 f"{REST_SECONDS:g} s: this output needs at least "
                 f"{2.0 / (REST_SECONDS - 2.0 * LEAD_S):.3g} Hz"
             )
-        self._braking = Braking(axis_names, limits, dt, brake)
-        self._low, self._high = np.array(limits.position_min), np.array(limits.position_max)
-        self._velocity = np.array(limits.velocity)
-        self._acceleration = np.array(limits.acceleration)
+        self._braking = Braking(limits, dt, brake)
+        self._low, self._high = column(limits, "min"), column(limits, "max")
+        self._velocity = column(limits, "velocity")
+        self._acceleration = column(limits, "acceleration")
         self._dt = dt
         self._points: list[Point] = []
         self._setpoint: Vector | None = None

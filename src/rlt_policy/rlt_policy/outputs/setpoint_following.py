@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
 from rlt_core.records import ControlStep, Source
-from rlt_core.settings import MotionLimits
+from rlt_core.robot.limits import AxisLimits, column
 
 Vector = NDArray[np.float64]
 
@@ -25,18 +27,18 @@ class Following:
     `max_tracking_error` not at all: there every velocity points back.
     """
 
-    def __init__(self, limits: MotionLimits, dt: float) -> None:
+    def __init__(self, limits: Mapping[str, AxisLimits], dt: float) -> None:
         """Set up.
 
         Args:
-            limits: Velocity and acceleration limits and `max_tracking_error` of the axes.
+            limits: Limits of the A axes, in their order.
             dt: Control period in seconds.
         """
-        self._fastest = np.array(limits.velocity)
-        self._change = np.array(limits.acceleration) * dt
-        self._max_tracking_error = np.array(limits.max_tracking_error)
+        self._fastest = column(limits, "velocity")
+        self._change = column(limits, "acceleration") * dt
+        self._max_tracking_error = column(limits, "max_tracking_error")
         self._dt = dt
-        self._velocity = np.zeros(len(limits.velocity))
+        self._velocity = np.zeros(len(limits))
 
     def rest(self) -> None:
         """Note that the robot has come to rest by itself."""

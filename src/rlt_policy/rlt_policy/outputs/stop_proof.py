@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rlt_core.settings import MotionLimits
+from rlt_core.robot.limits import AxisLimits, column
 
 Vector = NDArray[np.float64]
 
@@ -40,7 +40,7 @@ class StopProof:
     """
 
     def __init__(
-        self, twist: Sequence[float], timeout: float, move: float, limits: MotionLimits
+        self, twist: Sequence[float], timeout: float, move: float, limits: Mapping[str, AxisLimits]
     ) -> None:
         """Set up.
 
@@ -48,7 +48,7 @@ class StopProof:
             twist: Slow speed per axis, (A,), SI per second.
             timeout: Silence after which the driver stops by itself, s.
             move: How long the robot moves, s.
-            limits: Motion limits of the axes.
+            limits: Limits of the A axes, in their order.
 
         Raises:
             ValueError: If the time-out is missing or too long, or the twist is missing, zero or too
@@ -60,18 +60,19 @@ class StopProof:
                 f"stops by itself within {LONGEST_TIMEOUT_S:g} s of silence; state its time-out, "
                 "or choose another output"
             )
+        velocity, acceleration = column(limits, "velocity"), column(limits, "acceleration")
         self._twist = np.array(twist, np.float64)
-        fits = self._twist.shape == (len(limits.velocity),) and np.isfinite(self._twist).all()
-        if not fits or not self._twist.any() or (np.abs(self._twist) > limits.velocity).any():
+        fits = self._twist.shape == velocity.shape and np.isfinite(self._twist).all()
+        if not fits or not self._twist.any() or (np.abs(self._twist) > velocity).any():
             raise ValueError(
                 f"proof_twist is {list(twist)}: state a slow speed for each action axis, not all "
-                f"zero and within the velocity limits {limits.velocity}"
+                f"zero and within the velocity limits {velocity.tolist()}"
             )
-        self._ramp = float((np.abs(self._twist) / limits.acceleration).max())
+        self._ramp = float((np.abs(self._twist) / acceleration).max())
         if self._ramp > 0.5 * move:
             raise ValueError(
                 f"proof_twist {list(twist)} is reached only after {self._ramp:.3g} s within the "
-                f"acceleration limits {limits.acceleration}, more than half of proof_s {move:g}: "
+                f"acceleration limits {acceleration.tolist()}, more than half of proof_s {move:g}: "
                 "state a slower proof_twist"
             )
         self.passed = False
@@ -79,7 +80,7 @@ class StopProof:
         self.result = ""
         self._timeout = timeout
         self._move = move
-        self._low, self._high = np.array(limits.position_min), np.array(limits.position_max)
+        self._low, self._high = column(limits, "min"), column(limits, "max")
         self._fault = ""
         self._heard = -np.inf
         self._waiting: float | None = None  # since when the proof waits for the robot

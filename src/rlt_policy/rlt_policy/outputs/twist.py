@@ -9,43 +9,51 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
 
 import numpy as np
 from geometry_msgs.msg import TwistStamped
 from numpy.typing import NDArray
+from pydantic import Field
 from rclpy.node import Node
 
-from rlt_core.contract import Contract
 from rlt_core.control.angles import all_near
 from rlt_core.records import ControlStep
-from rlt_core.settings import MotionLimits, setting
+from rlt_core.robot.entries import Entry, Number
+from rlt_core.robot.limits import column
+from rlt_core.robot.robot_file import GroupEntry, ToolYawEntry
 from rlt_node import qos
-from rlt_node.parameters import declare
-from rlt_policy.outputs import OnPosition, RobotOutput, require_real_time
+from rlt_policy.outputs import (
+    OnPosition,
+    RobotOutput,
+    options_of,
+    require_kind,
+    require_real_time,
+)
 from rlt_policy.outputs.setpoint_following import Following
 from rlt_policy.outputs.stop_proof import StopProof
-from rlt_policy.outputs.tool_state import ToolState, require_tool_axes
+from rlt_policy.outputs.tool_state import ToolState
 
 
-@dataclass(frozen=True)
-class TwistSettings:
-    """The driver's time-out, and the motion that proves it.
+class TwistOptions(Entry):
+    """Topics of the driver, its time-out, and the motion that proves it."""
 
-    Lists hold one value per action axis.
-    """
-
-    driver_stop_timeout_s: float = setting(
-        0.0, "silence after which the driver stops the robot by itself, s; at most 0.1", low=0.0
+    topic: str = Field("twist", description="velocities, geometry_msgs/msg/TwistStamped")
+    state: str = Field("tcp_pose", description="measured pose, geometry_msgs/msg/PoseStamped")
+    driver_stop_timeout_s: Number = Field(
+        description="silence after which the driver stops the robot by itself, s; at most 0.1",
+        examples=[0.1],
     )
-    proof_twist: list[float] = setting(
-        [], "slow speed of the start-up proof per axis, m/s or rad/s: the robot really moves"
+    proof_twist: tuple[Number, ...] = Field(
+        description="slow speed of the start-up proof per axis, m/s or rad/s: the robot really "
+        "moves", examples=[[0.01, 0.0, 0.0, 0.0]],
     )
-    proof_s: float = setting(0.3, "how long the proof moves the robot, s", low=0.2, high=1.0)
+    proof_s: Number = Field(
+        0.3, description="how long the proof moves the robot, s", ge=0.2, le=1.0
+    )
 
 
 class Twists(RobotOutput):
-    """Publishes `twist`, in the contract's frame.
+    """Publishes velocities, in the group's frame.
 
     No state is reported until the driver's stop is proved, so that no episode moves the robot.
     """
@@ -53,36 +61,36 @@ class Twists(RobotOutput):
     def __init__(
         self,
         node: Node,
-        contract: Contract,
-        limits: MotionLimits,
+        entry: GroupEntry,
+        rate_hz: float,
         lockstep: bool,
         on_position: OnPosition,
     ) -> None:
         """Connect and begin the proof; see `RobotOutput`."""
-        require_real_time("twist", lockstep)
-        require_tool_axes("twist", contract)
-        settings = declare(node, TwistSettings)
+        require_real_time(entry, lockstep)
+        group = require_kind(entry, ToolYawEntry)
+        options = options_of(entry, TwistOptions)
         self._proof = StopProof(
-            settings.proof_twist, settings.driver_stop_timeout_s, settings.proof_s, limits
+            options.proof_twist, options.driver_stop_timeout_s, options.proof_s, group.limits
         )
         self._node = node
-        self._timeout = settings.driver_stop_timeout_s
-        self._following = Following(limits, contract.dt)
-        self._circular = contract.action.circular
+        self._timeout = options.driver_stop_timeout_s
+        self._following = Following(group.limits, 1.0 / rate_hz)
+        self._circular = group.action.circular
         # Last position of the robot; before its first state, the middle of the workspace. It says
         # which turn of an angle the limits mean.
-        self._place = 0.5 * np.add(limits.position_min, limits.position_max)
+        self._place = 0.5 * (column(group.limits, "min") + column(group.limits, "max"))
         self._sent_at = -math.inf
         self._on_position = on_position
         self._message = TwistStamped()
-        self._message.header.frame_id = contract.action.frame
-        self._publisher = node.create_publisher(TwistStamped, "twist", qos.COMMAND)
+        self._message.header.frame_id = group.frame
+        self._publisher = node.create_publisher(TwistStamped, options.topic, qos.COMMAND)
         self.commands = (self._publisher,)
-        self.state = ToolState(node, contract, lockstep, self._on_state)
-        self._timer = node.create_timer(contract.dt, self._prove)
+        self.state = ToolState(node, group, options.state, rate_hz, lockstep, self._on_state)
+        self._timer = node.create_timer(1.0 / rate_hz, self._prove)
         node.get_logger().warning(
-            f"the robot is about to move for {settings.proof_s:g} s with proof_twist "
-            f"{list(settings.proof_twist)}, to prove that its driver stops by itself"
+            f"the robot is about to move for {options.proof_s:g} s with proof_twist "
+            f"{list(options.proof_twist)}, to prove that its driver stops by itself"
         )
 
     def send(self, step: ControlStep) -> None:

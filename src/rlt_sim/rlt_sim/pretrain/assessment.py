@@ -10,10 +10,11 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from rlt_core.control.motion_limits import MotionLimits
 from rlt_core.records import FloatArray, Observation, Outcome
 from rlt_core.rl.rl_token import TokenEncoder
 from rlt_core.runner import build_runner
-from rlt_core.settings import MotionLimits, ScheduleSettings
+from rlt_core.settings import ScheduleSettings
 from rlt_core.vla.tiny import TinyVLA
 from rlt_sim.pretrain.dataset import Frames
 from rlt_sim.pretrain.probe import ProbeResult, Samples, pca, ridge_probe

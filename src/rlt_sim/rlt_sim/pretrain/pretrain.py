@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from rlt_core.action_space import ActionSpace, tool_yaw
 from rlt_core.contract import Contract, Normaliser, VectorSpec
 from rlt_core.files import path_of
 from rlt_core.records import FloatArray
@@ -42,7 +43,6 @@ from rlt_sim.world import TASKS, World, make_world
 
 RECORD_FILE = "pretrain.json"
 
-_AXIS_UNITS = ("m", "m", "m", "rad")
 _PROPRIO_UNITS = ("m", "m", "m", "rad", "N", "N", "N", "N m")
 _CHUNK, _STRIDE = 10, 2
 
@@ -145,7 +145,7 @@ def _contract(
         instruction=vla.instruction,
         cameras=vla.cameras,
         proprio=VectorSpec(PROPRIO_NAMES, _PROPRIO_UNITS, "tcp_wrench"),
-        action=VectorSpec(tuple(world.axis_names), _AXIS_UNITS, "delta_tcp"),
+        action=ActionSpace((tool_yaw(),)),
         normaliser=normaliser,
         horizon=vla.horizon,
         chunk=_CHUNK,

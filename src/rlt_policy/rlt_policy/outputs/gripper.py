@@ -1,0 +1,97 @@
+"""A gripper's opening as one position, for `forward_command_controller` and the like.
+
+If this node falls silent, such a controller keeps the last position.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+from rclpy.node import Node
+from std_msgs.msg import Float64MultiArray
+
+from rlt_core.records import ControlStep
+from rlt_core.robot.entries import Entry, Number
+from rlt_core.robot.robot_file import GripperEntry, GroupEntry
+from rlt_node import qos
+from rlt_node.conversions import doubles
+from rlt_policy.outputs import (
+    OnPosition,
+    RobotOutput,
+    options_of,
+    require_kind,
+    require_real_time,
+)
+from rlt_policy.outputs.joint_state import JointPositions
+
+
+class GripperOptions(Entry):
+    """Topics and range of the driver."""
+
+    topic: str = Field("gripper_command", description="std_msgs/msg/Float64MultiArray of one value")
+    state: str = Field("joint_states", description="measured joints, sensor_msgs/msg/JointState")
+    joint: str = Field(description="name of the gripper's joint", examples=["finger_joint"])
+    closed: Number = Field(description="the joint's position when closed", examples=[0.8])
+    open: Number = Field(description="the joint's position when open", examples=[0.0])
+    binary: bool = Field(
+        False, description="whether only closed and open are sent: closed below an opening of 0.4, "
+        "open above 0.6, the last one between",
+    )
+
+    @model_validator(mode="after")
+    def _has_a_range(self) -> GripperOptions:
+        if self.closed == self.open:
+            raise ValueError("Input should have closed and open at different positions")
+        return self
+
+
+CLOSE_BELOW, OPEN_ABOVE = 0.4, 0.6
+"""Hysteresis of a binary gripper: openings between these change nothing."""
+
+
+class Gripper(RobotOutput):
+    """Publishes the position of a gripper's joint."""
+
+    def __init__(
+        self,
+        node: Node,
+        entry: GroupEntry,
+        rate_hz: float,
+        lockstep: bool,
+        on_position: OnPosition,
+    ) -> None:
+        """Connect; see `RobotOutput`."""
+        require_real_time(entry, lockstep)
+        require_kind(entry, GripperEntry)
+        self._options = options = options_of(entry, GripperOptions)
+        self._on_position = on_position
+        self._opening: float | None = None  # sent last, or first measured
+        self.state = JointPositions(node, [options.joint], options.state, self._take)
+        self._publisher = node.create_publisher(Float64MultiArray, options.topic, qos.COMMAND)
+        self.commands = (self._publisher,)
+
+    def send(self, step: ControlStep) -> None:
+        """Publish the joint's position for the opening."""
+        self._opening = opening = self._decided(float(step.setpoint[0]))
+        closed, opened = self._options.closed, self._options.open
+        position = closed + opening * (opened - closed)
+        self._publisher.publish(Float64MultiArray(data=doubles(np.array([position]))))
+
+    def _take(self, tick: int, position: NDArray[np.float64], fault: str) -> None:
+        """Pass on the measured opening."""
+        closed, opened = self._options.closed, self._options.open
+        opening = (position - closed) / (opened - closed)
+        if self._opening is None and np.isfinite(opening).all():
+            self._opening = float(opening[0])
+        self._on_position(tick, opening, fault)
+
+    def _decided(self, opening: float) -> float:
+        """The opening to send."""
+        if not self._options.binary:
+            return opening
+        if opening < CLOSE_BELOW:
+            return 0.0
+        if opening > OPEN_ABOVE:
+            return 1.0
+        return round(self._opening if self._opening is not None else opening)
