@@ -10,7 +10,7 @@ from rlt_policy.kinematics.limits import JointLimits
 from rlt_policy.kinematics.urdf import read_joints
 
 ROOT = Path(__file__).resolve().parents[1]
-UR5E = (ROOT / "src/rlt_policy/test/robots/ur5e.urdf").read_text(encoding="utf-8")
+UR5E = (ROOT / "config/robots/ur5e.urdf").read_text(encoding="utf-8")
 _JOINTS = [joint for joint in read_joints(UR5E).values() if joint.kind == "revolute"]
 NAMES = [joint.name for joint in _JOINTS]
 LIMITS = JointLimits(

@@ -19,7 +19,7 @@ from rlt_core.robot.robot_file import ToolEntry, ToolYawEntry
 from rlt_policy.outputs.arm_joints import ToolOfJoints, arm_joints
 
 DT = 0.02
-URDF = ROOT / "src/rlt_policy/test/robots/ur5e.urdf"
+URDF = ROOT / "config/robots/ur5e.urdf"
 DYNAMICS = {"velocity": 0.25, "acceleration": 2.0, "max_tracking_error": 0.02}
 NOMINAL = (1.0, 0.0, 0.0, 0.0)
 

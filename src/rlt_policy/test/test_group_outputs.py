@@ -11,10 +11,11 @@ import yaml
 from geometry_msgs.msg import PoseStamped
 from rclpy.context import Context
 from rclpy.experimental import EventsExecutor
-from robot_files import SIM
+from robot_files import ROOT, SIM
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 
+from rlt_core.control.motion_limits import MotionLimiter
 from rlt_core.control.rotations import between, from_vector
 from rlt_core.records import ControlStep, Source
 from rlt_core.robot.limits import AxisLimits
@@ -209,3 +210,14 @@ def test_a_grippers_opening_is_a_position_of_its_joint(bench, binary, openings, 
 def test_a_gripper_without_a_range_is_refused(bench):
     with pytest.raises(ValueError, match="closed and open at different positions"):
         make_gripper(bench.node, [], open=0.8)
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "config" / "robots").glob("*.yaml")), ids=lambda path: path.stem
+)
+def test_every_robot_of_ours_can_be_connected(bench, path):
+    robot = read_robot(path)
+    MotionLimiter(robot.space, 1 / robot.rate_hz, robot.limits)
+    outputs = GroupOutputs(bench.node, robot, False, lambda tick, position, fault: None)
+    assert len(outputs.commands) == len(robot.action)
+    assert (SIM == path) == (robot.robot == "sim")

@@ -197,11 +197,13 @@ class Driver:
 class Bench:
     """A node with a robot output on one side, a driver on the other."""
 
-    def __init__(self, output, limits=None, **options):
+    def __init__(self, output, limits=None, unit="rad", **options):
         kind = kind_of(output)
         axes = JOINTS if kind is JointsEntry else TOOL
         columns = dataclasses.replace(make_columns(len(axes)), **(limits or {}))
         entry = make_entry(kind, output, columns, **options)
+        if unit != "rad":
+            entry = entry.model_copy(update={"unit": unit})
         self.context = Context()
         rclpy.init(context=self.context)
         self.executor = EventsExecutor(context=self.context)
@@ -319,6 +321,17 @@ def test_forward_positions_are_in_the_drivers_order_and_stay(make_bench):
 
 
 PROVED = {"driver_stop_timeout_s": TIMEOUT_S, "proof_twist": [0.01, 0.0, 0.0, 0.0]}
+
+
+def test_a_driver_in_degrees_is_read_and_commanded_in_degrees(make_bench):
+    bench = make_bench("forward_position", command_joints=["turn", "lift"], unit="deg")
+    Hand(bench).joints(["lift", "turn"], [90.0, -45.0])
+    np.testing.assert_allclose(bench.states[-1][0], [np.pi / 2, -np.pi / 4])
+    step = ControlStep(1, 1, np.zeros(2, np.float32), np.radians([30.0, 10.0]), Source.ACTOR)
+    bench.wait_for(bench.output._publisher.get_subscription_count, "the driver")
+    bench.output.send(step)
+    bench.wait_for(lambda: bench.driver.log, "the command")
+    np.testing.assert_allclose(bench.driver.log[-1].data, [10.0, 30.0])
 
 
 def test_a_pose_stays(make_bench):

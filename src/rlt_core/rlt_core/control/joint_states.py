@@ -40,14 +40,18 @@ class JointStates:
         heard: By name, for all joints: time of the last update, monotonic seconds; -inf: never.
     """
 
-    def __init__(self, names: Iterable[str], topic: str = "joint_states") -> None:
+    def __init__(
+        self, names: Iterable[str], topic: str = "joint_states", unit: float = 1.0
+    ) -> None:
         """Set up.
 
         Args:
             names: The joints to keep; others in a message are ignored.
             topic: Where they are published, for messages.
+            unit: What one unit of the messages is, rad or m.
         """
         self._topic = topic
+        self._unit = unit
         self.samples: dict[str, JointSample] = {}
         self.heard = dict.fromkeys(names, -math.inf)
         self._stamps = Stamps()
@@ -79,8 +83,8 @@ class JointStates:
 
         Args:
             names: The joints that the message names, in any order.
-            positions: One per name, or empty; rad or m.
-            velocities: One per name, or empty; rad/s or m/s.
+            positions: One per name, or empty; in the unit of the messages.
+            velocities: One per name, or empty; likewise, per second.
             stamp: The message's stamp, s; 0 if it has none.
             now: When it was received, monotonic seconds.
 
@@ -98,8 +102,9 @@ class JointStates:
         later = self._stamps.fresh(wanted, stamp)
         for name in later:
             index = list(names).index(name)
-            velocity = float(velocities[index]) if len(velocities) else math.nan
-            self.samples[name] = JointSample(float(positions[index]), velocity, stamp, now)
+            position = self._unit * float(positions[index])
+            velocity = self._unit * float(velocities[index]) if len(velocities) else math.nan
+            self.samples[name] = JointSample(position, velocity, stamp, now)
             self.heard[name] = now
         return later
 

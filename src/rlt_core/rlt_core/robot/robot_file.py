@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -38,6 +39,11 @@ def _unit(rotation: Quaternion) -> Quaternion:
 
 Rotation = Annotated[tuple[Number, Number, Number, Number], AfterValidator(_unit)]
 """An orientation as a unit quaternion x, y, z, w."""
+
+
+AngleUnit = Literal["rad", "deg"]
+RADIANS = {"rad": 1.0, "deg": math.pi / 180.0}
+"""What one unit of a driver's messages is, rad."""
 
 
 class Camera(Entry):
@@ -84,6 +90,7 @@ class JointSource(Entry):
 
     type: Literal["joints"]
     topic: str = Field(description="sensor_msgs/msg/JointState", examples=["joint_states"])
+    unit: AngleUnit = Field("rad", description="unit of the driver's messages: rad or deg")
 
 
 Source = Annotated[PoseSource | WrenchSource | JointSource, Field(discriminator="type")]
@@ -229,6 +236,13 @@ class JointsEntry(_GroupEntry):
         description="limits by joint, in the order of the action", min_length=1
     )
     sliding: tuple[str, ...] = Field((), description="those of them that are in m")
+    unit: AngleUnit = Field("rad", description="unit of the driver's messages: rad or deg")
+
+    @model_validator(mode="after")
+    def _turns_if_in_degrees(self) -> JointsEntry:
+        if self.unit == "deg" and self.sliding:
+            raise ValueError("Input should have no sliding joints where the driver uses degrees")
+        return self
 
     @property
     def action(self) -> ActionGroup:

@@ -10,7 +10,13 @@ from rlt_core.action_space import ActionSpace, ToolGroup
 from rlt_core.control.joint_states import JointStates
 from rlt_core.control.rotations import Quaternion, between
 from rlt_core.control.tool_pose import frame_fault, tool_yaw
-from rlt_core.robot.robot_file import JointSource, PoseSource, Source, WrenchSource
+from rlt_core.robot.robot_file import (
+    RADIANS,
+    JointSource,
+    PoseSource,
+    Source,
+    WrenchSource,
+)
 
 VELOCITY = ".velocity"
 PLACE, ROTATION = ("x", "y", "z"), ("rx", "ry", "rz")
@@ -60,11 +66,15 @@ class Parts:
         for element in elements:
             if element.joint:
                 joints.setdefault(element.topic, []).append(element.joint)
-        self._joints = {topic: JointStates(names, topic) for topic, names in joints.items()}
-        self._frames = {
-            source.topic: source.frame
-            for source in sources if not isinstance(source, JointSource)
-        }
+        self._joints: dict[str, JointStates] = {}
+        self._frames: dict[str, str] = {}
+        for source in sources:
+            if not isinstance(source, JointSource):
+                self._frames[source.topic] = source.frame
+            elif source.topic in joints:
+                self._joints[source.topic] = JointStates(
+                    joints[source.topic], source.topic, RADIANS[source.unit]
+                )
 
     def of(self, topic: str, message: Any, stamp: float, now: float) -> dict[str, Any]:
         """The parts of a message, by name; empty if it holds none of the elements.

@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 from rlt_core.control.joint_states import JointSample
 from rlt_core.records import ControlStep
 from rlt_core.robot.limits import AxisLimits, ToolLimits
-from rlt_core.robot.robot_file import JointsEntry, Kinematics, ToolEntry, ToolYawEntry
+from rlt_core.robot.robot_file import (
+    RADIANS,
+    JointsEntry,
+    Kinematics,
+    ToolEntry,
+    ToolYawEntry,
+)
 from rlt_policy.kinematics import Pose
 from rlt_policy.kinematics.damped_least_squares import DampedLeastSquares
 from rlt_policy.kinematics.limits import JointLimits
@@ -33,11 +39,13 @@ class ArmJoints(Protocol):
     Attributes:
         names: The joints, in their order.
         topic: Where they are measured.
+        unit: What one unit of the driver's messages is, rad or m.
         limits: Their motion limits, in their order.
     """
 
     names: tuple[str, ...]
     topic: str
+    unit: float
     limits: Mapping[str, AxisLimits]
 
     def check(self, news: Mapping[str, JointSample]) -> str:
@@ -66,6 +74,7 @@ class GroupOfJoints:
     def __init__(self, entry: JointsEntry) -> None:
         """Take limits and names of the group."""
         self.names, self.topic, self.limits = entry.action.names, entry.topic, entry.limits
+        self.unit = RADIANS[entry.unit]
 
     def check(self, news: Mapping[str, JointSample]) -> str:
         """See `ArmJoints`."""
@@ -101,7 +110,7 @@ class ToolOfJoints:
                 "cartesian_pose"
             )
         watched = entry.joints.limits
-        self.names, self.topic = tuple(watched), entry.joints.topic
+        self.names, self.topic, self.unit = tuple(watched), entry.joints.topic, 1.0
         self.limits = _limits(entry, entry.kinematics)
         self._action = entry.action
         self._model = _model(entry.kinematics, self.names)

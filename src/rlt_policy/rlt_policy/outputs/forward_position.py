@@ -63,14 +63,15 @@ class ForwardPosition(RobotOutput):
             )
         self._order = [names.index(name) for name in order]
         self._on_position = on_position
-        self.state = JointPositions(node, names, arm.topic, self._take, arm.check)
+        self.state = JointPositions(node, names, arm.topic, self._take, arm.check, arm.unit)
         self._publisher = node.create_publisher(Float64MultiArray, options.topic, qos.COMMAND)
         self.commands = (self._publisher,)
 
     def send(self, step: ControlStep) -> None:
         """Publish the joints of the set-point in the driver's order."""
         joints, _ = self._arm.command(step)
-        self._publisher.publish(Float64MultiArray(data=doubles(joints[self._order])))
+        positions = joints[self._order] / self._arm.unit
+        self._publisher.publish(Float64MultiArray(data=doubles(positions)))
 
     def _take(self, tick: int, joints: NDArray[np.float64], fault: str) -> None:
         """Pass on the group's position."""

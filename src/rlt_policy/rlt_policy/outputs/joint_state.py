@@ -31,6 +31,7 @@ class JointListener:
         topic: str,
         profile: QoSProfile,
         on_news: Callable[[JointState, dict[str, JointSample], str], None],
+        unit: float = 1.0,
     ) -> None:
         """Set up.
 
@@ -42,8 +43,9 @@ class JointListener:
             on_news: Called for every message with the message, the newest measurements of the
                 joints that it updates, and a sentence that says what is wrong with it, empty if
                 nothing is.
+            unit: What one unit of the messages is, rad or m.
         """
-        self.states = JointStates(names, topic)
+        self.states = JointStates(names, topic, unit)
         self._on_news = on_news
         node.create_subscription(JointState, topic, self._on_joints, profile)
 
@@ -70,6 +72,7 @@ class JointPositions:
         topic: str,
         on_position: OnPosition,
         check: Callable[[Mapping[str, JointSample]], str] = lambda news: "",
+        unit: float = 1.0,
     ) -> None:
         """Subscribe.
 
@@ -79,12 +82,13 @@ class JointPositions:
             topic: Topic of the joints.
             on_position: As of `RobotOutput`, with the positions of the joints.
             check: Says why the robot must not move, from new samples; empty if it may.
+            unit: What one unit of the messages is, rad or m.
         """
         self._names = names
         self._on_position = on_position
         self._check = check
         self._fresh: set[str] = set()
-        self._joints = JointListener(node, names, topic, qos.SENSOR, self._on_news)
+        self._joints = JointListener(node, names, topic, qos.SENSOR, self._on_news, unit)
 
     @property
     def heard(self) -> dict[str, float]:

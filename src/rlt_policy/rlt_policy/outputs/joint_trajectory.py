@@ -75,7 +75,7 @@ class JointTrajectories(RobotOutput):
         self._clock = DriverClock()
         self._on_position = on_position
         self.state = self._joints = JointPositions(
-            node, arm.names, arm.topic, self._take, arm.check
+            node, arm.names, arm.topic, self._take, arm.check, arm.unit
         )
         self._publisher = node.create_publisher(JointTrajectory, options.topic, qos.COMMAND)
         self.commands = (self._publisher,)
@@ -96,8 +96,8 @@ class JointTrajectories(RobotOutput):
         begin = plan[0].seconds
         points = [
             JointTrajectoryPoint(
-                positions=doubles(point.position),
-                velocities=doubles(point.velocity),
+                positions=doubles(point.position / self._arm.unit),
+                velocities=doubles(point.velocity / self._arm.unit),
                 time_from_start=Duration(nanosec=round((point.seconds - begin) * NANOSECONDS)),
             )
             for point in plan
