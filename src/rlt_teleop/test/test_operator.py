@@ -15,6 +15,7 @@ from rcl_interfaces.msg import Log
 from rclpy.executors import SingleThreadedExecutor
 from sensor_msgs.msg import Joy, JoyFeedback
 
+from rlt_core.action_space import ActionSpace, joints
 from rlt_core.contract import Contract
 from rlt_core.records import EpisodeKind, EpisodeState, Outcome, Phase, Source
 from rlt_interfaces.msg import ControlStep, HumanCommand, LearnerStatus
@@ -169,15 +170,15 @@ def test_a_command_of_the_person_in_the_contracts_axes(bench):
 
 def test_a_model_that_no_control_moves_is_told_once_and_stays_at_rest(tmp_path):
     """The controller requires an operator, who can at least stop such a robot."""
-    joints = dataclasses.replace(CONTRACT.action, names=("elbow", "wrist", "knee", "toe"))
-    contract = CONTRACT.replace(action=joints)
+    names = ("elbow", "wrist", "knee", "toe")
+    contract = CONTRACT.replace(action=ActionSpace((joints("arm", names),)))
     contract.save(tmp_path / "contract.json")
     bench = Bench("-p", f"model:={tmp_path}")
     try:
         bench.axes[1], bench.buttons[RB] = 1.0, 1
         bench.wait(lambda: bench.commands[-1].takeover)
         last = bench.commands[-1]
-        assert list(last.axis_names) == list(joints.names)
+        assert list(last.axis_names) == list(names)
         assert list(last.increment) == [0.0] * 4
         assert last.fault == ""
         assert last.contract_hash == contract.hash()
