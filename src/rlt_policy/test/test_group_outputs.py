@@ -23,6 +23,7 @@ from rlt_core.robot.robot_file import GripperEntry, read_robot
 from rlt_node import qos
 from rlt_node.conversions import fill_pose, orientation_of_pose, place_of_pose
 from rlt_node.node import FailFastNode
+from rlt_policy.outputs import OutputSetup
 from rlt_policy.outputs.gripper import Gripper
 from rlt_policy.outputs.group_outputs import GroupOutputs
 
@@ -180,9 +181,9 @@ def make_gripper(node, seen, **options):
         "closed": 0.8, "open": 0.0,
     }
     entry = GripperEntry(group="gripper", kind="gripper", limits=limits, output=output | options)
-    return Gripper(
+    return Gripper(OutputSetup(
         node, entry, 50.0, False, lambda tick, position, fault: seen.append((position, fault))
-    )
+    ))
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ from rlt_node.conversions import (
     stamp_of_tick,
 )
 from rlt_node.node import FailFastNode
-from rlt_policy.outputs import GROUP, load_output
+from rlt_policy.outputs import GROUP, OutputSetup, load_output
 from rlt_policy.outputs.cartesian_pose import CartesianPoseOptions
 from rlt_policy.outputs.forward_position import ForwardPositionOptions
 from rlt_policy.outputs.gripper import GripperOptions
@@ -213,7 +213,7 @@ class Bench:
         self.tick = 0
         try:
             self.output = load_output(output)(
-                self.node, entry, 1 / DT, False, self._on_position
+                OutputSetup(self.node, entry, 1 / DT, False, self._on_position)
             )
         except ValueError:
             self.close()
@@ -535,7 +535,7 @@ def test_what_cannot_be_driven_safely_is_refused(make_bench, output, parameters,
 @pytest.mark.parametrize("name", ["joint_trajectory", "forward_position", "twist"])
 def test_lockstep_is_the_simulators(name):
     with pytest.raises(ValueError, match="real time only"):
-        load_output(name)(None, make_entry(kind_of(name), name), 50.0, True, None)
+        load_output(name)(OutputSetup(None, make_entry(kind_of(name), name), 50.0, True, None))
 
 
 @pytest.mark.parametrize(
@@ -546,13 +546,13 @@ def test_lockstep_is_the_simulators(name):
 )
 def test_a_group_of_another_kind_is_refused(name, kind, words):
     with pytest.raises(ValueError, match=f"{words}.*choose another output"):
-        load_output(name)(None, make_entry(kind, name), 50.0, False, None)
+        load_output(name)(OutputSetup(None, make_entry(kind, name), 50.0, False, None))
 
 
 @pytest.mark.parametrize("name", ["joint_trajectory", "forward_position"])
 def test_a_tool_needs_kinematics_to_be_driven_by_joints(name):
     with pytest.raises(ValueError, match="is a tool without kinematics: add kinematics"):
-        load_output(name)(None, make_entry(ToolYawEntry, name), 50.0, False, None)
+        load_output(name)(OutputSetup(None, make_entry(ToolYawEntry, name), 50.0, False, None))
 
 
 def test_every_output_is_installed():

@@ -154,7 +154,8 @@ class _Translation(_Motion[Vector]):
         return moved
 
     def way(self, start: Vector, end: Vector) -> Vector:
-        return end - start
+        way: Vector = end - start
+        return way
 
     def _inside(self, step: Vector) -> Vector:
         low, high = self._edges()
@@ -163,7 +164,8 @@ class _Translation(_Motion[Vector]):
         return np.clip(step, -np.array(longest), longest)
 
     def _outside(self, place: Vector) -> Vector:
-        return np.maximum(0.0, np.maximum(self._low - place, place - self._high))
+        beyond: Vector = np.maximum(0.0, np.maximum(self._low - place, place - self._high))
+        return beyond
 
     def _kept(self, place: Vector) -> Vector:
         return np.clip(place, *self._edges())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Protocol, TypeVar
 
@@ -34,6 +35,67 @@ class RobotListener(Protocol):
         """Time of the last new message, monotonic s, by topic or by the silent part of one."""
 
 
+@dataclass(frozen=True)
+class OutputSetup:
+    """What an output needs to drive a group.
+
+    Attributes:
+        node: The node that owns publishers and subscriptions.
+        entry: What the robot's file says of the group.
+        rate_hz: Control rate.
+        lockstep: Whether the simulator's stamps count the ticks.
+        on_position: Called for every measured state with the tick (0 outside lockstep), the
+            measured position on the group's n axes, float64 (n,), SI, and a sentence that says why
+            the robot must not move, empty if it may. Nothing moves before the first call.
+    """
+
+    node: Node
+    entry: GroupEntry
+    rate_hz: float
+    lockstep: bool
+    on_position: OnPosition
+
+    @property
+    def dt(self) -> float:
+        """Control period in seconds."""
+        return 1.0 / self.rate_hz
+
+    def options(self, kind: type[E]) -> E:
+        """The options of the group's output, as the output declares them.
+
+        Raises:
+            ValueError: If they are invalid; names all errors.
+        """
+        where = f"output {self.entry.output.type} of group {self.entry.group} in the robot file"
+        return check_entries(where, self.entry.output.options, kind)
+
+    def group(self, *kinds: type[G]) -> G:
+        """The group, if the output can drive its kind.
+
+        Raises:
+            ValueError: If it cannot; names those that it can.
+        """
+        if not isinstance(self.entry, kinds):
+            known = " or ".join(kind.model_fields["kind"].annotation.__args__[0] for kind in kinds)
+            raise ValueError(
+                f"robot output {self.entry.output.type} drives groups of kind {known}, but group "
+                f"{self.entry.group} is of kind {self.entry.kind}: choose another output"
+            )
+        return self.entry
+
+    def require_real_time(self) -> None:
+        """Reject lockstep, where only the simulated robot counts the ticks.
+
+        Raises:
+            ValueError: In lockstep.
+        """
+        if self.lockstep:
+            raise ValueError(
+                f"robot output {self.entry.output.type} works in real time only: set mode to "
+                "real_time, or drive the simulated robot with cartesian_pose"
+            )
+
+
 class RobotOutput(abc.ABC):
     """Connects the controller to the interface of the robot that drives one group of axes.
 
@@ -47,24 +109,11 @@ class RobotOutput(abc.ABC):
     commands: tuple[Publisher, ...]
 
     @abc.abstractmethod
-    def __init__(
-        self,
-        node: Node,
-        entry: GroupEntry,
-        rate_hz: float,
-        lockstep: bool,
-        on_position: OnPosition,
-    ) -> None:
+    def __init__(self, setup: OutputSetup) -> None:
         """Connect to the robot.
 
         Args:
-            node: The node that owns publishers and subscriptions.
-            entry: What the robot's file says of the group.
-            rate_hz: Control rate.
-            lockstep: Whether the simulator's stamps count the ticks.
-            on_position: Called for every measured state with the tick (0 outside lockstep), the
-                measured position on the group's n axes, float64 (n,), SI, and a sentence that says
-                why the robot must not move, empty if it may. Nothing moves before the first call.
+            setup: The group, and the node that drives it.
 
         Raises:
             ValueError: If this output cannot drive the group, or an option is invalid.
@@ -80,44 +129,6 @@ class RobotOutput(abc.ABC):
         Args:
             step: The step, its set-point and increment on the group's axes only.
         """
-
-
-def options_of(entry: GroupEntry, options: type[E]) -> E:
-    """The options of a group's output, as the output declares them.
-
-    Raises:
-        ValueError: If they are invalid; names all errors.
-    """
-    where = f"output {entry.output.type} of group {entry.group} in the robot file"
-    return check_entries(where, entry.output.options, options)
-
-
-def require_kind(entry: GroupEntry, *kinds: type[G]) -> G:
-    """Reject a group whose kind an output cannot drive.
-
-    Raises:
-        ValueError: If it cannot; names those that it can.
-    """
-    if not isinstance(entry, kinds):
-        known = " or ".join(kind.model_fields["kind"].annotation.__args__[0] for kind in kinds)
-        raise ValueError(
-            f"robot output {entry.output.type} drives groups of kind {known}, but group "
-            f"{entry.group} is of kind {entry.kind}: choose another output"
-        )
-    return entry
-
-
-def require_real_time(entry: GroupEntry, lockstep: bool) -> None:
-    """Reject lockstep, where only the simulated robot counts the ticks.
-
-    Raises:
-        ValueError: In lockstep.
-    """
-    if lockstep:
-        raise ValueError(
-            f"robot output {entry.output.type} works in real time only: set mode to real_time, or "
-            "drive the simulated robot with cartesian_pose"
-        )
 
 
 def load_output(name: str) -> type[RobotOutput]:

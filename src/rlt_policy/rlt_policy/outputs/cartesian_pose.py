@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from geometry_msgs.msg import PoseStamped
 from pydantic import Field
-from rclpy.node import Node
 
 from rlt_core.records import ControlStep
 from rlt_core.robot.entries import Entry
-from rlt_core.robot.robot_file import GroupEntry, ToolEntry, ToolYawEntry
+from rlt_core.robot.robot_file import ToolEntry, ToolYawEntry
 from rlt_node import qos
 from rlt_node.conversions import fill_pose, stamp_of_tick
-from rlt_policy.outputs import OnPosition, RobotOutput, options_of, require_kind
+from rlt_policy.outputs import OutputSetup, RobotOutput
 from rlt_policy.outputs.tool_state import ToolState
 
 
@@ -30,33 +29,26 @@ class CartesianPoseOptions(Entry):
 class CartesianPose(RobotOutput):
     """Publishes the poses of a tool, with six degrees of freedom or pointing down."""
 
-    def __init__(
-        self,
-        node: Node,
-        entry: GroupEntry,
-        rate_hz: float,
-        lockstep: bool,
-        on_position: OnPosition,
-    ) -> None:
+    def __init__(self, setup: OutputSetup) -> None:
         """Connect; see `RobotOutput`."""
-        group = require_kind(entry, ToolYawEntry, ToolEntry)
-        options = options_of(entry, CartesianPoseOptions)
-        self._node = node
-        self._rate_hz = rate_hz
-        self._lockstep = lockstep
+        group = setup.group(ToolYawEntry, ToolEntry)
+        options = setup.options(CartesianPoseOptions)
+        self._setup = setup
         self._action = group.action
-        self.state = ToolState(node, group, options.state, rate_hz, lockstep, on_position)
+        self.state = ToolState(setup, group, options.state, setup.on_position)
         self._message = PoseStamped()
         self._message.header.frame_id = group.frame
-        self._publisher = node.create_publisher(PoseStamped, options.topic, qos.command(lockstep))
+        self._publisher = setup.node.create_publisher(
+            PoseStamped, options.topic, qos.command(setup.lockstep)
+        )
         self.commands = (self._publisher,)
 
     def send(self, step: ControlStep) -> None:
         """Publish the set-point; in lockstep its stamp identifies the tick."""
         self._message.header.stamp = (
-            stamp_of_tick(step.tick, self._rate_hz)
-            if self._lockstep
-            else self._node.get_clock().now().to_msg()
+            stamp_of_tick(step.tick, self._setup.rate_hz)
+            if self._setup.lockstep
+            else self._setup.node.get_clock().now().to_msg()
         )
         fill_pose(self._message, step.setpoint[:3], self._action.orientation(step.setpoint))
         self._publisher.publish(self._message)

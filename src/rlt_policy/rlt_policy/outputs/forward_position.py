@@ -9,21 +9,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from rclpy.node import Node
 from std_msgs.msg import Float64MultiArray
 
 from rlt_core.records import ControlStep
 from rlt_core.robot.entries import Entry
-from rlt_core.robot.robot_file import GroupEntry, JointsEntry, ToolEntry, ToolYawEntry
+from rlt_core.robot.robot_file import JointsEntry, ToolEntry, ToolYawEntry
 from rlt_node import qos
 from rlt_node.conversions import doubles
-from rlt_policy.outputs import (
-    OnPosition,
-    RobotOutput,
-    options_of,
-    require_kind,
-    require_real_time,
-)
+from rlt_policy.outputs import OutputSetup, RobotOutput
 from rlt_policy.outputs.arm_joints import arm_joints
 from rlt_policy.outputs.joint_state import JointPositions
 
@@ -41,30 +34,24 @@ class ForwardPositionOptions(Entry):
 class ForwardPosition(RobotOutput):
     """Publishes joint positions without names."""
 
-    def __init__(
-        self,
-        node: Node,
-        entry: GroupEntry,
-        rate_hz: float,
-        lockstep: bool,
-        on_position: OnPosition,
-    ) -> None:
+    def __init__(self, setup: OutputSetup) -> None:
         """Connect; see `RobotOutput`."""
-        require_real_time(entry, lockstep)
+        setup.require_real_time()
         self._arm = arm = arm_joints(
-            require_kind(entry, JointsEntry, ToolYawEntry, ToolEntry), rate_hz
+            setup.group(JointsEntry, ToolYawEntry, ToolEntry), setup.rate_hz
         )
-        options = options_of(entry, ForwardPositionOptions)
+        options = setup.options(ForwardPositionOptions)
         names, order = arm.names, options.command_joints
         if sorted(order) != sorted(names):
             raise ValueError(
-                f"command_joints is ({', '.join(order)}), the joints of group {entry.group} are "
-                f"({', '.join(names)}): state these in the order of the driver's configuration"
+                f"command_joints is ({', '.join(order)}), the joints of group "
+                f"{setup.entry.group} are ({', '.join(names)}): state these in the order of the "
+                "driver's configuration"
             )
         self._order = [names.index(name) for name in order]
-        self._on_position = on_position
-        self.state = JointPositions(node, names, arm.topic, self._take, arm.check, arm.unit)
-        self._publisher = node.create_publisher(Float64MultiArray, options.topic, qos.COMMAND)
+        self._on_position = setup.on_position
+        self.state = JointPositions(setup.node, names, arm.topic, self._take, arm.check, arm.unit)
+        self._publisher = setup.node.create_publisher(Float64MultiArray, options.topic, qos.COMMAND)
         self.commands = (self._publisher,)
 
     def send(self, step: ControlStep) -> None:

@@ -8,21 +8,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
-from rclpy.node import Node
 from std_msgs.msg import Float64MultiArray
 
 from rlt_core.records import ControlStep
 from rlt_core.robot.entries import Entry, Number
-from rlt_core.robot.robot_file import GripperEntry, GroupEntry
+from rlt_core.robot.robot_file import GripperEntry
 from rlt_node import qos
 from rlt_node.conversions import doubles
-from rlt_policy.outputs import (
-    OnPosition,
-    RobotOutput,
-    options_of,
-    require_kind,
-    require_real_time,
-)
+from rlt_policy.outputs import OutputSetup, RobotOutput
 from rlt_policy.outputs.joint_state import JointPositions
 
 
@@ -53,22 +46,15 @@ CLOSE_BELOW, OPEN_ABOVE = 0.4, 0.6
 class Gripper(RobotOutput):
     """Publishes the position of a gripper's joint."""
 
-    def __init__(
-        self,
-        node: Node,
-        entry: GroupEntry,
-        rate_hz: float,
-        lockstep: bool,
-        on_position: OnPosition,
-    ) -> None:
+    def __init__(self, setup: OutputSetup) -> None:
         """Connect; see `RobotOutput`."""
-        require_real_time(entry, lockstep)
-        require_kind(entry, GripperEntry)
-        self._options = options = options_of(entry, GripperOptions)
-        self._on_position = on_position
+        setup.require_real_time()
+        setup.group(GripperEntry)
+        self._options = options = setup.options(GripperOptions)
+        self._on_position = setup.on_position
         self._opening: float | None = None  # sent last, or first measured
-        self.state = JointPositions(node, [options.joint], options.state, self._take)
-        self._publisher = node.create_publisher(Float64MultiArray, options.topic, qos.COMMAND)
+        self.state = JointPositions(setup.node, [options.joint], options.state, self._take)
+        self._publisher = setup.node.create_publisher(Float64MultiArray, options.topic, qos.COMMAND)
         self.commands = (self._publisher,)
 
     def send(self, step: ControlStep) -> None:

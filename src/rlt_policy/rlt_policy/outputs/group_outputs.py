@@ -12,7 +12,7 @@ from rclpy.publisher import Publisher
 
 from rlt_core.records import ControlStep
 from rlt_core.robot.robot_file import Robot
-from rlt_policy.outputs import OnPosition, load_output
+from rlt_policy.outputs import OnPosition, OutputSetup, load_output
 
 Vector = NDArray[np.float64]
 
@@ -34,7 +34,7 @@ class GroupOutputs:
             node: The node that owns publishers and subscriptions.
             robot: The robot.
             lockstep: Whether the simulator's stamps count the ticks.
-            on_position: As of `RobotOutput`, on all axes.
+            on_position: As of `OutputSetup`, on all axes.
 
         Raises:
             ValueError: If an output cannot drive its group, or an option is invalid.
@@ -46,7 +46,7 @@ class GroupOutputs:
         self._fault = ""
         self._outputs = [
             load_output(entry.output.type)(
-                node, entry, robot.rate_hz, lockstep, partial(self._take, index)
+                OutputSetup(node, entry, robot.rate_hz, lockstep, partial(self._take, index))
             )
             for index, entry in enumerate(robot.action)
         ]

@@ -80,7 +80,7 @@ class JointPositions:
             node: The node that subscribes.
             names: The joints, in their order.
             topic: Topic of the joints.
-            on_position: As of `RobotOutput`, with the positions of the joints.
+            on_position: As of `OutputSetup`, with the positions of the joints.
             check: Says why the robot must not move, from new samples; empty if it may.
             unit: What one unit of the messages is, rad or m.
         """

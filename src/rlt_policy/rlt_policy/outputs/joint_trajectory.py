@@ -18,21 +18,14 @@ import numpy as np
 from builtin_interfaces.msg import Duration
 from numpy.typing import NDArray
 from pydantic import Field
-from rclpy.node import Node
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from rlt_core.records import ControlStep
 from rlt_core.robot.entries import Entry
-from rlt_core.robot.robot_file import GroupEntry, JointsEntry, ToolEntry, ToolYawEntry
+from rlt_core.robot.robot_file import JointsEntry, ToolEntry, ToolYawEntry
 from rlt_node import qos
 from rlt_node.conversions import NANOSECONDS, doubles, stamp_of
-from rlt_policy.outputs import (
-    OnPosition,
-    RobotOutput,
-    options_of,
-    require_kind,
-    require_real_time,
-)
+from rlt_policy.outputs import OutputSetup, RobotOutput
 from rlt_policy.outputs.arm_joints import arm_joints
 from rlt_policy.outputs.driver_clock import DriverClock
 from rlt_policy.outputs.joint_state import JointPositions
@@ -57,27 +50,20 @@ class JointTrajectories(RobotOutput):
     the same controller manager. That clock need not agree with this machine's.
     """
 
-    def __init__(
-        self,
-        node: Node,
-        entry: GroupEntry,
-        rate_hz: float,
-        lockstep: bool,
-        on_position: OnPosition,
-    ) -> None:
+    def __init__(self, setup: OutputSetup) -> None:
         """Connect; see `RobotOutput`."""
-        require_real_time(entry, lockstep)
+        setup.require_real_time()
         self._arm = arm = arm_joints(
-            require_kind(entry, JointsEntry, ToolYawEntry, ToolEntry), rate_hz
+            setup.group(JointsEntry, ToolYawEntry, ToolEntry), setup.rate_hz
         )
-        options = options_of(entry, JointTrajectoryOptions)
-        self._plan = MotionPlan(arm.limits, 1.0 / rate_hz)
+        options = setup.options(JointTrajectoryOptions)
+        self._plan = MotionPlan(arm.limits, setup.dt)
         self._clock = DriverClock()
-        self._on_position = on_position
+        self._on_position = setup.on_position
         self.state = self._joints = JointPositions(
-            node, arm.names, arm.topic, self._take, arm.check, arm.unit
+            setup.node, arm.names, arm.topic, self._take, arm.check, arm.unit
         )
-        self._publisher = node.create_publisher(JointTrajectory, options.topic, qos.COMMAND)
+        self._publisher = setup.node.create_publisher(JointTrajectory, options.topic, qos.COMMAND)
         self.commands = (self._publisher,)
 
     def _take(self, tick: int, position: NDArray[np.float64], fault: str) -> None:

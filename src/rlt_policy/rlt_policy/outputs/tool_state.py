@@ -8,7 +8,6 @@ import time
 import numpy as np
 from geometry_msgs.msg import PoseStamped
 from numpy.typing import NDArray
-from rclpy.node import Node
 from sensor_msgs.msg import JointState
 
 from rlt_core.control.joint_states import JointSample
@@ -16,7 +15,7 @@ from rlt_core.control.stamps import Stamps
 from rlt_core.robot.robot_file import ToolEntry, ToolYawEntry
 from rlt_node import qos
 from rlt_node.conversions import orientation_of_pose, place_of_pose, seconds, tick_of_stamp
-from rlt_policy.outputs import OnPosition
+from rlt_policy.outputs import OnPosition, OutputSetup
 from rlt_policy.outputs.joint_limits import JointWatch
 from rlt_policy.outputs.joint_state import JointListener
 from rlt_policy.outputs.tool_watch import ToolWatch
@@ -31,30 +30,25 @@ class ToolState:
 
     def __init__(
         self,
-        node: Node,
+        setup: OutputSetup,
         entry: ToolYawEntry | ToolEntry,
         topic: str,
-        rate_hz: float,
-        lockstep: bool,
         on_position: OnPosition,
     ) -> None:
         """Subscribe.
 
         Args:
-            node: The node that subscribes.
+            setup: The setup of the output that drives the tool.
             entry: The tool and its joints.
             topic: Topic of the tool's pose.
-            rate_hz: Control rate.
-            lockstep: Whether the simulator's stamps count the ticks.
-            on_position: As of `RobotOutput`.
+            on_position: As in the setup, which may have another.
         """
         self._action = entry.action
         self._topic = topic
-        self._rate_hz = rate_hz
-        self._lockstep = lockstep
+        self._rate_hz, self._lockstep = setup.rate_hz, setup.lockstep
         self._on_position = on_position
         # In lockstep a reset moves the arm from one tick to the next: a jump is not a fault.
-        self._watch = JointWatch(entry.joints, math.inf if lockstep else 1.0 / rate_hz)
+        self._watch = JointWatch(entry.joints, math.inf if setup.lockstep else setup.dt)
         tilt_max = entry.tilt_max if isinstance(entry, ToolYawEntry) else None
         self._tool = ToolWatch(topic, entry.frame, tilt_max)
         self._stamps = Stamps()
@@ -62,10 +56,10 @@ class ToolState:
         self._pose: tuple[int, NDArray[np.float64]] | None = None  # since the last report
         self._ticks: dict[str, int] = {}  # of the joints' samples since the last report
         self._fault = ""
-        profile = qos.sensor(lockstep)
-        node.create_subscription(PoseStamped, topic, self._on_pose, profile)
+        profile = qos.sensor(setup.lockstep)
+        setup.node.create_subscription(PoseStamped, topic, self._on_pose, profile)
         self._joints = JointListener(
-            node, list(entry.joints.limits), entry.joints.topic, profile, self._on_joints
+            setup.node, list(entry.joints.limits), entry.joints.topic, profile, self._on_joints
         )
 
     @property

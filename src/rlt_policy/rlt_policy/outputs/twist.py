@@ -14,21 +14,14 @@ import numpy as np
 from geometry_msgs.msg import TwistStamped
 from numpy.typing import NDArray
 from pydantic import Field
-from rclpy.node import Node
 
 from rlt_core.control.angles import all_near
 from rlt_core.records import ControlStep
 from rlt_core.robot.entries import Entry, Number
 from rlt_core.robot.limits import column
-from rlt_core.robot.robot_file import GroupEntry, ToolYawEntry
+from rlt_core.robot.robot_file import ToolYawEntry
 from rlt_node import qos
-from rlt_policy.outputs import (
-    OnPosition,
-    RobotOutput,
-    options_of,
-    require_kind,
-    require_real_time,
-)
+from rlt_policy.outputs import OutputSetup, RobotOutput
 from rlt_policy.outputs.setpoint_following import Following
 from rlt_policy.outputs.stop_proof import StopProof
 from rlt_policy.outputs.tool_state import ToolState
@@ -58,36 +51,29 @@ class Twists(RobotOutput):
     No state is reported until the driver's stop is proved, so that no episode moves the robot.
     """
 
-    def __init__(
-        self,
-        node: Node,
-        entry: GroupEntry,
-        rate_hz: float,
-        lockstep: bool,
-        on_position: OnPosition,
-    ) -> None:
+    def __init__(self, setup: OutputSetup) -> None:
         """Connect and begin the proof; see `RobotOutput`."""
-        require_real_time(entry, lockstep)
-        group = require_kind(entry, ToolYawEntry)
-        options = options_of(entry, TwistOptions)
+        setup.require_real_time()
+        group = setup.group(ToolYawEntry)
+        options = setup.options(TwistOptions)
         self._proof = StopProof(
             options.proof_twist, options.driver_stop_timeout_s, options.proof_s, group.limits
         )
-        self._node = node
+        self._node = node = setup.node
         self._timeout = options.driver_stop_timeout_s
-        self._following = Following(group.limits, 1.0 / rate_hz)
+        self._following = Following(group.limits, setup.dt)
         self._circular = group.action.circular
         # Last position of the robot; before its first state, the middle of the workspace. It says
         # which turn of an angle the limits mean.
         self._place = 0.5 * (column(group.limits, "min") + column(group.limits, "max"))
         self._sent_at = -math.inf
-        self._on_position = on_position
+        self._on_position = setup.on_position
         self._message = TwistStamped()
         self._message.header.frame_id = group.frame
         self._publisher = node.create_publisher(TwistStamped, options.topic, qos.COMMAND)
         self.commands = (self._publisher,)
-        self.state = ToolState(node, group, options.state, rate_hz, lockstep, self._on_state)
-        self._timer = node.create_timer(1.0 / rate_hz, self._prove)
+        self.state = ToolState(setup, group, options.state, self._on_state)
+        self._timer = node.create_timer(setup.dt, self._prove)
         node.get_logger().warning(
             f"the robot is about to move for {options.proof_s:g} s with proof_twist "
             f"{list(options.proof_twist)}, to prove that its driver stops by itself"
