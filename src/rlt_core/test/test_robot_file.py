@@ -105,8 +105,6 @@ def test_two_arms_with_grippers_are_a_file(tmp_path, arm):
         ("action.0.limits.x.min", 9, "action[0].limits.x is {'min': 9, "),
         ("action.0.limits.x.acceleration", 0.01, "brake from full speed within 1 s"),
         ("action.0.limits.yaw", None, "limits of the axes x, y, z, yaw, in this order"),
-        ("action.0.kinematics", {"urdf": "no.urdf", "base": "a", "tip": "b", "acceleration": 9},
-         "action[0].kinematics.urdf is 'no.urdf': expected the path of a file, but there is no /"),
         ("action.0.tilt_max", 0.6, "tilt_max is 0.6: expected less than or equal to 0.5"),
         ("action.0.joints.limits.elbow.min", 3.1, "of elbow for twice the margin 0.1"),
         ("action.0.joints.limits.elbow.velocity", None, "elbow.velocity is missing"),
@@ -147,6 +145,7 @@ def test_all_errors_are_named_at_once(tmp_path):
         ((gripper_group("a"), gripper_group("a")), "action group a_gripper occurs twice"),
         ((tool_group("a"), tool_group("b") | {"prefix": "a."}), "axis a.rx, a.ry, a.rz, a.x"),
         ((tool_group("a") | {"orientation": [1, 1, 0, 0]},), "quaternion of length 1"),
+        ((gripper_group("a") | {"limits": AXIS},), "from 0, closed, to 1, open"),
         ((tool_group("a") | {"increments": "world"},), "is 'world': expected 'base' or 'tool'"),
     ],
 )
@@ -167,11 +166,11 @@ def test_a_file_that_is_none_is_refused(tmp_path, content, words):
 
 
 def test_a_urdf_lies_beside_the_robots_file(tmp_path):
-    content = yaml.safe_load(SIM.read_text())
+    kinematics = {"urdf": "arm.urdf", "base": "base_link", "tip": "tool0", "acceleration": 15}
+    content = robot_of(tool_group("a") | {"kinematics": kinematics})
+    with pytest.raises(ValueError, match="is 'arm.urdf': expected the path of a file, but there"):
+        read_robot(written(tmp_path, content))
     (tmp_path / "arm.urdf").write_text("<robot/>")
-    content["action"][0]["kinematics"] = {
-        "urdf": "arm.urdf", "base": "base_link", "tip": "tool0", "acceleration": 15,
-    }
     arm = read_robot(written(tmp_path, content)).action[0].kinematics
     assert arm.urdf == tmp_path / "arm.urdf" and arm.tcp == (0.0, 0.0, 0.0)
 

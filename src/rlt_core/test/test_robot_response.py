@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from rlt_core.action_space import TOOL_YAW, ActionGroup, ActionSpace
-from rlt_core.control.robot_response import PATIENCE_S, Response
+from rlt_core.action_space import TOOL_YAW, ActionGroup, ActionSpace, gripper
+from rlt_core.control.robot_response import PATIENCE_S, GroupResponses, Response
 
 DT = 0.02
 SPACE = ActionSpace((ActionGroup("arm", TOOL_YAW, ("x", "yaw"), ("m", "rad")),))
@@ -67,3 +67,14 @@ def test_the_next_start_begins_anew():
     assert response.still
     response.begin(START)
     assert not response.still
+
+
+def test_an_arm_that_stands_is_noticed_beside_a_gripper_that_moves():
+    space = ActionSpace((*SPACE.groups, gripper()))
+    responses = GroupResponses(space, np.array([*MAX_TRACKING_ERROR, 1.0]), DT)
+    place = np.array([*START, 0.0])
+    responses.begin(place)
+    for tick in range(TICKS + 1):
+        place = np.array([*START, min(1.0, 0.05 * tick)])
+        responses.see(place + [0.006, 0.0, 0.0], place)
+    assert responses.still

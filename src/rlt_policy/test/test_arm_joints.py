@@ -15,7 +15,7 @@ from rlt_core.control.joint_states import JointSample
 from rlt_core.control.motion_limits import MotionLimiter, MotionLimits
 from rlt_core.control.rotations import Quaternion
 from rlt_core.records import ControlStep, Source
-from rlt_core.robot.robot_file import ToolEntry, ToolYawEntry
+from rlt_core.robot.robot_file import ToolEntry
 from rlt_policy.outputs.arm_joints import ToolOfJoints, arm_joints
 
 DT = 0.02
@@ -32,7 +32,7 @@ def make_entry(nominal: Quaternion = NOMINAL, **kinematics) -> ToolEntry:
         )
     }
     return TypeAdapter(ToolEntry).validate_python({
-        "group": "arm", "kind": "tool", "frame": "base_link", "increments": "tool",
+        "group": "arm", "kind": "tool", "frame": "base", "increments": "tool",
         "orientation": nominal, "output": {"type": "joint_trajectory"},
         "joints": {"topic": "joint_states", "margin": 0.1, "limits": watched},
         "kinematics": {
@@ -50,7 +50,7 @@ class Arm:
     """An arm that follows its joints exactly, under the motion limits of its tool."""
 
     def __init__(self, joints=WORKING) -> None:
-        orientation = ToolOfJoints(make_entry(), 1 / DT)._model.forward(joints).orientation
+        orientation = ToolOfJoints(make_entry(), 1 / DT)._measuring.forward(joints).orientation
         self.entry = make_entry(orientation)
         self.arm = arm_joints(self.entry, 1 / DT)
         space = ActionSpace((self.entry.action,))
@@ -126,19 +126,43 @@ def test_joints_that_are_not_known_have_no_position():
 
 @pytest.mark.parametrize(
     ("kinematics", "words"),
-    [({"tip": "hand"}, "hand"), ({"base": "floor"}, "floor")],
+    [({"tip": "hand"}, "hand"), ({"base": "floor"}, "frame \\(base\\) and as base")],
 )
 def test_kinematics_that_do_not_fit_the_urdf_are_refused(kinematics, words):
     with pytest.raises(ValueError, match=words):
         arm_joints(make_entry(**kinematics), 1 / DT)
 
 
-def test_a_tool_that_points_down_has_kinematics_too():
-    entry = make_entry()
-    axis = DYNAMICS | {"min": -1.0, "max": 1.0}
-    down = ToolYawEntry(
-        group="arm", kind="tool_yaw", frame="base_link", output=entry.output, tilt_max=0.1,
-        joints=entry.joints, kinematics=entry.kinematics,
-        limits={name: axis for name in ("x", "y", "z", "yaw")},
-    )
-    assert arm_joints(down, 1 / DT).position(WORKING).shape == (4,)
+def test_in_a_hold_the_joints_brake_wherever_the_set_point_is():
+    arm = Arm()
+    arm.run([0.005, 0.0, 0.0, 0.0, 0.0, 0.0], 15)
+    far = arm.setpoint + np.array([0.05, 0.0, 0.0, 0.0, 0.0, 0.0])
+    moves = []
+    for tick in range(arm.tick, arm.tick + 20):
+        step = ControlStep(1, tick, np.zeros(6, np.float32), far, Source.HOLD)
+        if tick > arm.tick:  # the first one begins anew, at the measured joints
+            moves.append(arm.arm.command(step)[1])
+        else:
+            arm.arm.command(step)
+    assert not np.any(moves[-10:])
+
+
+def test_the_joints_accelerate_within_their_limit():
+    arm = Arm()
+    start, last = arm.setpoint if arm.tick else arm.arm.position(arm.joints), np.zeros(6)
+    target = start + np.array([0.0, 0.05, 0.0, 0.3, 0.0, 0.0])
+    for tick in range(30):
+        move = np.zeros(6, np.float32)
+        joints, increment = arm.arm.command(ControlStep(1, tick, move, target, Source.ACTOR))
+        arm.arm.position(joints)  # measured there
+        assert (np.abs(increment - last) <= 40.0 * DT * DT * (1 + 1e-9)).all()
+        last = increment
+    assert np.abs(last).max() >= 0.0 and arm.entry.action.distances(
+        arm.arm.position(joints), target
+    )[0] < 0.05
+
+
+def test_a_tool_needs_kinematics_to_be_driven_by_joints():
+    entry = make_entry().model_copy(update={"kinematics": None})
+    with pytest.raises(ValueError, match="is a tool without kinematics: add kinematics"):
+        arm_joints(entry, 1 / DT)

@@ -52,9 +52,10 @@ def test_two_arms_are_told_apart_by_a_prefix():
     ("name", "words"),
     [("fz", "has fz, but the robot file measures pose tcp_pose"), ("left.rx", "pose tcp_pose")],
 )
-def test_what_the_robot_does_not_measure_is_named(name, words):
+@pytest.mark.parametrize("sources", [SOURCES[:1], (SOURCES[0], SOURCES[2])])
+def test_what_the_robot_does_not_measure_is_named(name, words, sources):
     with pytest.raises(ValueError, match=words):
-        element_of(name, SOURCES[:1])
+        element_of(name, sources)
 
 
 def test_wrench_elements():

@@ -71,7 +71,9 @@ def make_entry(kind, output, columns=None, **options):
     if kind is JointsEntry:
         return JointsEntry(kind="joints", topic="joint_states", **common)
     if kind is GripperEntry:
-        return GripperEntry(kind="gripper", **common | {"limits": common["limits"]["lift"]})
+        return GripperEntry(kind="gripper", **common | {
+            "limits": make_columns(1).by_axis(("a",))["a"].model_copy(update={"min": 0.0}),
+        })
     watched = {name: {"min": -3.0, "max": 3.0, "velocity": 3.0} for name in JOINTS}
     return ToolYawEntry(
         kind="tool_yaw", frame="base_link", tilt_max=0.2,
@@ -540,19 +542,13 @@ def test_lockstep_is_the_simulators(name):
 
 @pytest.mark.parametrize(
     ("name", "kind", "words"),
-    [("joint_trajectory", GripperEntry, "of kind joints or tool_yaw or tool, but group arm is of"),
+    [("joint_trajectory", GripperEntry, "of kind joints or tool, but group arm is of"),
      ("twist", JointsEntry, "of kind tool_yaw, but group arm is of kind joints"),
      ("cartesian_pose", JointsEntry, "of kind tool_yaw or tool")],
 )
 def test_a_group_of_another_kind_is_refused(name, kind, words):
     with pytest.raises(ValueError, match=f"{words}.*choose another output"):
         load_output(name)(OutputSetup(None, make_entry(kind, name), 50.0, False, None))
-
-
-@pytest.mark.parametrize("name", ["joint_trajectory", "forward_position"])
-def test_a_tool_needs_kinematics_to_be_driven_by_joints(name):
-    with pytest.raises(ValueError, match="is a tool without kinematics: add kinematics"):
-        load_output(name)(OutputSetup(None, make_entry(ToolYawEntry, name), 50.0, False, None))
 
 
 def test_every_output_is_installed():

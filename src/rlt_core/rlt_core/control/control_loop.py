@@ -16,7 +16,7 @@ from rlt_core.control.control_clock import ControlClock, Lateness
 from rlt_core.control.input_validation import InputValidator
 from rlt_core.control.motion_limits import MotionLimiter, MotionLimits
 from rlt_core.control.rejection import HELD_FOR_THE_EPISODE, TRIP, Rejection
-from rlt_core.control.robot_response import PATIENCE_S, Response
+from rlt_core.control.robot_response import PATIENCE_S, GroupResponses
 from rlt_core.control.takeover import ControlAuthority, Takeover
 from rlt_core.records import (
     ActionChunk,
@@ -105,7 +105,9 @@ class ControlLoop:
         self.rejections: Counter[str] = Counter()
         self._limiter = MotionLimiter(contract.action, contract.dt, limits)
         self._validator = InputValidator(contract, self._limiter)
-        self._response = Response(contract.action, self._limiter.max_tracking_error, contract.dt)
+        self._response = GroupResponses(
+            contract.action, self._limiter.max_tracking_error, contract.dt
+        )
         self._scheduler = ChunkScheduler(contract, chunks)
         self._human_silence = chunks.human_silence_ticks * unit
         self._takeover = Takeover(self._human_silence)

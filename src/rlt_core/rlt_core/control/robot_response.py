@@ -58,3 +58,35 @@ class Response:
         stretched = (away > STRETCHED * self._max_tracking_error).any()
         self._ticks = self._ticks + 1 if stretched else 0
         self.still = self.still or self._ticks > self._patience
+
+
+class GroupResponses:
+    """The responses of all groups: an arm that does not follow is detected beside one that does."""
+
+    def __init__(self, space: ActionSpace, max_tracking_error: Vector, dt: float) -> None:
+        """Set up; see `Response`."""
+        self._slices = space.slices
+        ends = np.cumsum([len(group.measures) for group in space.groups]).tolist()
+        self._responses = [
+            Response(
+                ActionSpace((group,)),
+                max_tracking_error[end - len(group.measures) : end],
+                dt,
+            )
+            for group, end in zip(space.groups, ends, strict=True)
+        ]
+
+    @property
+    def still(self) -> bool:
+        """Whether a group has failed to follow."""
+        return any(response.still for response in self._responses)
+
+    def begin(self, measured: Vector) -> None:
+        """Note the robot's position, (A,), SI, before the first command."""
+        for response, part in zip(self._responses, self._slices, strict=True):
+            response.begin(measured[part])
+
+    def see(self, setpoint: Vector, measured: Vector) -> None:
+        """Note a tick's set-point and measured position, both (A,), SI."""
+        for response, part in zip(self._responses, self._slices, strict=True):
+            response.see(setpoint[part], measured[part])

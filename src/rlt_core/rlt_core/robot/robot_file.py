@@ -182,9 +182,6 @@ class ToolYawEntry(_GroupEntry):
         le=0.5, examples=[0.1],
     )
     joints: WatchedJoints = Field(description="the arm's joints")
-    kinematics: Kinematics | None = Field(
-        None, description="how the joints move the tool, where the output drives joints"
-    )
 
     @model_validator(mode="after")
     def _limits_every_axis(self) -> ToolYawEntry:
@@ -218,6 +215,15 @@ class ToolEntry(_GroupEntry):
     kinematics: Kinematics | None = Field(
         None, description="how the joints move the tool, where the output drives joints"
     )
+
+    @model_validator(mode="after")
+    def _has_one_base(self) -> ToolEntry:
+        if self.kinematics is not None and self.kinematics.base != self.frame:
+            raise ValueError(
+                f"Input should have the same link as frame ({self.frame}) and as base of its "
+                f"kinematics ({self.kinematics.base})"
+            )
+        return self
 
     @property
     def action(self) -> ToolGroup:
@@ -257,6 +263,12 @@ class GripperEntry(_GroupEntry):
     kind: Literal["gripper"]
     limits: AxisLimits = Field(description="limits of the opening")
 
+    @model_validator(mode="after")
+    def _opens_from_0_to_1(self) -> GripperEntry:
+        if self.limits.min < 0.0 or self.limits.max > 1.0:
+            raise ValueError("Input should have limits of the opening from 0, closed, to 1, open")
+        return self
+
     @property
     def action(self) -> ActionGroup:
         """Its axis."""
@@ -293,6 +305,19 @@ class Robot(Entry):
     @model_validator(mode="after")
     def _has_one_meaning_per_name(self) -> Robot:
         self.space  # noqa: B018 - raises ValueError
+        return self
+
+    @model_validator(mode="after")
+    def _has_one_source_per_name(self) -> Robot:
+        joints = [source.topic for source in self.proprioception if source.type == "joints"]
+        if len(joints) > 1:
+            raise ValueError(
+                f"Input should have one source of joints in proprioception, not {len(joints)} "
+                f"({', '.join(joints)}): have their drivers publish on one topic"
+            )
+        topics = [camera.topic for camera in self.cameras.values()]
+        if twice := sorted({topic for topic in topics if topics.count(topic) > 1}):
+            raise ValueError(f"Input should have one camera per topic, not two of {twice[0]}")
         return self
 
     @property

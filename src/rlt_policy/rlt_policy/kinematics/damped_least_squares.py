@@ -35,7 +35,8 @@ class DampedLeastSquares:
     (Chiaverini, "Singularity-robust task-priority redundancy resolution for real-time kinematic
     control of robot manipulators", 1997). This damping grows with the distance from the set-point
     (Sugihara, "Solvability-unconcerned inverse kinematics by the Levenberg-Marquardt method",
-    2011), so that an arm that stretches out towards a set-point beyond its reach does not swing.
+    2011), so that an arm that stretches out towards a set-point a little beyond its reach does not
+    swing; towards one that is metres away it may, by a little.
 
     A step that is too fast for one joint is shortened for all, which keeps its direction. A joint
     that would leave its limits stops there and the others take over. Nothing moves that does not

@@ -135,8 +135,9 @@ def _element(name: str, sources: Sequence[Source], action: ActionSpace) -> Eleme
             axis = name.removeprefix(source.prefix)
             if axis in FORCE + TORQUE:
                 return Element(name, source.topic, _wrench_reader(axis))
+    of_a_tool = name.rpartition(".")[2] in (*PLACE, *ROTATION, *FORCE, *TORQUE, "yaw")
     for source in sources:
-        if isinstance(source, JointSource):
+        if isinstance(source, JointSource) and not of_a_tool:
             joint = name.removesuffix(VELOCITY)
             if joint != name:
                 return Element(name, source.topic, lambda sample: float(sample.velocity), joint)

@@ -8,15 +8,16 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from rlt_core.action_space import joints
+from rlt_core.control.axis_limits import AxesLimiter
 from rlt_core.control.joint_states import JointSample
-from rlt_core.records import ControlStep
-from rlt_core.robot.limits import AxisLimits, ToolLimits
+from rlt_core.records import ControlStep, Source
+from rlt_core.robot.limits import AxisLimits
 from rlt_core.robot.robot_file import (
     RADIANS,
     JointsEntry,
     Kinematics,
     ToolEntry,
-    ToolYawEntry,
 )
 from rlt_policy.kinematics import Pose
 from rlt_policy.kinematics.damped_least_squares import DampedLeastSquares
@@ -58,7 +59,7 @@ class ArmJoints(Protocol):
         """Set-point and increment of the joints, float64 (J,), for a step of the group."""
 
 
-def arm_joints(entry: JointsEntry | ToolYawEntry | ToolEntry, rate_hz: float) -> ArmJoints:
+def arm_joints(entry: JointsEntry | ToolEntry, rate_hz: float) -> ArmJoints:
     """The joints that drive a group.
 
     Raises:
@@ -93,10 +94,11 @@ class ToolOfJoints:
     """A tool whose arm is driven by its joints, through inverse kinematics.
 
     The joints of a step follow from those of the step before; where there was none, or the
-    set-point begins anew, from the measured ones.
+    set-point begins anew, from the measured ones. They have motion limits of their own, whatever
+    the inverse kinematics ask for. In a hold they brake, wherever the set-point is.
     """
 
-    def __init__(self, entry: ToolYawEntry | ToolEntry, rate_hz: float) -> None:
+    def __init__(self, entry: ToolEntry, rate_hz: float) -> None:
         """Read the arm's URDF.
 
         Raises:
@@ -113,17 +115,23 @@ class ToolOfJoints:
         self.names, self.topic, self.unit = tuple(watched), entry.joints.topic, 1.0
         self.limits = _limits(entry, entry.kinematics)
         self._action = entry.action
-        self._model = _model(entry.kinematics, self.names)
+        # One model per thread: measurements arrive in another one than the ticks.
+        self._measuring = _model(entry.kinematics, self.names)
         self._solver = DampedLeastSquares(
-            self._model,
+            _model(entry.kinematics, self.names),
             JointLimits(*(
                 [getattr(joint, name) for joint in watched.values()]
                 for name in ("min", "max", "velocity")
             )),
             1.0 / rate_hz,
         )
+        self._limiter = AxesLimiter(
+            joints(entry.group, self.names), self.limits, 1.0 / rate_hz
+        )
         self._watch = JointWatch(entry.joints, 1.0 / rate_hz)
-        self._reach = REACHED * np.array(_tracking_errors(entry))
+        self._reach = REACHED * np.array([
+            entry.limits.translation.max_tracking_error, entry.limits.rotation.max_tracking_error
+        ])
         self._measured: Vector | None = None
         self._joints: Vector | None = None  # sent last
         self._setpoint: Vector | None = None  # of the group, when they were sent
@@ -140,16 +148,24 @@ class ToolOfJoints:
         if not np.isfinite(joints).all():
             return np.full(self._action.size, np.nan)
         self._measured = joints
-        pose = self._model.forward(joints)
+        pose = self._measuring.forward(joints)
         return self._action.position(pose.position, pose.orientation)
 
     def command(self, step: ControlStep) -> tuple[Vector, Vector]:
         """See `ArmJoints`."""
-        before = self._begin(step)
+        before, measured = self._begin(step)
+        wish = np.zeros_like(before)
+        if step.source is not Source.HOLD:
+            wish = self._wish(before, step.setpoint)
+        sent, increment = self._limiter.limit(wish.tolist(), measured.tolist(), {})
+        self._joints, self._setpoint, self._tick = np.array(sent), step.setpoint, step.tick
+        return self._joints, np.array(increment)
+
+    def _wish(self, before: Vector, setpoint: Vector) -> Vector:
+        """The step of the joints towards a set-point; notes if it is out of their reach."""
         solution = self._solver.solve(
-            before, step.setpoint[:3], np.array(self._action.orientation(step.setpoint))
+            before, setpoint[:3], np.array(self._action.orientation(setpoint))
         )
-        self._joints, self._setpoint, self._tick = solution.joints, step.setpoint, step.tick
         errors = np.array([solution.position_error_m, solution.orientation_error_rad])
         if (errors > self._reach).any():
             at = f", {', '.join(solution.limited)} at the limit" if solution.limited else ""
@@ -159,17 +175,22 @@ class ToolOfJoints:
                 f"{solution.smallest_singular_value:.3f}: keep the workspace within the arm's "
                 "reach and off its singularities; the controller holds until the next episode"
             )
-        return solution.joints, solution.joints - before
+        return solution.joints - before
 
-    def _begin(self, step: ControlStep) -> Vector:
-        """The joints before a step: those sent last, or the measured ones if it begins anew."""
+    def _begin(self, step: ControlStep) -> tuple[Vector, Vector]:
+        """The joints before a step, and the measured ones.
+
+        The former are those sent last, or the measured ones if the set-point begins anew.
+        """
+        if self._measured is None:
+            raise RuntimeError("a step was sent before the joints were measured")
+        measured = self._measured
         if self._joints is not None and self._setpoint is not None and step.tick == self._tick + 1:
             start = self._action.add(self._setpoint, np.asarray(step.increment, np.float64))
             if (self._action.distances(start, step.setpoint) < SAME).all():
-                return self._joints
-        if self._measured is None:
-            raise RuntimeError("a step was sent before the joints were measured")
-        return self._measured
+                return self._joints, measured
+        self._limiter.start(measured.tolist())
+        return measured, measured
 
 
 def _model(kinematics: Kinematics, names: Sequence[str]) -> KinematicModel:
@@ -181,9 +202,7 @@ def _model(kinematics: Kinematics, names: Sequence[str]) -> KinematicModel:
     return KinematicModel(text, kinematics.base, kinematics.tip, names, tcp)
 
 
-def _limits(
-    entry: ToolYawEntry | ToolEntry, kinematics: Kinematics
-) -> Mapping[str, AxisLimits]:
+def _limits(entry: ToolEntry, kinematics: Kinematics) -> Mapping[str, AxisLimits]:
     """Motion limits of the joints, which hold at the margin before their ends."""
     margin = entry.joints.margin
     return {
@@ -193,12 +212,3 @@ def _limits(
         )
         for name, joint in entry.joints.limits.items()
     }
-
-
-def _tracking_errors(entry: ToolYawEntry | ToolEntry) -> tuple[float, float]:
-    """Largest tracking error of the tool, m and rad."""
-    limits = entry.limits
-    if isinstance(limits, ToolLimits):
-        return limits.translation.max_tracking_error, limits.rotation.max_tracking_error
-    *place, yaw = (axis.max_tracking_error for axis in limits.values())
-    return min(place), yaw

@@ -13,7 +13,7 @@ from std_msgs.msg import Float64MultiArray
 
 from rlt_core.records import ControlStep
 from rlt_core.robot.entries import Entry
-from rlt_core.robot.robot_file import JointsEntry, ToolEntry, ToolYawEntry
+from rlt_core.robot.robot_file import JointsEntry, ToolEntry
 from rlt_node import qos
 from rlt_node.conversions import doubles
 from rlt_policy.outputs import OutputSetup, RobotOutput
@@ -38,7 +38,7 @@ class ForwardPosition(RobotOutput):
         """Connect; see `RobotOutput`."""
         setup.require_real_time()
         self._arm = arm = arm_joints(
-            setup.group(JointsEntry, ToolYawEntry, ToolEntry), setup.rate_hz
+            setup.group(JointsEntry, ToolEntry), setup.rate_hz
         )
         options = setup.options(ForwardPositionOptions)
         names, order = arm.names, options.command_joints

@@ -22,7 +22,7 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from rlt_core.records import ControlStep
 from rlt_core.robot.entries import Entry
-from rlt_core.robot.robot_file import JointsEntry, ToolEntry, ToolYawEntry
+from rlt_core.robot.robot_file import JointsEntry, ToolEntry
 from rlt_node import qos
 from rlt_node.conversions import NANOSECONDS, doubles, stamp_of
 from rlt_policy.outputs import OutputSetup, RobotOutput
@@ -54,7 +54,7 @@ class JointTrajectories(RobotOutput):
         """Connect; see `RobotOutput`."""
         setup.require_real_time()
         self._arm = arm = arm_joints(
-            setup.group(JointsEntry, ToolYawEntry, ToolEntry), setup.rate_hz
+            setup.group(JointsEntry, ToolEntry), setup.rate_hz
         )
         options = setup.options(JointTrajectoryOptions)
         self._plan = MotionPlan(arm.limits, setup.dt)
