@@ -8,6 +8,7 @@ rotations do: they are not differences of rotation vectors.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -61,7 +62,7 @@ class ActionGroup:
         """Number of axes."""
         return len(self.names)
 
-    @property
+    @functools.cached_property
     def circular(self) -> tuple[bool, ...]:
         """Which axes are angles on a circle: the yaw of a tool.
 
@@ -233,7 +234,7 @@ class ActionSpace:
         """Names of the M distances between two positions."""
         return tuple(name for group in self.groups for name in group.measures)
 
-    @property
+    @functools.cached_property
     def slices(self) -> tuple[slice, ...]:
         """Where each group's axes are in the vector."""
         ends = np.cumsum([group.size for group in self.groups]).tolist()

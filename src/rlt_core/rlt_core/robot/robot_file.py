@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -373,6 +374,7 @@ def read_robot(path: Path) -> Robot:
 def _describe(group: ActionGroup) -> str:
     """All that both sides must agree on."""
     details: Mapping[str, Any] = {
-        name: value for name, value in vars(group).items() if name not in ("name", "kind")
+        item.name: getattr(group, item.name)
+        for item in dataclasses.fields(group) if item.name not in ("name", "kind")
     }
     return f"{group.kind} {group.name} " + ", ".join(f"{k} {v}" for k, v in details.items())
