@@ -352,7 +352,9 @@ MUTANTS = (
     ),
     Mutant(
         "validation: a yaw jumps by less than a turn", "rlt_core/action_space",
-        "(near(value, origin) if turns else value) - origin", "value - origin", CONTROL,
+        "            if turns:\n                origin",
+        "            if False:\n                origin",
+        CONTROL,
     ),
     Mutant(
         "motion limits: the turn of the yaw", "rlt_core/control/axis_limits",

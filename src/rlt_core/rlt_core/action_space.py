@@ -81,12 +81,12 @@ class ActionGroup:
 
     def difference(self, position: Vector, start: Vector) -> Vector:
         """The increment (A,) that leads from `start` to `position`, the short way round."""
-        return np.array([
-            (near(value, origin) if turns else value) - origin
-            for value, origin, turns in zip(
-                position.tolist(), start.tolist(), self.circular, strict=True
-            )
-        ])
+        way: Vector = position - start
+        for index, turns in enumerate(self.circular):
+            if turns:
+                origin = float(start[index])
+                way[index] = near(float(position[index]), origin) - origin
+        return way
 
     def distances(self, position: Vector, other: Vector) -> Vector:
         """How far two positions (A,) are apart, float64 (M,), by `measures`."""
@@ -255,6 +255,9 @@ class ActionSpace:
         return self._by_group("distances", position, other)
 
     def _by_group(self, operation: str, one: Vector, other: Vector) -> Vector:
+        if len(self.groups) == 1:  # most robots; this is called at every tick
+            only: Vector = getattr(self.groups[0], operation)(one, other)
+            return only
         return np.concatenate([
             getattr(group, operation)(one[part], other[part])
             for group, part in zip(self.groups, self.slices, strict=True)
