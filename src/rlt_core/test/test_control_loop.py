@@ -798,6 +798,7 @@ def test_whatever_comes_in_what_is_sent_is_finite_and_inside_the_limits(data):
         last, before = step.setpoint, increment
 
 
+@pytest.mark.time_critical
 def test_a_step_costs_less_than_a_tenth_of_a_millisecond():
     arm = Arm()
 
