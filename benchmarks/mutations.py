@@ -337,8 +337,10 @@ MUTANTS = (
           "self._tilt_max is not None and tilt > self._tilt_max", TOOL),
     never("tool: frame", "rlt_policy/outputs/tool_watch",
           "fault := frame_fault(self._topic, frame, self._frame)", TOOL),
-    never("tool: unit quaternion", "rlt_policy/outputs/tool_watch",
-          "not math.isnan(norm) and not is_unit(orientation)", TOOL),
+    Mutant(
+        "tool: unit quaternion", "rlt_core/control/tool_pose",
+        "math.isnan(length) or is_unit(orientation)", "True", TOOL,
+    ),
     Mutant(
         "tool: a state has new samples of all joints", "rlt_policy/outputs/tool_state",
         "if complete or self._fault:", "if True:", OUTPUTS,

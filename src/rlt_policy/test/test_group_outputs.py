@@ -186,16 +186,10 @@ def make_gripper(node, seen, **options):
     ))
 
 
-@pytest.mark.parametrize(
-    ("binary", "openings", "sent"),
-    [
-        (False, (0.25, 0.75), (0.6, 0.2)),
-        (True, (0.55, 0.65, 0.45, 0.35, 0.55), (0.8, 0.0, 0.0, 0.8, 0.8)),  # starts closed
-    ],
-)
-def test_a_grippers_opening_is_a_position_of_its_joint(bench, binary, openings, sent):
+def test_a_grippers_opening_is_a_position_of_its_joint(bench):
+    openings, sent = (0.25, 0.75), (0.6, 0.2)
     seen, heard = [], []
-    gripper = make_gripper(bench.node, seen, binary=binary)
+    gripper = make_gripper(bench.node, seen)
     bench.other.create_subscription(Float64MultiArray, "gripper", heard.append, qos.DEVICE)
     bench.wait_for(gripper._publisher.get_subscription_count)
     bench.right(lift=0.6)
@@ -222,3 +216,16 @@ def test_every_robot_of_ours_can_be_connected(bench, path):
     outputs = GroupOutputs(bench.node, robot, False, lambda tick, position, fault: None)
     assert len(outputs.commands) == len(robot.action)
     assert (SIM == path) == (robot.robot == "sim")
+
+
+def test_two_groups_on_one_command_topic_are_refused(bench, tmp_path):
+    robot = robot_of_two_arms(tmp_path)
+    twice = robot.model_copy(update={"action": (robot.action[1], robot.action[1].model_copy(
+        update={"group": "again", "limits": {
+            f"{name}_2": axis for name, axis in robot.action[1].limits.items()
+        }, "output": robot.action[1].output.model_copy(
+            update={"command_joints": ["turn_2", "lift_2"]}
+        )},
+    ))})
+    with pytest.raises(ValueError, match="two groups are driven on the topic /right/commands"):
+        GroupOutputs(bench.node, twice, False, lambda tick, position, fault: None)

@@ -39,6 +39,16 @@ def test_a_tools_rotation_counts_from_its_nominal_orientation():
     np.testing.assert_allclose(values, (0.0, 0.0, -0.4), atol=1e-12)
 
 
+@pytest.mark.parametrize("turn", [(0.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.5, 0.5)])
+def test_a_pose_without_an_orientation_is_refused(turn):
+    pose = PoseStamped()
+    pose.header.frame_id = "base_link"
+    pose.pose.orientation.x, pose.pose.orientation.y = turn[:2]
+    pose.pose.orientation.z, pose.pose.orientation.w = turn[2:]
+    with pytest.raises(ValueError, match="tcp_pose.*expected a unit quaternion"):
+        Parts([], SOURCES).of("tcp_pose", pose, 7.0, 100.0)
+
+
 def test_two_arms_are_told_apart_by_a_prefix():
     sources = [
         source.model_copy(update={"prefix": f"{side}.", "topic": f"{side}/{source.topic}"})

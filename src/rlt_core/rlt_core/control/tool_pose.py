@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from rlt_core.control.rotations import Quaternion
+from rlt_core.control.rotations import Quaternion, is_unit
 
 
 def tool_quaternion(yaw: float) -> Quaternion:
@@ -41,6 +41,20 @@ def frame_fault(topic: str, found: str, expected: str) -> str:
     return (
         f"{topic} {frame}, the contract is in {expected!r}: configure the driver to publish it in "
         "that frame, or transform it"
+    )
+
+
+def orientation_fault(topic: str, orientation: Quaternion) -> str:
+    """Report that a message's orientation is not a unit quaternion; empty if it is.
+
+    One that holds a NaN passes: what is computed from it is rejected as not finite.
+    """
+    length = math.hypot(*orientation)
+    if math.isnan(length) or is_unit(orientation):
+        return ""
+    return (
+        f"the orientation in {topic}, x y z w = {list(orientation)}, has length {length:.4g}: "
+        "expected a unit quaternion, check the robot driver"
     )
 
 

@@ -164,14 +164,14 @@ class Output(Entry):
         return dict(self.model_extra or {})
 
 
-class _GroupEntry(Entry):
+class _EveryGroup(Entry):
     """What all groups say."""
 
     group: str = Field(description="name of the group", examples=["arm"])
     output: Output = Field(description="what drives it")
 
 
-class ToolYawEntry(_GroupEntry):
+class ToolYawEntry(_EveryGroup):
     """A tool that points down: x y z in m, and yaw in rad about the vertical."""
 
     kind: Literal["tool_yaw"]
@@ -199,7 +199,7 @@ class ToolYawEntry(_GroupEntry):
         return tool_yaw(self.group, self.frame, self.prefix)
 
 
-class ToolEntry(_GroupEntry):
+class ToolEntry(_EveryGroup):
     """A tool with six degrees of freedom: x y z in m, and rotation vectors in rad."""
 
     kind: Literal["tool"]
@@ -232,7 +232,7 @@ class ToolEntry(_GroupEntry):
         return tool(self.group, self.frame, self.increments, self.orientation, self.prefix)
 
 
-class JointsEntry(_GroupEntry):
+class JointsEntry(_EveryGroup):
     """Joints that are driven by position, rad; or m, for those that slide."""
 
     kind: Literal["joints"]
@@ -258,7 +258,7 @@ class JointsEntry(_GroupEntry):
         return joints(self.group, list(self.limits), units)
 
 
-class GripperEntry(_GroupEntry):
+class GripperEntry(_EveryGroup):
     """A gripper: its opening from 0, closed, to 1, open."""
 
     kind: Literal["gripper"]

@@ -13,9 +13,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from rlt_core.control.rotations import IDENTITY, Quaternion
+
 Vector = NDArray[np.float64]
 Triple = tuple[float, float, float]
-Quaternion = tuple[float, float, float, float]
 
 LEVER_M = 0.3
 """A radian counts as much as this distance, the length of a link, where both are weighed."""
@@ -31,7 +32,7 @@ class Pose:
     """
 
     position: Triple = (0.0, 0.0, 0.0)
-    orientation: Quaternion = (0.0, 0.0, 0.0, 1.0)
+    orientation: Quaternion = IDENTITY
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from rlt_core.control.rotations import is_unit
 from rlt_policy.kinematics import Vector
 
 LARGEST = 1e6
 """No arm is as large, in m or rad; the squares of smaller numbers are exact enough."""
-NORM_TOLERANCE = 1e-3
-"""A quaternion further from unit length is invalid: float32 is off by 1e-7."""
 
 
 def checked_vector(
@@ -47,7 +46,7 @@ def checked_orientation(
     """
     quaternion = checked_vector(f"{name}, as x y z w,", values, 4)
     length = math.sqrt(float(quaternion @ quaternion))
-    if abs(length - 1.0) > NORM_TOLERANCE:
+    if not is_unit(quaternion.tolist()):
         raise ValueError(
             f"{name}, as x y z w, is {values} and has length {length:.4g}: expected a unit "
             "quaternion"

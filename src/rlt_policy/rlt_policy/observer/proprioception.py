@@ -9,7 +9,7 @@ from typing import Any
 from rlt_core.action_space import ActionSpace, ToolGroup
 from rlt_core.control.joint_states import JointStates
 from rlt_core.control.rotations import Quaternion, between
-from rlt_core.control.tool_pose import frame_fault, tool_yaw
+from rlt_core.control.tool_pose import frame_fault, orientation_fault, tool_yaw
 from rlt_core.robot.robot_file import (
     RADIANS,
     JointSource,
@@ -55,7 +55,7 @@ class Parts:
     gripper may both publish there, each its own joints.
     """
 
-    def __init__(self, elements: Iterable[Element], sources: Iterable[Source]) -> None:
+    def __init__(self, elements: Iterable[Element], sources: Sequence[Source]) -> None:
         """Set up.
 
         Args:
@@ -68,6 +68,7 @@ class Parts:
                 joints.setdefault(element.topic, []).append(element.joint)
         self._joints: dict[str, JointStates] = {}
         self._frames: dict[str, str] = {}
+        self._poses = {source.topic for source in sources if isinstance(source, PoseSource)}
         for source in sources:
             if not isinstance(source, JointSource):
                 self._frames[source.topic] = source.frame
@@ -86,11 +87,13 @@ class Parts:
             now: When it was received, monotonic s.
 
         Raises:
-            ValueError: If joint_states is malformed, or the tool's pose or wrench is in another
-                frame.
+            ValueError: If joint_states is malformed, the tool's pose or wrench is in another frame,
+                or its orientation is not a unit quaternion.
         """
         if topic in self._frames:
             fault = frame_fault(topic, message.header.frame_id, self._frames[topic])
+            if not fault and topic in self._poses:
+                fault = orientation_fault(topic, _turn(message))
             if fault:
                 raise ValueError(fault)
         if topic not in self._joints:

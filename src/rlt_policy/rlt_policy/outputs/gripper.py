@@ -27,20 +27,12 @@ class GripperOptions(Entry):
     joint: str = Field(description="name of the gripper's joint", examples=["finger_joint"])
     closed: Number = Field(description="the joint's position when closed", examples=[0.8])
     open: Number = Field(description="the joint's position when open", examples=[0.0])
-    binary: bool = Field(
-        False, description="whether only closed and open are sent: closed below an opening of 0.4, "
-        "open above 0.6, the last one between",
-    )
 
     @model_validator(mode="after")
     def _has_a_range(self) -> GripperOptions:
         if self.closed == self.open:
             raise ValueError("Input should have closed and open at different positions")
         return self
-
-
-CLOSE_BELOW, OPEN_ABOVE = 0.4, 0.6
-"""Hysteresis of a binary gripper: openings between these change nothing."""
 
 
 class Gripper(RobotOutput):
@@ -52,14 +44,13 @@ class Gripper(RobotOutput):
         setup.group(GripperEntry)
         self._options = options = setup.options(GripperOptions)
         self._on_position = setup.on_position
-        self._opening: float | None = None  # sent last, or first measured
         self.state = JointPositions(setup.node, [options.joint], options.state, self._take)
         self._publisher = setup.node.create_publisher(Float64MultiArray, options.topic, qos.COMMAND)
         self.commands = (self._publisher,)
 
     def send(self, step: ControlStep) -> None:
         """Publish the joint's position for the opening."""
-        self._opening = opening = self._decided(float(step.setpoint[0]))
+        opening = float(step.setpoint[0])
         closed, opened = self._options.closed, self._options.open
         position = closed + opening * (opened - closed)
         self._publisher.publish(Float64MultiArray(data=doubles(np.array([position]))))
@@ -68,16 +59,4 @@ class Gripper(RobotOutput):
         """Pass on the measured opening."""
         closed, opened = self._options.closed, self._options.open
         opening = (position - closed) / (opened - closed)
-        if self._opening is None and np.isfinite(opening).all():
-            self._opening = float(opening[0])
         self._on_position(tick, opening, fault)
-
-    def _decided(self, opening: float) -> float:
-        """The opening to send."""
-        if not self._options.binary:
-            return opening
-        if opening < CLOSE_BELOW:
-            return 0.0
-        if opening > OPEN_ABOVE:
-            return 1.0
-        return round(self._opening if self._opening is not None else opening)

@@ -53,6 +53,12 @@ class GroupOutputs:
         self.commands: tuple[Publisher, ...] = tuple(
             publisher for output in self._outputs for publisher in output.commands
         )
+        topics = [publisher.topic_name for publisher in self.commands]
+        if twice := sorted({topic for topic in topics if topics.count(topic) > 1}):
+            raise ValueError(
+                f"two groups are driven on the topic {twice[0]}: give each output of the robot "
+                "file a topic of its own"
+            )
 
     @property
     def heard(self) -> dict[str, float]:

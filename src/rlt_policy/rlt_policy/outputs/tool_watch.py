@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from rlt_core.control.rotations import Quaternion, is_unit
-from rlt_core.control.tool_pose import frame_fault, tool_tilt
+from rlt_core.control.rotations import Quaternion
+from rlt_core.control.tool_pose import frame_fault, orientation_fault, tool_tilt
 
 
 class ToolWatch:
@@ -40,12 +40,8 @@ class ToolWatch:
         """
         if fault := frame_fault(self._topic, frame, self._frame):
             return fault
-        norm = math.hypot(*orientation)
-        if not math.isnan(norm) and not is_unit(orientation):
-            return (
-                f"the orientation in {self._topic}, x y z w = {list(orientation)}, has length "
-                f"{norm:.4g}: expected a unit quaternion, check the robot driver"
-            )
+        if fault := orientation_fault(self._topic, orientation):
+            return fault
         tilt = tool_tilt(*orientation)
         if self._tilt_max is not None and tilt > self._tilt_max:
             return (
