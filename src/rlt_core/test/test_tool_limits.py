@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rlt_core.action_space import ActionSpace, gripper, tool
@@ -46,7 +46,8 @@ wishes = st.one_of(
     st.tuples(*[st.floats(allow_nan=True, allow_infinity=True)] * 6).map(np.array),
 )
 pushes = st.one_of(
-    st.just(np.zeros(6)), st.tuples(*[st.floats(-0.03, 0.03)] * 6).map(np.array)
+    st.just(np.zeros(6)), st.tuples(*[st.floats(-0.03, 0.03)] * 6).map(np.array),
+    st.tuples(*[st.sampled_from([0.0, 1e7, -1e300, 1.7e308])] * 6).map(np.array),
 )
 places = st.tuples(
     *(st.floats(low, high) for low, high in zip(LOW, HIGH, strict=True)),
@@ -63,6 +64,9 @@ some_limits = st.fixed_dictionaries({
 @given(limits=some_limits, start=places,
        inputs=st.lists(st.tuples(wishes, pushes), min_size=1, max_size=40),
        persistence=st.integers(1, 12))
+@example(limits={"velocity": 1.0, "acceleration": 2.0, "turn": 1.0, "turning": 3.0, "cone": 1.0},
+         start=np.array([0.5, 0.0, 0.0, 0.0, 0.0, 0.0]), persistence=2,
+         inputs=[(np.array([0.0] * 5 + [1.7e308]), np.zeros(6))])
 def test_any_request_stays_inside_the_limits(frame, limits, start, inputs, persistence):
     limiter = make_limiter(frame, **limits)
     space = ActionSpace((tool(increments=frame, nominal=DOWN),))

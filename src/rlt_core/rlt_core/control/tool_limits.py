@@ -25,6 +25,8 @@ Place = TypeVar("Place")
 
 HALVINGS = 30
 """Bisection steps between a step that is too long and braking; 1e-9 of the difference remains."""
+LARGEST = 1e6
+"""Larger requests and measurements, m or rad, count as this: their squares would overflow."""
 EDGE = 1e-12
 """Rounding, m or rad, by which a stop may be outside."""
 
@@ -248,8 +250,8 @@ class ToolLimiter:
             measured: Measured position (6,), SI.
             limited: Names of the limits that changed the request.
         """
-        place, before = np.array(measured), self._rotation.place
-        step = self._group.to_base(np.array(wish), before)
+        place, before = np.clip(measured, -LARGEST, LARGEST), self._rotation.place
+        step = self._group.to_base(np.clip(wish, -LARGEST, LARGEST), before)
         self._translation.move(step[:3], place[:3], limited)
         self._rotation.move(step[3:], self._group.orientation(place), limited)
         made = np.concatenate([self._translation.step, self._rotation.step])
